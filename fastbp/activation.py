@@ -1,0 +1,96 @@
+"""Activation functions: names, codes and the one number some of them take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastbp.argument import check_name, check_real
+from fastbp.conversion import shown
+
+CODES = {
+    "linear": 0,
+    "relu": 1,
+    "leaky_relu": 2,
+    "elu": 3,
+    "selu": 4,
+    "gelu": 5,
+    "silu": 6,
+    "softplus": 7,
+    "tanh": 8,
+    "sigmoid": 9,
+    "softmax": 10,
+}
+_ALIASES = {
+    "identity": "linear",
+    "none": "linear",
+    "lrelu": "leaky_relu",
+    "swish": "silu",
+    "logistic": "sigmoid",
+    "logsig": "sigmoid",
+    "tansig": "tanh",
+    "purelin": "linear",
+}
+_ALPHA = {"leaky_relu": 0.01, "elu": 1.0}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Activation:
+    """An activation function.
+
+    linear z; relu max(z, 0), derivative 0 at 0; leaky_relu z or alpha z; elu z or
+    alpha (exp(z) - 1); selu; gelu z Phi(z), exact; silu z sigmoid(z); softplus log(1 + exp(z));
+    tanh; sigmoid; softmax over the outputs of the layer.
+
+    Args:
+        name: one of `CODES`, or a name other libraries use ("identity", "swish", "LeakyReLU").
+        alpha: slope of leaky_relu for z < 0 (default 0.01, as in PyTorch; Keras takes 0.2) or
+            the alpha of elu (default 1); >= 0. The others take none.
+
+    Raises:
+        ValueError: unknown name; alpha not finite, negative, or where there is none.
+
+    >>> Activation("leaky_relu", alpha=0.2)
+    Activation('leaky_relu', alpha=0.2)
+    >>> Activation("swish").name
+    'silu'
+    """
+
+    name: str
+    alpha: float
+
+    def __init__(self, name: str, *, alpha: float | None = None) -> None:
+        name = check_name(name, kind="activation", known=CODES, aliases=_ALIASES)
+        if alpha is None:
+            value = _ALPHA.get(name, 0.0)
+        elif name in _ALPHA:
+            value = check_real(alpha, name=f"alpha of {name}", minimum=0)
+        else:
+            raise ValueError(f"activation '{name}' takes no alpha, got {shown(alpha)}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "alpha", value)
+
+    @property
+    def code(self) -> int:
+        """The number the kernels know it by."""
+        return CODES[self.name]
+
+    def to_config(self) -> dict[str, object]:
+        """Name, and alpha where there is one, as JSON can hold them."""
+        has_alpha = self.name in _ALPHA
+        return {"name": self.name, "alpha": self.alpha} if has_alpha else {"name": self.name}
+
+    def __repr__(self) -> str:
+        has_own = self.name in _ALPHA and self.alpha != _ALPHA[self.name]
+        return f"Activation({self.name!r}{f', alpha={self.alpha}' if has_own else ''})"
+
+
+def resolve_activation(activation: str | Activation | None) -> Activation:
+    """The description a name stands for; None is linear.
+
+    Raises:
+        TypeError: neither a name nor an `Activation`.
+        ValueError: unknown name.
+    """
+    if isinstance(activation, Activation):
+        return activation
+    return Activation("linear" if activation is None else activation)

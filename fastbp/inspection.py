@@ -1,0 +1,127 @@
+"""Looking inside a network: every number of a step, gradients against differences, the summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.layer import Branch, Dense, Input, Layer, Residual
+from fastbp.plan.graph import DenseNode
+
+if TYPE_CHECKING:
+    from fastbp.network import Network
+
+Array = NDArray[Any]
+
+_DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good to about 1e-9
+
+
+def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+    """See `Network.trace`."""
+    with network._usage.writing():
+        X, y = network._checked_pair(X, y)
+        runtime = network._runtime
+        engine, plan, scratch = runtime.engine("trace", len(X))
+        engine.forward(X)
+        loss = engine.loss_gradient(y)
+        engine.backward()
+        network._gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
+        activations = scratch[plan.arena.activations :]
+        builder, found = plan.builder, {}
+        for node in plan.graph.nodes:
+            if isinstance(node, DenseNode):
+                name, out = node.parameters.name, node.out
+                buffers = {"z": builder.z.get(out, builder.a[out]), "a": builder.a[out], "da": builder.da[out]}
+                buffers["dz"] = builder.dz[out]
+                for part, buffer in buffers.items():
+                    rows = activations[buffer.offset :][: len(X) * buffer.ld].reshape(len(X), buffer.ld)
+                    found[f"{name}/{part}"] = rows[:, : buffer.n].copy()
+                if out == plan.graph.output and plan.graph.fused:
+                    del found[f"{name}/da"]
+        output = builder.a[plan.graph.output]
+        response = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
+    out = response[:, : output.n].copy()
+    if plan.graph.fused and plan.graph.declared != "linear":
+        out = network(X)
+        last = plan.graph.nodes[-1]
+        if isinstance(last, DenseNode):
+            found[f"{last.parameters.name}/a"] = out
+    return found | {k: v.copy() for k, v in network.gradients.items()} | {"output": out, "loss": loss}
+
+
+def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
+    """See `Network.check_gradients`."""
+    from fastbp.network import Network as Twin
+
+    twin = Twin.from_config(network.get_config() | {"dtype": "float64"}, backend=network.backend)
+    twin.set_weights(network.get_weights())
+    twin.trace(X, y)
+    gradients = {name: gradient.copy() for name, gradient in twin.gradients.items()}
+    worst = 0.0
+    scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
+    for name, view in twin.parameters.items():
+        for place in np.ndindex(view.shape):
+            difference = _central_difference(twin, X, y, view, place)
+            error = abs(difference - gradients[name][place])
+            worst = max(worst, error / max(abs(difference), 1e-3 * scale))
+    return worst
+
+
+def _central_difference(
+    network: Network, X: ArrayLike, y: ArrayLike, view: Array, place: tuple[int, ...]
+) -> float:
+    kept = view[place]
+    step = _DIFFERENCE * max(1.0, abs(kept))
+    losses = []
+    for value in (kept + step, kept - step):
+        view[place] = value
+        losses.append(network.evaluate(X, y)["loss"])
+    view[place] = kept
+    return float((losses[0] - losses[1]) / (2 * step))
+
+
+def summary(network: Network) -> str:
+    """The table that `Network.summary` prints."""
+    rows = [("layer", "output", "activation", "parameters")]
+    names = iter(network._runtime.layers)
+
+    def walk(layers: tuple[Input | Layer, ...], depth: int) -> None:
+        for layer in layers:
+            indent = "  " * depth
+            if isinstance(layer, Input):
+                rows.append((f"{indent}input", str(layer.units), "", ""))
+            elif isinstance(layer, Dense):
+                own = next(names)
+                count = own.n_in * layer.units + (layer.units if layer.use_bias else 0)
+                rows.append((indent + own.name, str(layer.units), layer.activation.name, str(count)))
+            elif isinstance(layer, Residual):
+                rows.append((f"{indent}residual", "", layer.activation.name, ""))
+                walk(layer.layers, depth + 1)
+                if layer.projection == "auto":
+                    _projection(rows, names, depth + 1, layer)
+            elif isinstance(layer, Branch):
+                rows.append((f"{indent}branch ({layer.merge})", "", "", ""))
+                for part in layer.branches:
+                    walk(part, depth + 1)
+
+    walk(network.layers, 0)
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines.append(lines[1])
+    lines.append(
+        f"{network.n_parameters} parameters, {network.dtype}, loss {network.loss.name}, "
+        f"{type(network.optimizer).__name__}, seed {network.seed}, backend {network.backend} "
+        f"({network.instruction_set})"
+    )
+    return "\n".join(lines)
+
+
+def _projection(rows: list[tuple[str, str, str, str]], names: Any, depth: int, layer: Residual) -> None:
+    """The row of a projection, if the widths made one: it comes right after the layers around which it leads."""
+    upcoming = next(names, None)
+    if upcoming is not None:
+        count = upcoming.n_in * upcoming.layer.units
+        rows.append(("  " * depth + f"{upcoming.name} (projection)", str(upcoming.layer.units), "linear", str(count)))

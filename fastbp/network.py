@@ -1,0 +1,499 @@
+"""The network: layers, a loss and an optimizer, and the verbs that use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastbp import inspection, training
+from fastbp.activation import CODES, Activation, resolve_activation
+from fastbp.argument import check_integer, check_seed, check_size
+from fastbp.conversion import shown
+from fastbp.history import History
+from fastbp.layer import Branch, Dense, Input, Layer, Residual, layer_from_config
+from fastbp.loss import Loss, resolve_loss
+from fastbp.metric import metric, resolve_metric
+from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
+from fastbp.plan import Plan
+from fastbp.plan.parameter import padded
+from fastbp.random import draw_seed
+from fastbp.runtime import Runtime
+from fastbp.usage import Usage
+from fastbp.validation import check_out, check_weights, check_X, check_y
+
+Array = NDArray[Any]
+
+
+class Network:
+    """A dense network: y = f(x), trained by backpropagation.
+
+    Args:
+        layers: an `Input` followed by `Dense`, `Residual` and `Branch` layers, or a list of sizes
+            [n_features, hidden, ..., n_outputs].
+        activation: of the hidden layers of a list of sizes; the output is linear, its response what
+            the loss implies.
+        loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a final softmax
+            (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a missing one implied by `predict`.
+        optimizer: a name or an `SGD`, `Adam` or `AdamW`.
+        metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae", "mse".
+        dtype: "float32" or "float64", of parameters and arithmetic.
+        seed: of initial values and shuffling, 0..2**64-1; None draws one and keeps it in `.seed`.
+        backend: "cython", "numpy", or None for the one chosen at import.
+
+    Raises:
+        TypeError, ValueError: an argument of another type, unknown name, widths that do not fit.
+        ImportError: backend "cython" without compiled kernels.
+        MemoryError: the parameters do not fit.
+
+    >>> import numpy as np, fastbp as fb
+    >>> net = fb.Network([2, 8, 1], activation="tanh", loss="binary_cross_entropy",
+    ...                  optimizer=fb.Adam(0.05), seed=1)
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> history = net.fit(X, [0, 1, 1, 0], epochs=500, batch_size=4)
+    >>> net.predict_classes(X).tolist()
+    [0, 1, 1, 0]
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] | Sequence[Input | Layer],
+        *,
+        activation: str | Activation | None = None,
+        loss: str | Loss = "mse",
+        optimizer: str | Optimizer = "adam",
+        metrics: Sequence[str] = (),
+        dtype: DTypeLike = "float32",
+        seed: object = None,
+        backend: str | None = None,
+    ) -> None:
+        self.layers = _layers(layers, activation)
+        self.loss = resolve_loss(loss)
+        self.optimizer = resolve_optimizer(optimizer)
+        if isinstance(metrics, str):
+            raise TypeError(f"metrics must be a list of names, got {metrics!r}")
+        self.metrics = tuple(resolve_metric(name) for name in metrics)
+        for name in self.metrics:
+            metric(name, loss=self.loss.name)
+        self.seed = draw_seed() if seed is None else check_seed(seed)
+        self.history = History()
+        self._usage = Usage()
+        self._runtime = Runtime(
+            self.layers, self.loss, self.optimizer, dtype=_dtype(dtype), seed=self.seed, backend=backend
+        )
+        self._gradient: Array | None = None
+        self._manual: tuple[Any, Plan, Array] | None = None
+        self._manual_rows = 0
+
+    # training
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        batches: Sequence[Sequence[int]] | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        n_threads: int | str = "auto",
+        verbose: bool | int | str = "auto",
+        check_finite: bool = True,
+    ) -> History:
+        """Train for `epochs` passes over the rows; returns the figures of each epoch, also kept in `.history`.
+
+        Args:
+            X: (n, n_features), anything NumPy can read; converted once if not of the network's dtype.
+            y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities for "cross_entropy".
+            batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over its own rows.
+            shuffle: a new order each epoch, a function of the seed and the number of epochs trained before.
+            batches: an explicit order of mini-batches of row numbers, for every epoch, instead of the two before.
+            validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
+            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is the same to the bit.
+            verbose: True prints a line an epoch, "auto" does on a terminal, False never.
+            check_finite: False skips the search for NaN and infinity.
+
+        Returns:
+            `History`; "loss" is the mean over the epoch's batches, weighted by rows, without penalties.  Metrics of the
+            training data are taken after each epoch.
+
+        Raises:
+            TypeError, ValueError: bad input; nothing has changed by then.
+            DivergenceError: the loss or a parameter became non-finite; back at the end of the last good epoch.
+            ModelBusyError: another call uses the network.
+            KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
+        """
+        return training.fit(
+            self, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle, batches=batches,
+            validation_data=validation_data, n_threads=n_threads, verbose=verbose, check_finite=check_finite,
+        )  # fmt: skip
+
+    def train_on_batch(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Exactly one optimizer step on all rows; returns their mean loss before it.
+
+        Raises as `fit`; after a DivergenceError nothing has changed.
+        """
+        return training.train_on_batch(self, X, y)
+
+    def train_steps(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        steps: int,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        n_threads: int | str = "auto",
+    ) -> float:
+        """`steps` optimizer steps over mini-batches, epoch after epoch, in one call; returns their mean loss by rows.
+
+        Raises as `fit`.
+        """
+        return training.train_steps(
+            self, X, y, steps=steps, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads
+        )
+
+    # bring your own loss
+
+    def forward(self, X: ArrayLike) -> Array:
+        """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
+        with self._usage.writing():
+            X = self._checked(X)
+            self._manual = engine, plan, scratch = self._runtime.engine("manual", len(X))
+            engine.forward(X)
+            self._manual_rows = len(X)
+            return _block(scratch, plan, plan.output, len(X), self.n_outputs).copy()
+
+    def backward(self, dL_dout: ArrayLike) -> Array:
+        """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n, n_features).
+
+        The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the chain rule gives them.
+
+        Raises:
+            RuntimeError: no `forward` before.
+            ValueError: another shape, NaN.
+        """
+        with self._usage.writing():
+            if self._manual is None:
+                raise RuntimeError("backward needs a forward before it")
+            engine, plan, scratch = self._manual
+            rows = self._manual_rows
+            given = check_X(
+                dL_dout, n_features=self.n_outputs, dtype=self.dtype, name="dL_dout", isfinite=self._runtime.scan
+            )
+            if len(given) != rows:
+                raise ValueError(f"dL_dout has {len(given)} rows, the last forward had {rows}")
+            d = _block(scratch, plan, plan.output_gradient, rows, None)
+            d[...] = 0
+            d[:, : self.n_outputs] = given
+            engine.backward()
+            self._gradient = scratch[plan.arena.gradient :][: self._runtime.layout.size].copy()
+            return _block(scratch, plan, plan.input_gradient, rows, self.n_features).copy()
+
+    def step(self) -> None:
+        """One optimizer step from `.gradients`, which may have been changed (clipped, averaged) since `backward`.
+
+        Raises RuntimeError without gradients.
+        """
+        with self._usage.writing():
+            if self._gradient is None:
+                raise RuntimeError("step needs a backward before it")
+            runtime = self._runtime
+            engine, plan, scratch = self._manual or runtime.engine("manual", 1)
+            scratch[plan.arena.gradient :][: runtime.layout.size] = self._gradient
+            engine.step(runtime.hyper, runtime.power)
+            runtime.steps += 1
+
+    def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+        """Every intermediate number of one forward and backward pass over all rows, without an update.
+
+        Returns:
+            For each Dense layer "name/z" pre-activation, "name/a" output, "name/da" dL/da (missing where the loss fuses
+            the activation), "name/dz" dL/dz, "name/kernel" and "name/bias" the gradients; "output" what the
+            declared layers output; "loss".  Gradients carry the loss's division by the rows, penalties are left out.
+        """
+        return inspection.trace(self, X, y)
+
+    def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
+        """The largest relative difference between backpropagation and central differences, over all parameters.
+
+        Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink can show more).
+        """
+        return inspection.check_gradients(self, X, y)
+
+    # use
+
+    def __call__(self, X: ArrayLike) -> Array:
+        """What the declared layers output for each row, (n, n_outputs)."""
+        return self._respond(X, None, self._runtime.graph.declared, None, "auto")
+
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        batch_size: int | None = None,
+        out: Array | None = None,
+        n_threads: int | str = "auto",
+        check_finite: bool = True,
+    ) -> Array:
+        """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
+
+        A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is accepted and
+        without effect.  `out` takes the result: (n, n_outputs), of the network's dtype, C order.
+        """
+        if batch_size is not None:
+            check_integer(batch_size, name="batch_size", minimum=1)
+        return self._respond(X, out, self._runtime.graph.response, check_finite, n_threads)
+
+    def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The class of each row, (n,): the largest response, or for one output whether it is at least 0.5."""
+        response = self.predict(X)
+        if self.n_outputs == 1:
+            return (response[:, 0] >= 0.5).astype(np.int64)
+        return response.argmax(axis=1)
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto") -> dict[str, float]:
+        """The mean loss over the rows (penalties left out) and the metrics, by name."""
+        with self._usage.reading():
+            X, y = self._checked_pair(X, y)
+            return training.evaluate(self, X, y, n_threads)
+
+    def _respond(
+        self, X: ArrayLike, out: Array | None, activation: str, check_finite: bool | None, n_threads: int | str
+    ) -> Array:
+        with self._usage.reading():
+            runtime = self._runtime
+            X = self._checked(X, minimum_rows=0, check_finite=check_finite is not False)
+            shape = (len(X), self.n_outputs)
+            result = np.empty(shape, self.dtype)
+            if out is not None:
+                result = check_out(out, shape=shape, dtype=self.dtype, others=(X, runtime.parameters))
+            if len(X):
+                fused = activation != "linear" and runtime.graph.fused
+                with runtime.predictor(1) as (_, plan):
+                    threads = runtime.threads(n_threads, plan, len(X), 1)
+                with runtime.predictor(threads) as (engine, plan):
+                    status = engine.predict(
+                        X, result, transform=CODES[activation] if fused else 0, n_threads=threads
+                    )
+                    if status:
+                        raise engine.take_pending()
+            if out is not None and result is not out:
+                out[...] = result
+                return out
+            return result
+
+    # parameters
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Writable views by name: "dense_1/kernel" (n_in, n_out), "dense_1/bias" (n_out,), ..."""
+        return self._runtime.layout.views(self._runtime.parameters)
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """The same names, from the last `backward` or `trace`: the loss's gradient, without penalties.
+
+        Raises RuntimeError before the first of them.
+        """
+        if self._gradient is None:
+            raise RuntimeError("gradients need a backward or trace before them")
+        return self._runtime.layout.views(self._gradient)
+
+    @property
+    def optimizer_state(self) -> dict[str, Array]:
+        """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
+        return self._runtime.state_views()
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias."""
+        return [view.copy() for view in self.parameters.values()]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """All parameters, in the order of `get_weights`.  Raises ValueError for wrong shapes and NaN, nothing set."""
+        with self._usage.writing():
+            shapes = [(tensor.name, tensor.shape) for tensor in self._runtime.layout.tensors]
+            checked = check_weights(weights, shapes=shapes, dtype=self.dtype)
+            for view, value in zip(self.parameters.values(), checked, strict=True):
+                view[...] = value
+
+    def copy(self) -> Network:
+        """An independent network in the same state: parameters, optimizer, random streams."""
+        twin = Network.from_config(self.get_config(), backend=self.backend)
+        twin._restore(*self._state())
+        return twin
+
+    def _state(self) -> tuple[dict[str, Array], dict[str, Array], int]:
+        """What a checkpoint holds: parameters, optimizer state with its counters, steps."""
+        runtime = self._runtime
+        counters = {"power": runtime.power.copy(), "epochs": np.array([float(runtime.epochs)])}
+        return self.parameters, {**self.optimizer_state, **counters}, runtime.steps
+
+    def _restore(self, parameters: dict[str, Array], state: dict[str, Array], steps: int) -> None:
+        with self._usage.writing():
+            for views, values in ((self.parameters, parameters), (self.optimizer_state, state)):
+                for name, view in views.items():
+                    view[...] = values[name]
+            self._runtime.power[:] = state["power"]
+            self._runtime.epochs = int(state["epochs"][0])
+            self._runtime.steps = steps
+
+    # description
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+        return self._runtime.graph.n_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the output."""
+        return self._runtime.graph.n_outputs
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in all kernels and biases."""
+        return self._runtime.layout.n_parameters
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters and arithmetic."""
+        return self._runtime.dtype
+
+    @property
+    def backend(self) -> str:
+        """What computes: "cython" or "numpy"."""
+        return self._runtime.backend
+
+    @property
+    def instruction_set(self) -> str:
+        """The build of the kernels in use: "v4", "v3", "v2", "portable", or "numpy"."""
+        return self._runtime.instruction_set
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps taken so far."""
+        return self._runtime.steps
+
+    def summary(self) -> None:
+        """Print the layers with their shapes and parameter counts."""
+        print(inspection.summary(self))
+
+    def __repr__(self) -> str:
+        sizes = "-".join(str(width) for width in [self.n_features, *(_units(self.layers[1:]))])
+        return (
+            f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
+            f"{self.n_parameters} parameters, {self.backend}>"
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """A description that JSON can hold, without the parameters."""
+        return {
+            "layers": [layer.to_config() for layer in self.layers],
+            "loss": self.loss.to_config(),
+            "optimizer": self.optimizer.to_config(),
+            "metrics": list(self.metrics),
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], *, backend: str | None = None) -> Network:
+        """A network at its initial values from what `get_config` described."""
+        values = dict(config)
+        return cls(
+            [layer_from_config(layer) for layer in values["layers"]],
+            loss=Loss(**values["loss"]),
+            optimizer=optimizer_from_config(values["optimizer"]),
+            metrics=values["metrics"],
+            dtype=values["dtype"],
+            seed=values["seed"],
+            backend=backend or values.get("backend"),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, optimizer state and description to one file, whole or not at all; see `fastbp.checkpoint`."""
+        from fastbp import checkpoint
+
+        with self._usage.reading():
+            checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Network:
+        """Read what `save` wrote.  Raises ModelFormatError, OSError; nothing in the file is ever run."""
+        from fastbp import checkpoint
+
+        return checkpoint.load(path, backend=backend)
+
+    def _checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
+        return check_X(
+            X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
+            check_finite=check_finite, isfinite=self._runtime.scan,
+        )  # fmt: skip
+
+    def _checked_pair(self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True) -> tuple[Array, Array]:
+        X = self._checked(X, check_finite=check_finite)
+        y = check_y(
+            y, n_rows=len(X), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
+            check_finite=check_finite, isfinite=self._runtime.scan,
+        )  # fmt: skip
+        return X, y
+
+
+def _layers(
+    layers: Sequence[int] | Sequence[Input | Layer], activation: str | Activation | None
+) -> tuple[Input | Layer, ...]:
+    """Layers as given, or those that a list of sizes stands for."""
+    if not isinstance(layers, list | tuple) or not layers:
+        raise TypeError(f"layers must be a non-empty list of layers or of sizes, got {shown(layers)}")
+    if isinstance(layers[0], Input):
+        if activation is not None:
+            raise ValueError("activation goes with a list of sizes; give each Dense its own")
+        for i, layer in enumerate(layers[1:], 1):
+            if not isinstance(layer, Dense | Residual | Branch):
+                raise TypeError(f"layers[{i}] must be a Dense, Residual or Branch, got {shown(layer)}")
+        return tuple(layers)  # type: ignore[arg-type]
+    if isinstance(layers[0], Dense | Residual | Branch):
+        raise ValueError("the first layer must be an Input: fb.Input(n_features)")
+    sizes = [check_size(size, name=f"layer {i} size") for i, size in enumerate(layers)]
+    if len(sizes) < 2:
+        raise ValueError(f"a list of sizes needs at least n_features and n_outputs, got {shown(layers)}")
+    hidden = resolve_activation("relu" if activation is None else activation)
+    inner = [Dense(size, hidden) for size in sizes[1:-1]]
+    return (Input(sizes[0]), *inner, Dense(sizes[-1]))
+
+
+def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
+    assert found is not None
+    return found
+
+
+def _block(scratch: Array, plan: Plan, offset: int, rows: int, n: int | None) -> Array:
+    """The rows of one buffer of a whole-batch plan, without padding unless n is None."""
+    width = plan.n_features if offset == plan.input_gradient else plan.n_outputs
+    ld = padded(width, plan.dtype)
+    start = plan.arena.activations + offset
+    return scratch[start : start + rows * ld].reshape(rows, ld)[:, :n]
+
+
+def _units(layers: Sequence[Any]) -> list[str]:
+    """Widths for the short form: "(64-64)+" for a Residual, "(32|32)" for a Branch."""
+    found = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            found.append(str(layer.units))
+        elif isinstance(layer, Residual):
+            found.append(f"({'-'.join(_units(layer.layers))})+")
+        else:
+            found.append("(" + "|".join("-".join(_units(part)) for part in layer.branches) + ")")
+    return found

@@ -1,0 +1,195 @@
+"""The plan of one batch size: which kernels run in which order over which memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastbp.loss import Loss
+from fastbp.optimizer import AdamW, Optimizer
+from fastbp.plan.arena import Arena, place
+from fastbp.plan.builder import Builder
+from fastbp.plan.graph import Graph
+from fastbp.plan.operation import Program, SegmentTable, program
+from fastbp.plan.segment import parameter_segments
+
+# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and step as separate calls, with the
+# gradient of the input.  "trace": the same with every intermediate number in memory of its own.
+Purpose = Literal["train", "predict", "manual", "trace"]
+
+# Activations of one tile of rows stay within half of a second-level cache of 1 MB, with room for the weights.
+_TILE_BYTES = 256 * 1024
+_TILE_ROWS = (32, 256)
+# One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache.
+_CHUNK_BYTES = 128 * 1024
+# A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a second row block.
+_BLOCK_FLOPS = 500_000
+# From this size on a kernel's gradient can be summed where it is used, if the activations are the smaller part.
+_FUSED_PARAMETERS = 8192
+_FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and optimizer.py."""
+
+    dtype: np.dtype[Any]
+    purpose: Purpose
+    graph: Graph
+    forward: Program
+    backward: Program
+    parameter: Program
+    segments: SegmentTable
+    arena: Arena
+    builder: Builder
+    n_features: int
+    n_outputs: int
+    n_states: int
+    input: int
+    ld_input: int
+    output: int
+    output_gradient: int
+    input_gradient: int
+    tile_rows: int
+    block_rows: int
+    chunk_rows: int
+    capacity: int
+    n_workers: int
+    by_parameters: bool
+    gathers: bool
+    loss_code: int
+    loss_delta: float
+    loss_divisor: float
+    flops_per_row: float
+
+    @property
+    def seconds_per_row(self) -> float:
+        return self.flops_per_row / _FLOPS_PER_SECOND
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of a full batch."""
+        return -(-self.capacity // self.tile_rows)
+
+
+def compile_plan(
+    graph: Graph,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    rows: int,
+    purpose: Purpose = "train",
+    n_workers: int = 1,
+) -> Plan:
+    """The plan for batches of up to `rows` rows (for "predict": of any number, a tile of up to `rows` at a time).
+
+    Everything that decides bits follows from sizes; `n_workers` only sizes memory.
+    """
+    parameters = graph.parameters
+    dtype = parameters.dtype
+    manual = purpose in ("manual", "trace")
+    training = purpose != "predict"
+    builder = Builder(
+        graph, gradients=training, separate=purpose == "trace", input_gradient=manual
+    )
+    by_parameters = purpose == "train" and _sums_in_place(graph, rows)
+    whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
+    flops_per_row = 6.0 * graph.parameters.n_parameters
+    tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, whole)
+    kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
+    builder.place(kept_rows)
+    segments = parameter_segments(
+        graph,
+        decay_bias=isinstance(optimizer, AdamW) and optimizer.decay_bias,
+        merge=not by_parameters,
+        input_gradient=manual,
+        copies=training,
+    )
+    backward = builder.backward(segments, with_parameters=not by_parameters) if training else []
+    parameter = builder.parameters(segments) if by_parameters else []
+    n_states = len(optimizer.state_names)
+    n_gradients = -(-rows // block_rows) if training and not by_parameters else 0
+    chunk_rows, chunk = _chunk(graph) if by_parameters else (0, 0)
+    arena = place(
+        dtype,
+        gradient=parameters.size * n_gradients,
+        copies=segments.copies_size,
+        activations=builder.numbers_per_row * kept_rows,
+        activation_parts=1 if whole else n_workers,
+        chunk=chunk,
+        good=parameters.size * (1 + n_states) if purpose == "train" else 0,
+        n_workers=n_workers,
+    )
+    return Plan(
+        dtype=dtype,
+        purpose=purpose,
+        graph=graph,
+        forward=program(builder.forward()),
+        backward=program(backward),
+        parameter=program(parameter),
+        segments=segments.table,
+        arena=arena,
+        builder=builder,
+        n_features=graph.n_features,
+        n_outputs=graph.n_outputs,
+        n_states=n_states,
+        input=builder.input.offset,
+        ld_input=builder.input.ld,
+        output=builder.a[graph.output].offset,
+        output_gradient=builder.da[graph.output].offset,
+        input_gradient=builder.da[0].offset if manual else -1,
+        tile_rows=tile_rows,
+        block_rows=block_rows,
+        chunk_rows=chunk_rows,
+        capacity=rows,
+        n_workers=n_workers,
+        by_parameters=whole,
+        gathers=(builder.gathers and training) or manual,
+        loss_code=loss.code,
+        loss_delta=loss.delta,
+        loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
+        flops_per_row=flops_per_row if training else flops_per_row / 3,
+    )
+
+
+def _sums_in_place(graph: Graph, rows: int) -> bool:
+    """Whether kernels are large beside the activations, so that threads had better share kernels than rows."""
+    size = graph.parameters.size
+    activations = sum(graph.width[1:]) * 2 * rows
+    return size >= _FUSED_PARAMETERS and size > activations
+
+
+def _tiles(
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, whole: bool
+) -> tuple[int, int]:
+    """Rows of a tile and of a block, multiples of 8 where there are as many.
+
+    A block is a whole number of tiles.  `whole` has one block: nothing is summed beside.
+    """
+    fitting = _TILE_BYTES // (numbers_per_row * dtype.itemsize) // 8 * 8
+    most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
+    if whole:
+        n_tiles = max(-(-rows // most), min(4, rows // 16), 1)
+        tile = _eighths(-(-rows // n_tiles), rows)
+        return tile, -(-rows // tile) * tile
+    n_blocks = 1
+    if rows * flops_per_row >= _BLOCK_FLOPS:
+        n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
+    block = _eighths(-(-rows // n_blocks), rows)
+    tiles_in_block = -(-block // most)
+    tile = _eighths(-(-block // tiles_in_block), rows)
+    return tile, tile * tiles_in_block
+
+
+def _eighths(n: int, rows: int) -> int:
+    return min(-(-n // 8) * 8, max(1, rows))
+
+
+def _chunk(graph: Graph) -> tuple[int, int]:
+    """Rows of a kernel whose gradient is summed at a time, and the numbers that takes."""
+    ld = max(tensor.ld for tensor in graph.parameters.tensors)
+    fitting = _CHUNK_BYTES // (ld * graph.parameters.dtype.itemsize) // 8 * 8
+    rows = min(max(8, fitting), 256)
+    return rows, rows * ld

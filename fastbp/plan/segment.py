@@ -1,0 +1,60 @@
+"""The flat parameter vector cut into runs that the optimizer treats alike, and the transposed copies of kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastbp.plan.graph import DenseNode, Graph
+from fastbp.plan.operation import Segment, SegmentTable, segment_table
+from fastbp.plan.parameter import Tensor, padded
+
+
+@dataclass(frozen=True)
+class Segments:
+    """`index` and `copy` are by tensor name: its row in the table, and where its transpose lies (offset, ld)."""
+
+    table: SegmentTable
+    index: dict[str, int]
+    copy: dict[str, tuple[int, int]]
+    copies_size: int
+
+
+def parameter_segments(
+    graph: Graph, *, decay_bias: bool, merge: bool, input_gradient: bool, copies: bool
+) -> Segments:
+    """One segment a tensor; with `merge`, neighbours of equal penalties and no copy become one."""
+    copy, copies_size = _place_copies(graph, input_gradient) if copies else ({}, 0)
+    segments: list[Segment] = []
+    index: dict[str, int] = {}
+    for tensor in graph.parameters.tensors:
+        offset, ld = copy.get(tensor.name, (-1, 0))
+        decays = int(decay_bias or len(tensor.shape) == 2)
+        own = Segment(
+            tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays, tensor.l1, tensor.l2
+        )
+        index[tensor.name] = len(segments)
+        if merge and segments and _alike(segments[-1], own):
+            last = segments[-1]
+            size = last.rows * last.ld + own.rows * own.ld
+            segments[-1] = Segment(last.offset, 1, size, size, -1, 0, decays, own.l1, own.l2)
+        else:
+            segments.append(own)
+    return Segments(segment_table(segments), index, copy, copies_size)
+
+
+def _alike(a: Segment, b: Segment) -> bool:
+    return a.copy == b.copy == -1 and (a.l1, a.l2, a.decays) == (b.l1, b.l2, b.decays)
+
+
+def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
+    """Kernels stored by rows whose layer passes a gradient on need their transpose for dX = dZ W^T."""
+    found: dict[str, tuple[int, int]] = {}
+    size = 0
+    for node in graph.nodes:
+        if isinstance(node, DenseNode) and (node.source or input_gradient):
+            kernel: Tensor = node.parameters.kernel
+            if not kernel.by_columns:
+                ld = padded(kernel.rows, graph.parameters.dtype)
+                found[kernel.name] = (size, ld)
+                size += kernel.columns * ld
+    return found, size

@@ -1,0 +1,114 @@
+"""Counter-based random streams: the bits depend on (seed, purpose, epoch) and on nothing else.
+
+The source is Philox 4x64-10, of which only the raw 64-bit words are used: NumPy keeps those stable
+between versions, but not what its `Generator` makes of them. Everything derived here uses only
+IEEE additions, multiplications, divisions and square roots, because the logarithm and cosine of a
+mathematical library may differ by a bit from one processor to the next.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHUFFLE = 1
+INITIALIZE = 2
+
+_LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # 32 bits: exponent * _LOG2_HIGH is exact
+_LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+_COSINE = (1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800, 1 / 479001600, -1 / 87178291200)
+_SINE = (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800,
+         -1 / 1307674368000)  # fmt: skip
+_ATANH = tuple(2.0 / (2 * k + 1) for k in range(12))
+
+
+def draw_seed() -> int:
+    """A seed from the operating system's entropy, in 0 .. 2**63 - 1."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
+
+
+def raw(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.uint64]:
+    """The first `n` 64-bit words of the stream (seed, purpose, epoch).
+
+    >>> [int(word) for word in raw(0, SHUFFLE, 0, 2)]
+    [7562284617978849011, 11919942092398276961]
+    """
+    if not 0 <= epoch < 2**32:
+        raise ValueError(f"epoch of a random stream must be in 0..2**32-1, got {epoch}")
+    key = np.array([seed, purpose * 2**32 + epoch], dtype=np.uint64)
+    return np.asarray(np.random.Philox(key=key).random_raw(n), dtype=np.uint64)
+
+
+def uniform(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.float64]:
+    """`n` multiples of 2**-53, uniform in [0, 1)."""
+    return (raw(seed, purpose, epoch, n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def normal(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.float64]:
+    """`n` standard normal values: z = sqrt(-2 log(1 - u)) (cos, sin)(2 pi v), in pairs.
+
+    A shorter request is a prefix of a longer one.
+    """
+    pairs = (n + 1) // 2
+    u = uniform(seed, purpose, epoch, 2 * pairs)
+    radius = np.sqrt(-2.0 * _log(1.0 - u[0::2]))  # 1 - u is in (0, 1]: the log is finite
+    cosine, sine = _cos_sin(u[1::2])
+    result = np.empty(2 * pairs)
+    result[0::2] = radius * cosine
+    result[1::2] = radius * sine
+    return result[:n]
+
+
+def permutation(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order in which epoch `epoch` visits `n` rows (Fisher-Yates from the end).
+
+    For i = n-1 .. 1: j = (word[n-1-i] * (i+1)) >> 64, the high half of a 128-bit product, and
+    order[i] and order[j] change places.
+
+    >>> permutation(5, seed=0, epoch=0).tolist()
+    [1, 0, 3, 4, 2]
+    """
+    if n < 2:
+        return np.arange(n, dtype=np.int64)
+    words = raw(seed, SHUFFLE, epoch, n - 1)
+    bound = np.arange(n, 1, -1, dtype=np.uint64)
+    # In 32-bit halves; exact while n <= 2**32, and no sum here can wrap.
+    half = np.uint64(32)
+    low = ((words & np.uint64(2**32 - 1)) * bound) >> half
+    place = (((words >> half) * bound + low) >> half).tolist()
+    order = list(range(n))
+    for i, j in zip(range(n - 1, 0, -1), place, strict=True):
+        order[i], order[j] = order[j], order[i]
+    return np.array(order, dtype=np.int64)
+
+
+def _polynomial(x: NDArray[np.float64], coefficients: tuple[float, ...]) -> NDArray[np.float64]:
+    result = np.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        result = result * x + coefficient
+    return result
+
+
+def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(2**e m) = e log 2 + 2 atanh((m - 1) / (m + 1)), with m in [sqrt(1/2), sqrt(2))."""
+    mantissa, exponent = np.frexp(x)
+    small = mantissa < 0.7071067811865476
+    mantissa = np.where(small, 2.0 * mantissa, mantissa)
+    power = (exponent - small).astype(np.float64)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    return power * _LOG2_HIGH + (power * _LOG2_LOW + s * _polynomial(s * s, _ATANH))
+
+
+def _cos_sin(turn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cosine and sine of 2 pi turn, turn in [0, 1): the nearest quarter turn and a rest."""
+    quarter = np.floor(4.0 * turn + 0.5)
+    angle = (turn - 0.25 * quarter) * (2.0 * np.pi)  # the difference is exact, |angle| <= pi/4
+    square = angle * angle
+    cosine, sine = _polynomial(square, _COSINE), angle * _polynomial(square, _SINE)
+    side = quarter.astype(np.int64) & 3
+    return (
+        np.choose(side, [cosine, -sine, -cosine, sine]),
+        np.choose(side, [sine, cosine, -sine, -cosine]),
+    )

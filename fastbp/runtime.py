@@ -1,0 +1,173 @@
+"""A network's memory and the engines that compute on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.argument import available_threads, check_n_threads
+from fastbp.backend import engine_module, instruction_set, resolve_backend
+from fastbp.initializer import initial_value
+from fastbp.layer import Input, Layer
+from fastbp.loss import Loss
+from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
+from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
+from fastbp.plan.arena import allocate
+from fastbp.plan.compile import Purpose
+from fastbp.plan.parameter import DenseParameters
+
+Array = NDArray[Any]
+
+# Starting and joining a thread takes about 64 us and a barrier about 0.2 us: a second thread pays from a call of a
+# millisecond on, if its steps are long beside their two barriers (flops, at 100 per ns and core).
+_THREAD_CALL_FLOPS = 1e8
+_THREAD_STEP_FLOPS = 2e6
+
+_LIMIT_PARAMETERS = 2**60
+_PREDICT_ROWS = 256
+_KEPT_ENGINES = 4
+
+
+class Runtime:
+    """Parameters, optimizer state and step count of one network, on one backend.
+
+    `graph` fuses the output's activation with the loss, `declared` applies it as the layers say.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Input | Layer],
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        dtype: np.dtype[Any],
+        seed: int,
+        backend: str | None,
+    ) -> None:
+        self.loss, self.optimizer, self.dtype = loss, optimizer, dtype
+        self.layout = ParameterLayout(dtype)
+        self.graph: Graph = lower(layers, loss, self.layout)
+        self.declared: Graph = lower(layers, Loss("mse"), ParameterLayout(dtype))
+        if self.layout.size > _LIMIT_PARAMETERS:
+            raise ValueError(
+                f"network needs {self.layout.size:.2g} parameters; limit 2^60"
+            )
+        self.backend = resolve_backend(backend)
+        self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
+        self._module = engine_module(self.backend, dtype)
+        self.parameters = _zeros(self.layout.size, dtype, "parameters")
+        self.state = _zeros(self.layout.size * len(optimizer.state_names), dtype, "optimizer state")
+        self.power = np.ones(2)  # beta1^t, beta2^t
+        self.steps = 0
+        self.epochs = 0
+        self._engines: dict[tuple[Purpose, int, int], tuple[Any, Plan, Array]] = {}
+        self._idle: list[tuple[Any, Plan, Array]] = []
+        self.initialize(seed)
+
+    def initialize(self, seed: int) -> None:
+        """Every parameter to its initial value; each has a random stream of its own."""
+        index = 0
+        for own in self.layout.layers:
+            layer = own.layer
+            parts = [(own.kernel, layer.weights, layer.kernel_initializer)]
+            if own.bias is not None:
+                parts.append((own.bias, layer.bias, layer.bias_initializer))
+            for tensor, given, initializer in parts:
+                value = given
+                if value is None:
+                    fan_in, fan_out = own.n_in, layer.units
+                    value = initial_value(
+                        initializer, tensor.shape, fan_in=fan_in, fan_out=fan_out, seed=seed, index=index
+                    )
+                tensor.view(self.parameters)[...] = value
+                index += 1
+
+    @property
+    def layers(self) -> list[DenseParameters]:
+        return self.layout.layers
+
+    def state_views(self) -> dict[str, Array]:
+        """The optimizer's vectors by name, as "m/dense_1/kernel"."""
+        found: dict[str, Array] = {}
+        for i, name in enumerate(self.optimizer.state_names):
+            flat = self.state[i * self.layout.size : (i + 1) * self.layout.size]
+            found |= self.layout.views(flat, f"{name}/")
+        return found
+
+    @property
+    def hyper(self) -> NDArray[np.float64]:
+        """code, learning rate, momentum, beta1, beta2, epsilon, weight decay"""
+        optimizer = self.optimizer
+        values = [float(optimizer.code), optimizer.learning_rate, 0.0, 0.0, 0.0, 0.0, 0.0]
+        if isinstance(optimizer, SGD):
+            values[2] = optimizer.momentum
+        if isinstance(optimizer, Adam):
+            values[3:6] = optimizer.beta1, optimizer.beta2, optimizer.epsilon
+        if isinstance(optimizer, AdamW):
+            values[6] = optimizer.weight_decay
+        return np.array(values)
+
+    def engine(self, purpose: Purpose, rows: int, n_threads: int = 1) -> tuple[Any, Plan, Array]:
+        """(engine, plan, scratch memory) for batches of `rows` rows, kept for the next call of the same size."""
+        key = (purpose, rows, n_threads)
+        found = self._engines.pop(key, None)
+        if found is None:
+            while len(self._engines) >= _KEPT_ENGINES:
+                self._engines.pop(next(iter(self._engines)))
+            found = self._make(purpose, rows, n_threads)
+        self._engines[key] = found
+        return found
+
+    def _make(self, purpose: Purpose, rows: int, n_threads: int) -> tuple[Any, Plan, Array]:
+        graph = self.declared if purpose == "manual" else self.graph
+        plan = compile_plan(
+            graph, self.loss, self.optimizer, rows=rows, purpose=purpose, n_workers=n_threads
+        )
+        scratch = allocate(plan.arena.size, self.dtype, purpose="activations and gradients")
+        tile_loss = np.empty(plan.n_tiles)
+        engine = self._module.Engine(plan, self.parameters, self.state, scratch, tile_loss)
+        return engine, plan, scratch
+
+    @contextmanager
+    def predictor(self, n_threads: int) -> Iterator[tuple[Any, Plan]]:
+        """An engine for forward passes that no other call uses meanwhile."""
+        try:
+            found = self._idle.pop()
+        except IndexError:
+            found = None
+        if found is None or found[1].n_workers < n_threads:
+            found = self._make("predict", _PREDICT_ROWS, n_threads)
+        try:
+            yield found[0], found[1]
+        finally:
+            self._idle.append(found)
+
+    def scan(self, array: Array) -> int:
+        """The flat index of the first element that is nan or infinite, or -1."""
+        return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
+
+    def threads(self, n_threads: object, plan: Plan, n_rows: int, n_steps: int) -> int:
+        """How many threads to start for `n_steps` steps over `n_rows` rows each; "auto" only where they pay."""
+        allowed = check_n_threads(n_threads)
+        if self.backend == "numpy":
+            return 1
+        if plan.purpose == "train":
+            shares = plan.n_tiles if plan.by_parameters else -(-n_rows // plan.block_rows)
+        else:
+            shares = -(-n_rows // plan.tile_rows)
+        if n_threads == "auto":
+            flops = n_rows * plan.flops_per_row
+            if flops < _THREAD_STEP_FLOPS or flops * n_steps < _THREAD_CALL_FLOPS:
+                return 1
+            return max(1, min(allowed, shares, available_threads()))
+        return allowed
+
+
+def _zeros(size: int, dtype: np.dtype[Any], purpose: str) -> Array:
+    array = allocate(size, dtype, purpose=purpose)[:size]
+    array[:] = 0
+    return array

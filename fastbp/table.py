@@ -1,0 +1,318 @@
+"""Tables of text cells, and the way from them to the rows of numbers a network takes.
+
+A table is a dict from column name to an array of cells, all of one length; a missing cell is None.
+Cells stay text until a column is known to be numeric, so that "007" remains a category if it is
+one. Nothing is imputed: a missing value is an error which says where it is.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Cells: TypeAlias = NDArray[np.object_]
+Table: TypeAlias = dict[str, Cells]
+
+# One input per category: a column with more of them is a name or a key, and nothing to learn from.
+MAX_CATEGORIES = 1000
+
+
+def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
+    """Read a CSV file with a header line. Needs pandas.
+
+    Raises
+    ------
+    ValueError
+        The file is empty, holds only a header, repeats or omits a column name, has a row with too
+        many fields, or is not UTF-8.
+    OSError
+        The file cannot be read.
+    ImportError
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ImportError('reading CSV needs pandas: pip install "fastbp[csv]"') from error
+    # An open file, because pandas would take a path such as http://... for something to download;
+    # header=None, because pandas would otherwise rename repeated columns and take a surplus first
+    # column for an index, both in silence.
+    with open(path, "rb") as stream:
+        try:
+            frame = pd.read_csv(stream, sep=separator, header=None, dtype=str,
+                                encoding="utf-8-sig", skipinitialspace=True)
+        except pd.errors.EmptyDataError:
+            raise ValueError(f"{path} is empty") from None
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        except pd.errors.ParserError as error:
+            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+            raise ValueError(f"{path}: {reason}") from None
+    cells = frame.to_numpy(dtype=object, copy=True)
+    cells[frame.isna().to_numpy()] = None
+    header = [None if name is None else str(name).strip() for name in cells[0]]
+    for position, name in enumerate(header):
+        if not name:
+            raise ValueError(f"{path}: column {position + 1} has no name")
+        if header.index(name) != position:
+            raise ValueError(f"{path}: two columns are called {name!r}")
+    if len(cells) == 1:
+        raise ValueError(f"{path} has a header and no rows")
+    return {str(name): cells[1:, position] for position, name in enumerate(header)}
+
+
+@dataclass(frozen=True)
+class NumericColumn:
+    """A column of numbers; the network gets (x - mean) / scale."""
+
+    name: str
+    mean: float
+    scale: float
+
+    def encode(self, cells: Cells) -> NDArray[np.float64]:
+        """Shape (n,) -> (n, 1)."""
+        values = (to_numbers(self.name, cells) - self.mean) / self.scale
+        return values[:, np.newaxis]
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of names; the network gets one input per category, 1 where the cell is that one."""
+
+    name: str
+    categories: tuple[str, ...]
+
+    def encode(self, cells: Cells) -> NDArray[np.float64]:
+        """Shape (n,) -> (n, number of categories)."""
+        codes = encode_categories(self.name, cells, self.categories)
+        return np.eye(len(self.categories))[codes]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the columns of a table become the inputs of a network.
+
+    Numeric columns are standardised (mean 0, standard deviation 1 over the rows of the fit), the
+    others one-hot encoded. Columns which hold one value only are listed in `dropped` and not used.
+
+    Examples
+    --------
+    >>> table = {"age": ["20", "40"], "town": ["Rome", "Oslo"], "unit": ["m", "m"]}
+    >>> preprocessing = Preprocessing.fit(table)
+    >>> preprocessing.feature_names, preprocessing.dropped
+    (('age', 'town=Oslo', 'town=Rome'), ('unit',))
+    >>> preprocessing.transform(table).tolist()
+    [[-1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+
+    columns: tuple[NumericColumn | CategoryColumn, ...]
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(cls, table: Mapping[str, ArrayLike], *, rows: ArrayLike | None = None) -> Self:
+        """Learn means, scales and categories from a table.
+
+        Parameters
+        ----------
+        table : mapping of column name to cells
+        rows : integer array, optional
+            The rows which means and scales come from (the training rows); None takes all.
+            Categories are collected from every row: a name is no information about the target.
+
+        Raises
+        ------
+        ValueError
+            A cell is missing or not finite, a column has too many categories, or every column is
+            constant.
+        """
+        columns: list[NumericColumn | CategoryColumn] = []
+        dropped = []
+        for name, given in table.items():
+            column = _fit_column(name, as_cells(name, given), rows)
+            if column is None:
+                dropped.append(name)
+            else:
+                columns.append(column)
+        if not columns:
+            raise ValueError("no column to learn from" if not dropped else
+                             f"every column is constant: {_join(dropped)}")
+        return cls(tuple(columns), tuple(dropped))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name per input of the network; "column=category" where one-hot encoded."""
+        names: list[str] = []
+        for column in self.columns:
+            if isinstance(column, NumericColumn):
+                names.append(column.name)
+            else:
+                names.extend(f"{column.name}={category}" for category in column.categories)
+        return tuple(names)
+
+    def transform(
+        self, table: Mapping[str, ArrayLike], *, dtype: Any = np.float32
+    ) -> NDArray[np.floating[Any]]:
+        """The rows of `table` as inputs, shape (n, len(feature_names)); other columns are ignored.
+
+        Raises
+        ------
+        ValueError
+            A column or a cell is missing, a category was not in the fit, a number is not one.
+        """
+        missing = [column.name for column in self.columns if column.name not in table]
+        if missing:
+            raise ValueError(f"the table has no column {_join(missing)}; "
+                             f"it has {_join(table)}")
+        encoded = np.concatenate(
+            [column.encode(as_cells(column.name, table[column.name])) for column in self.columns],
+            axis=1)
+        with np.errstate(over="ignore"):
+            inputs = encoded.astype(dtype)
+        if not np.isfinite(inputs).all():
+            row, position = np.argwhere(~np.isfinite(inputs))[0]
+            raise ValueError(f"column {self.feature_names[position]!r}, data row {row + 1}: "
+                             f"the value does not fit {np.dtype(dtype).name}")
+        return inputs
+
+    def to_config(self) -> dict[str, Any]:
+        """A dict for JSON, from which `from_config` makes an equal object."""
+        columns: list[dict[str, Any]] = []
+        for column in self.columns:
+            if isinstance(column, NumericColumn):
+                columns.append({"name": column.name, "mean": column.mean, "scale": column.scale})
+            else:
+                columns.append({"name": column.name, "categories": list(column.categories)})
+        return {"columns": columns, "dropped": list(self.dropped)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Inverse of `to_config`. Raises ValueError where the dict is not one of its."""
+        try:
+            columns = tuple(_column_from_config(column) for column in config["columns"])
+            dropped = tuple(map(_require_text, config["dropped"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a description of a preprocessing: {error}") from error
+        if not columns:
+            raise ValueError("not a description of a preprocessing: no columns")
+        return cls(columns, dropped)
+
+
+def as_cells(name: str, values: ArrayLike) -> Cells:
+    """`values` as a column without gaps; ValueError names the first missing cell."""
+    cells = np.asarray(values, dtype=object)
+    if cells.ndim != 1:
+        raise ValueError(f"column {name!r} has shape {cells.shape}, expected one dimension")
+    for row, cell in enumerate(cells):
+        # `cell != cell` is true of NaN alone.
+        if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
+            raise ValueError(f"column {name!r}: data row {row + 1} has no value "
+                             "(fastbp does not fill gaps)")
+    return cells
+
+
+def to_numbers(name: str, cells: Cells) -> NDArray[np.float64]:
+    """The numbers in a column; ValueError names the first cell that is none or not finite."""
+    try:
+        numbers = cells.astype(np.float64)
+    except (ValueError, TypeError):
+        row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
+        raise ValueError(f"column {name!r} is numeric, but data row {row + 1} has "
+                         f"{str(cells[row])!r}") from None
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise ValueError(f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, "
+                         "expected a finite number")
+    return numbers
+
+
+def encode_categories(
+    name: str, cells: Cells, categories: Sequence[str]
+) -> NDArray[np.int64]:
+    """The place of each cell among `categories`; ValueError names the first that is unknown."""
+    place = {category: code for code, category in enumerate(categories)}
+    codes = np.array([place.get(str(cell), -1) for cell in cells], dtype=np.int64)
+    if codes.size and codes.min() < 0:
+        row = int(np.argmax(codes < 0))
+        raise ValueError(f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, which "
+                         f"training did not see; known: {_join(categories)}")
+    return codes
+
+
+def is_numeric(cells: Cells) -> bool:
+    """Whether every cell is a number (True and False are names)."""
+    return all(map(_is_number, cells))
+
+
+def sorted_names(cells: Cells) -> tuple[str, ...]:
+    """The distinct cells as text, in order of value where all are numbers, else alphabetically."""
+    names = sorted({str(cell) for cell in cells})
+    return tuple(sorted(names, key=float) if all(map(_is_number, names)) else names)
+
+
+def standardisation(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Mean and standard deviation of `values`, or None where they are all equal."""
+    if values.min() == values.max():
+        return None
+    # Scaled by a power of two first, which is exact: the square of a large number would overflow.
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    scaled = np.ldexp(values, -exponent)
+    return (float(np.ldexp(scaled.mean(), exponent)), float(np.ldexp(scaled.std(), exponent)))
+
+
+def _fit_column(
+    name: str, cells: Cells, rows: ArrayLike | None
+) -> NumericColumn | CategoryColumn | None:
+    """Describe one column; None where it is constant."""
+    if is_numeric(cells):
+        numbers = to_numbers(name, cells)
+        moments = standardisation(numbers if rows is None else numbers[np.asarray(rows)])
+        return None if moments is None else NumericColumn(name, *moments)
+    categories = sorted_names(cells)
+    numeric = sum(map(_is_number, categories))
+    if 2 * numeric > len(categories):
+        # A stray "?" would otherwise turn a measured quantity into hundreds of names.
+        row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
+        raise ValueError(f"column {name!r} holds mostly numbers, but data row {row + 1} has "
+                         f"{str(cells[row])!r}: correct the cell or leave the column out")
+    if len(categories) > MAX_CATEGORIES:
+        raise ValueError(f"column {name!r} has {len(categories)} different values, "
+                         f"at most {MAX_CATEGORIES} can be encoded: leave the column out")
+    return CategoryColumn(name, categories) if len(categories) > 1 else None
+
+
+def _column_from_config(config: Mapping[str, Any]) -> NumericColumn | CategoryColumn:
+    name = _require_text(config["name"])
+    if "categories" in config:
+        categories = tuple(map(_require_text, config["categories"]))
+        if len(set(categories)) != len(categories) or not categories:
+            raise ValueError(f"column {name!r}: categories are repeated or absent")
+        return CategoryColumn(name, categories)
+    mean, scale = float(config["mean"]), float(config["scale"])
+    if not (np.isfinite(mean) and np.isfinite(scale) and scale > 0.0):
+        raise ValueError(f"column {name!r}: mean {mean} and scale {scale} are not usable")
+    return NumericColumn(name, mean, scale)
+
+
+def _is_number(cell: object) -> bool:
+    if isinstance(cell, bool | np.bool_):
+        return False
+    try:
+        float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _require_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {value!r}")
+    return value
+
+
+def _join(names: Mapping[str, object] | Sequence[str], *, limit: int = 8) -> str:
+    """The names in quotes, the first `limit` of them."""
+    shown = ", ".join(repr(name) for name in list(names)[:limit])
+    return shown + (", ..." if len(names) > limit else "")

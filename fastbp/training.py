@@ -1,0 +1,242 @@
+"""The verbs of `Network` that train or evaluate: checks, the engine's call, what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.argument import check_integer, check_n_threads
+from fastbp.conversion import shown
+from fastbp.error import DivergenceError
+from fastbp.history import History
+from fastbp.metric import metric
+from fastbp.plan.graph import FUSED
+from fastbp.activation import CODES
+from fastbp.validation import check_batches, check_parameters
+
+if TYPE_CHECKING:
+    from fastbp.network import Network
+
+Array = NDArray[Any]
+
+_INTERRUPTED, _DIVERGED = 1, 2
+_PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
+
+
+def fit(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool,
+    batches: Sequence[Sequence[int]] | None,
+    validation_data: tuple[ArrayLike, ArrayLike] | None,
+    n_threads: int | str,
+    verbose: bool | int | str,
+    check_finite: bool,
+) -> History:
+    """See `Network.fit`."""
+    with network._usage.writing():
+        epochs = check_integer(epochs, name="epochs", minimum=0)
+        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        shuffle = _check_bool(shuffle, "shuffle")
+        check_n_threads(n_threads)
+        lines = _Lines(_check_verbose(verbose), epochs)
+        X, y = network._checked_pair(X, y, check_finite=check_finite)
+        validation = _check_validation(network, validation_data, check_finite)
+        order = None if batches is None else check_batches(batches, n_rows=len(X))
+        check_parameters(network.parameters, isfinite=network._runtime.scan)
+        history = network.history = History()
+        call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, order=order, n_threads=n_threads)
+        together = validation is None and not network.metrics and not lines.enabled
+        done = 0
+        while done < epochs:
+            losses = call.run(epochs - done if together else 1, first=done)
+            for i, loss in enumerate(losses):
+                figures = {"loss": float(loss)}
+                if not together:
+                    figures |= _figures(network, X, y, validation, call.n_threads)
+                history.append(done + i, figures)
+                lines.show(done + i, figures)
+            done += len(losses)
+        return history
+
+
+def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
+    """See `Network.train_on_batch`."""
+    with network._usage.writing():
+        X, y = network._checked_pair(X, y)
+        call = _Call(network, X, y, batch_size=len(X), shuffle=False, n_threads=1)
+        return float(call.run(1, guarded=False)[0])
+
+
+def train_steps(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    steps: int,
+    batch_size: int,
+    shuffle: bool,
+    n_threads: int | str,
+) -> float:
+    """See `Network.train_steps`."""
+    with network._usage.writing():
+        steps = check_integer(steps, name="steps", minimum=1)
+        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        shuffle = _check_bool(shuffle, "shuffle")
+        X, y = network._checked_pair(X, y)
+        check_parameters(network.parameters, isfinite=network._runtime.scan)
+        call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
+        epochs = -(-steps // call.n_batches)
+        losses = call.run(epochs, max_steps=steps)
+        left = steps - (epochs - 1) * call.n_batches
+        seen = np.full(epochs, float(len(X)))
+        seen[-1] = min(left * call.batch_size, len(X))
+        return float(losses @ seen / seen.sum())
+
+
+def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
+    """Loss and metrics of checked data."""
+    runtime = network._runtime
+    with runtime.predictor(1) as (_, plan):
+        threads = runtime.threads(n_threads, plan, len(X), 1)
+    with runtime.predictor(threads) as (engine, plan):
+        tile_loss = np.empty(-(-len(X) // plan.tile_rows))
+        if engine.evaluate(X, y, tile_loss, n_threads=threads):
+            raise engine.take_pending()
+        found = {"loss": float(tile_loss.sum() / (len(X) * plan.loss_divisor))}
+        if network.metrics:
+            response = np.empty((len(X), network.n_outputs), network.dtype)
+            transform = CODES[FUSED.get(network.loss.name, "linear")]
+            if engine.predict(X, response, transform=transform, n_threads=threads):
+                raise engine.take_pending()
+            for name in network.metrics:
+                found[name] = metric(name, loss=network.loss.name)(response, y)
+    return found
+
+
+class _Call:
+    """The arguments that stay the same over one call's epochs."""
+
+    def __init__(
+        self,
+        network: Network,
+        X: Array,
+        y: Array,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        n_threads: int | str,
+        order: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    ) -> None:
+        self.network, self.X, self.y = network, X, y
+        self.given, self.limits = order if order is not None else (None, None)
+        if self.limits is not None:
+            self.batch_size, self.n_batches = int(np.diff(self.limits).max()), len(self.limits) - 1
+        else:
+            self.batch_size = min(batch_size, len(X))
+            self.n_batches = -(-len(X) // self.batch_size)
+        shuffled = shuffle and order is None
+        self.order = np.empty(len(X), np.int64) if shuffled else None
+        self.n_threads = n_threads
+
+    def run(
+        self, epochs: int, *, first: int = 0, max_steps: int = -1, guarded: bool = True
+    ) -> NDArray[np.float64]:
+        """The losses of `epochs` epochs; `first` is how many this call has done before."""
+        network, runtime = self.network, self.network._runtime
+        _, plan, _ = runtime.engine("train", self.batch_size)
+        threads = runtime.threads(self.n_threads, plan, self.batch_size, self.n_batches * epochs)
+        engine, plan, _ = runtime.engine("train", self.batch_size, threads)
+        losses = np.zeros(epochs)
+        status, epoch, batch, steps = engine.train(
+            self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
+            hyper=runtime.hyper, power=runtime.power, n_threads=threads, order=self.order,
+            given=self.given, limits=self.limits, seed=network.seed, first_epoch=runtime.epochs,
+            max_steps=max_steps, guarded=guarded,
+        )  # fmt: skip
+        if status == _DIVERGED:
+            runtime.steps += epoch * self.n_batches if guarded else 0
+            runtime.epochs += epoch
+            self._diverged(losses[epoch], first + epoch, batch, guarded, max_steps)
+        runtime.steps += steps
+        runtime.epochs += epoch if guarded else 0
+        if status == _INTERRUPTED:
+            raise engine.take_pending()
+        return losses
+
+    def _diverged(self, loss: float, epoch: int, batch: int, guarded: bool, max_steps: int) -> None:
+        what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
+        rate = self.network.optimizer.learning_rate
+        place = f"epoch {epoch + 1}, batch {batch + 1} (learning_rate={rate})"
+        if not guarded:
+            raise DivergenceError(f"{what} (learning_rate={rate}); parameters unchanged")
+        where = f"the end of epoch {epoch}" if epoch else "before the call"
+        raise DivergenceError(f"{what} at {place}; parameters restored to {where}")
+
+
+def _figures(
+    network: Network, X: Array, y: Array, validation: tuple[Array, Array] | None, n_threads: int | str
+) -> dict[str, float]:
+    """What an epoch reports beside its loss."""
+    found: dict[str, float] = {}
+    if network.metrics:
+        found |= {k: v for k, v in evaluate(network, X, y, n_threads).items() if k != "loss"}
+    if validation is not None:
+        found |= {f"val_{k}": v for k, v in evaluate(network, *validation, n_threads).items()}
+    return found
+
+
+def _check_bool(value: object, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def _check_verbose(verbose: object) -> str:
+    if verbose == "auto":
+        return "auto"
+    if isinstance(verbose, bool) or (isinstance(verbose, int) and verbose in (0, 1, 2)):
+        return "always" if verbose else "never"
+    raise ValueError(f"verbose must be True, False or 'auto', got {shown(verbose)}")
+
+
+def _check_validation(
+    network: Network, validation_data: object, check_finite: bool
+) -> tuple[Array, Array] | None:
+    if validation_data is None:
+        return None
+    if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
+        raise TypeError(f"validation_data must be a pair (X, y), got {shown(validation_data)}")
+    try:
+        return network._checked_pair(*validation_data, check_finite=check_finite)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
+
+
+class _Lines:
+    """One printed line an epoch; on a terminal under "auto" no more than a few a second."""
+
+    def __init__(self, verbose: str, epochs: int) -> None:
+        self.enabled = verbose == "always" or (verbose == "auto" and sys.stdout.isatty())
+        self.throttled = verbose == "auto"
+        self.epochs = epochs
+        self.begin = time.perf_counter()
+        self.shown_at = 0.0
+
+    def show(self, epoch: int, figures: Mapping[str, float]) -> None:
+        now = time.perf_counter()
+        last = epoch + 1 == self.epochs
+        if not self.enabled or (self.throttled and not last and now - self.shown_at < _PRINT_SECONDS):
+            return
+        self.shown_at = now
+        text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        print(f"epoch {epoch + 1}/{self.epochs}  {text}  {now - self.begin:.1f} s")

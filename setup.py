@@ -1,0 +1,92 @@
+"""Builds of the kernels: one source, compiled per instruction set and real type.  Everything else is in pyproject.toml.
+
+FASTBP_BUILD          comma-separated builds instead of the default of this machine, such as "portable" or "v3,portable"
+FASTBP_REQUIRE_BUILD  "1": a build that fails is an error; by default the package then installs for the NumPy backend
+FASTBP_DEBUG          "1": bounds checks and an unoptimised build
+"""
+
+import os
+import platform
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
+GNU = sys.platform != "win32"
+X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+
+# No -ffast-math: it would link code that changes the arithmetic of the whole process, and sums must keep their order.
+COMMON = [
+    "-O1" if DEBUG else "-O3",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-stack-protector",
+    "-fvisibility=hidden",
+]
+INSTRUCTION_SET = {
+    "v2": ["-march=x86-64-v2"],
+    "v3": ["-march=x86-64-v3"],
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    "portable": [],
+}
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "wraparound": False,
+    "cdivision": True,
+    "nonecheck": False,
+    "infer_types": False,
+    "autotestdict": False,
+    "embedsignature": True,
+    "embedsignature.format": "python",
+    "binding": True,
+}
+
+
+def builds():
+    default = "v2,v3,v4,portable" if X86_64 and GNU else "portable"
+    names = os.environ.get("FASTBP_BUILD", default).split(",")
+    unknown = [name for name in names if name not in INSTRUCTION_SET]
+    if unknown:
+        raise SystemExit(f"FASTBP_BUILD={','.join(names)}: unknown {unknown}; known: {sorted(INSTRUCTION_SET)}")
+    return names
+
+
+def kernel_extension(real, name):
+    flags = COMMON + INSTRUCTION_SET[name] if GNU else ["/O2", "/fp:precise"]
+    macros = [("FASTBP_FLAGS", '"' + " ".join(flags) + '"')]
+    if GNU:
+        # The tiles unroll only where they are inlined with literal sizes, and GCC would rather call bodies that long.
+        macros.append(("CYTHON_INLINE", "__inline__ __attribute__((always_inline))"))
+    if real == "float32":
+        macros.append(("FASTBP_FLOAT32", "1"))
+    if name == "portable":
+        macros.append(("FASTBP_PORTABLE", "1"))
+    return Extension(
+        f"fastbp.backend._{real}_{name}",
+        [f"src/{real}_{name}.pyx"],
+        extra_compile_args=flags,
+        define_macros=macros,
+        depends=sorted(glob("src/*")),
+    )
+
+
+extensions = [Extension("fastbp.backend._cpu", ["src/cpu.pyx"], extra_compile_args=["-O2", "-g0"] if GNU else [])]
+extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
+modules = cythonize(
+    extensions,
+    include_path=["src"],
+    build_dir="build/cython",
+    nthreads=0,
+    compiler_directives=DIRECTIVES,
+)
+for module in modules:
+    module.optional = os.environ.get("FASTBP_REQUIRE_BUILD") != "1"
+    module.include_dirs.append("src")
+
+setup(ext_modules=modules, options={"build_ext": {"parallel": os.cpu_count() or 1}})

@@ -1,0 +1,168 @@
+# Activations and their derivatives over flat runs of numbers (whole padded rows), one loop each so that the compiler
+# vectorises it.  The codes are those of fastbp/activation.py.
+#
+#     forward    a[i] = f(z[i])                       z IN, a OUT, may be the same array
+#     backward   d[i] = d[i] * f'(z[i])               d IN and OUT; from a where f' is a function of a, else from z
+#
+# Error: f to 4 ULP (function.pxi) and one rounding for each operation written here.
+
+cdef enum:
+    LINEAR = 0
+    RELU = 1
+    LEAKY_RELU = 2
+    ELU = 3
+    SELU = 4
+    GELU = 5
+    SILU = 6
+    SOFTPLUS = 7
+    TANH = 8
+    SIGMOID = 9
+    SOFTMAX = 10
+
+# The fixed point of mean 0 and variance 1: Klambauer et al., Self-Normalizing Neural Networks, 2017, equation 14.
+cdef real SELU_SCALE = <real>1.0507009873554804934193349852946
+cdef real SELU_ALPHA = <real>1.6732632423543772848170429916717
+
+
+cdef inline real elu(real z, real alpha) noexcept nogil:
+    """z above 0, alpha (exp(z) - 1) below, which keeps the digits of small z; exp(-40) is lost beside 1."""
+    cdef real x = real_max(z if z < 0 else <real>0, <real>-40)
+    cdef real t = exp_quotient(x)
+    cdef real power = real_power(t)
+    cdef real below = alpha * real_fma(power, expm1_core(exp_remainder(x, t)), power - <real>1)
+    return z if z > 0 else below if z == z else z
+
+
+cdef void activation_forward(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
+    """a = f(z) for every activation but softmax, which needs whole rows."""
+    cdef Py_ssize_t i
+    cdef real scale = SELU_SCALE, selu_alpha = SELU_ALPHA
+    if code == RELU:
+        for i in range(n):
+            a[i] = real_max(z[i], 0)
+    elif code == TANH:
+        for i in range(n):
+            a[i] = real_tanh(z[i])
+    elif code == SIGMOID:
+        for i in range(n):
+            a[i] = real_sigmoid(z[i])
+    elif code == LEAKY_RELU:
+        for i in range(n):
+            a[i] = z[i] if z[i] > 0 else alpha * z[i]
+    elif code == ELU:
+        for i in range(n):
+            a[i] = elu(z[i], alpha)
+    elif code == SELU:
+        for i in range(n):
+            a[i] = scale * elu(z[i], selu_alpha)
+    elif code == GELU:
+        for i in range(n):
+            a[i] = z[i] * real_normal_cdf(z[i])
+    elif code == SILU:
+        for i in range(n):
+            a[i] = z[i] * real_sigmoid(z[i])
+    elif code == SOFTPLUS:
+        for i in range(n):
+            a[i] = real_softplus(z[i])
+    elif z != a:
+        memcpy(a, z, n * sizeof(real))
+
+
+cdef void activation_backward(int code, real alpha, Py_ssize_t n, const real* z, const real* a, real* d) noexcept nogil:
+    """d = d * f'(z); relu' at 0 is 0."""
+    cdef Py_ssize_t i
+    cdef real s, scale = SELU_SCALE, tail = SELU_SCALE * SELU_ALPHA
+    cdef real one = <real>1
+    if code == RELU:
+        for i in range(n):
+            d[i] = d[i] if a[i] > 0 else <real>0
+    elif code == TANH:
+        for i in range(n):
+            d[i] = d[i] * (one - a[i] * a[i])
+    elif code == SIGMOID:
+        for i in range(n):
+            d[i] = d[i] * (a[i] * (one - a[i]))
+    elif code == LEAKY_RELU:
+        for i in range(n):
+            d[i] = d[i] if z[i] > 0 else alpha * d[i]
+    elif code == ELU:
+        for i in range(n):
+            d[i] = d[i] if a[i] > 0 else d[i] * (a[i] + alpha)
+    elif code == SELU:
+        for i in range(n):
+            d[i] = d[i] * (scale if a[i] > 0 else a[i] + tail)
+    elif code == GELU:
+        for i in range(n):
+            d[i] = d[i] * (real_normal_cdf(z[i]) + z[i] * real_normal_pdf(z[i]))
+    elif code == SILU:
+        for i in range(n):
+            s = real_sigmoid(z[i])
+            d[i] = d[i] * (s * (one + z[i] * (one - s)))
+    elif code == SOFTPLUS:
+        for i in range(n):
+            d[i] = d[i] * real_sigmoid(z[i])
+
+
+cdef inline real lane_sum(const real* part) noexcept nogil:
+    """The sum of BLOCK partial sums by halves: one order for every vector width."""
+    cdef real half[BLOCK]
+    cdef int i, width = BLOCK // 2
+    for i in range(BLOCK):
+        half[i] = part[i]
+    while width > 0:
+        for i in range(width):
+            half[i] = half[i] + half[i + width]
+        width //= 2
+    return half[0]
+
+
+cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real* shift) noexcept nogil:
+    """a[j] = exp(z[j] - max z), zero in the padding; the sum of the row is returned, the maximum in `shift` (OUT).
+
+    The sum runs over BLOCK interleaved partial sums (j modulo BLOCK), added by halves.
+    """
+    cdef real largest = z[0]
+    cdef real part[BLOCK]
+    cdef Py_ssize_t j
+    cdef int lane
+    for j in range(1, n):
+        largest = z[j] if z[j] > largest or z[j] != z[j] else largest
+    for j in range(ld):
+        a[j] = real_exp(z[j] - largest) if j < n else <real>0
+    for lane in range(BLOCK):
+        part[lane] = a[lane]
+    for j in range(1, ld // BLOCK):
+        for lane in range(BLOCK):
+            part[lane] += a[j * BLOCK + lane]
+    shift[0] = largest
+    return lane_sum(part)
+
+
+cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
+    """a[r, j] = exp(z[r, j]) / sum_k exp(z[r, k]), from the row's maximum so that nothing overflows."""
+    cdef Py_ssize_t r, j
+    cdef real total, shift
+    for r in range(rows):
+        total = exponentials(n, ld, z + r * ld, a + r * ld, &shift)
+        for j in range(ld):
+            a[r * ld + j] = a[r * ld + j] / total
+
+
+cdef void softmax_backward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* a, real* d) noexcept nogil:
+    """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum in the order of k."""
+    cdef Py_ssize_t r, j
+    cdef real dot
+    for r in range(rows):
+        dot = 0
+        for j in range(n):
+            dot = real_fma(d[r * ld + j], a[r * ld + j], dot)
+        for j in range(n):
+            d[r * ld + j] = a[r * ld + j] * (d[r * ld + j] - dot)
+
+
+cdef void zero_padding(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* a) noexcept nogil:
+    """a[r, j] = 0 for n <= j < ld: what f(0) left in the padding must not act as a unit."""
+    cdef Py_ssize_t r, j
+    for r in range(rows):
+        for j in range(n, ld):
+            a[r * ld + j] = 0

@@ -1,0 +1,429 @@
+# The engine of one plan: what Python sees of the kernels.  Twin: fastbp/backend/numpy_engine.py, the same methods.
+
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
+
+cdef struct Hyper:
+    int code
+    double learning_rate
+    double momentum
+    double beta1
+    double beta2
+    double epsilon
+    double weight_decay
+
+cdef enum:
+    TRAIN = 0
+    PREDICT = 1
+    EVALUATE = 2
+
+
+cdef void step_scalar(Hyper* h, const double* power, StepScalar* s) noexcept nogil:
+    """The numbers of one step, rounded once from double; power = beta1^t, beta2^t after this step's factor."""
+    s.code = h.code
+    s.learning_rate = <real>h.learning_rate
+    s.momentum = <real>h.momentum
+    s.beta1 = <real>h.beta1
+    s.beta2 = <real>h.beta2
+    s.rest1 = <real>(1 - h.beta1)
+    s.rest2 = <real>(1 - h.beta2)
+    s.epsilon = <real>h.epsilon
+    s.correction1 = <real>(h.learning_rate / (1 - power[0]))
+    s.correction2 = <real>(1 / sqrt(1 - power[1]))
+    s.decay = <real>(h.learning_rate * h.weight_decay)
+
+
+cdef class Engine:
+    """Kernels bound to one plan and its memory.
+
+    Parameters: `plan` (fastbp.plan.Plan), the flat `parameters` and optimizer `state` (IN and OUT, kept by reference), and
+    `scratch`, all of the plan's dtype and 64-byte aligned.  Nothing is allocated after construction but in `train`'s set-up.
+    """
+    cdef object plan, owners, pending
+    cdef Operation* forward_table
+    cdef Operation* backward_table
+    cdef Operation* parameter_table
+    cdef double* forward_alpha
+    cdef double* backward_alpha
+    cdef Segment* segments
+    cdef double* l1
+    cdef double* l2
+    cdef Py_ssize_t n_forward, n_backward, n_parameter, n_segments
+    cdef Py_ssize_t n_features, n_outputs, n_parameters, n_states
+    cdef Py_ssize_t input, ld_input, output, output_gradient
+    cdef Py_ssize_t tile_rows, block_rows, chunk_rows, capacity, n_workers
+    cdef Py_ssize_t activation_stride, pack_stride, chunk_stride
+    cdef bint by_parameters, gathers
+    cdef int loss
+    cdef double delta, loss_divisor, seconds_per_row
+    cdef real* w
+    cdef real* state
+    cdef real* gradient
+    cdef real* copies
+    cdef real* activations
+    cdef real* pack
+    cdef real* chunk
+    cdef real* good
+    cdef double* tile_loss
+    cdef real* out
+    cdef Py_ssize_t ld_out
+    cdef int transform, task
+    cdef Hyper hyper
+    cdef double power[2]
+    cdef double good_power[2]
+    cdef Call call
+
+    def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss):
+        cdef real* base = &scratch[0]
+        self.plan = plan
+        self.w = &parameters[0]
+        self.state = &state[0] if state.shape[0] > 0 else NULL
+        self.tile_loss = &tile_loss[0]
+        self.n_parameters = parameters.shape[0]
+        self.n_states = plan.n_states
+        arrays = [plan.forward.table, plan.backward.table, plan.parameter.table, plan.segments.table,
+                  plan.forward.alpha, plan.backward.alpha, plan.segments.l1, plan.segments.l2]
+        self.owners = (parameters, state, scratch, tile_loss, arrays)
+        self.n_forward, self.n_backward = len(plan.forward.table), len(plan.backward.table)
+        self.n_parameter, self.n_segments = len(plan.parameter.table), len(plan.segments.table)
+        self.forward_table = <Operation*>table_pointer(arrays[0], sizeof(Operation))
+        self.backward_table = <Operation*>table_pointer(arrays[1], sizeof(Operation))
+        self.parameter_table = <Operation*>table_pointer(arrays[2], sizeof(Operation))
+        self.segments = <Segment*>table_pointer(arrays[3], sizeof(Segment))
+        self.forward_alpha = double_pointer(arrays[4])
+        self.backward_alpha = double_pointer(arrays[5])
+        self.l1 = double_pointer(arrays[6])
+        self.l2 = double_pointer(arrays[7])
+        self.n_features, self.n_outputs = plan.n_features, plan.n_outputs
+        self.input, self.ld_input = plan.input, plan.ld_input
+        self.output, self.output_gradient = plan.output, plan.output_gradient
+        self.tile_rows, self.block_rows, self.chunk_rows = plan.tile_rows, plan.block_rows, plan.chunk_rows
+        self.capacity, self.n_workers = plan.capacity, plan.n_workers
+        self.by_parameters, self.gathers = plan.by_parameters, plan.gathers
+        self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
+        self.seconds_per_row = plan.seconds_per_row
+        arena = plan.arena
+        self.activation_stride, self.pack_stride = arena.activation_stride, arena.pack_stride
+        self.chunk_stride = arena.chunk_stride
+        self.gradient = base + <Py_ssize_t>arena.gradient
+        self.copies = base + <Py_ssize_t>arena.copies
+        self.activations = base + <Py_ssize_t>arena.activations
+        self.pack = base + <Py_ssize_t>arena.pack
+        self.chunk = base + <Py_ssize_t>arena.chunk
+        self.good = base + <Py_ssize_t>arena.good
+
+    cdef int set_input(self, const real[:, :] x) except -1:
+        self.call.n_rows = x.shape[0]
+        self.call.x = &x[0, 0]
+        self.call.x_row = x.strides[0] // <Py_ssize_t>sizeof(real)
+        self.call.x_column = x.strides[1] // <Py_ssize_t>sizeof(real)
+        self.call.label = NULL
+        self.call.y = NULL
+        return 0
+
+    cdef int set_target(self, y) except -1:
+        cdef const int[::1] label
+        cdef const real[:, :] target
+        if y.ndim == 1:
+            label = y
+            self.call.label = &label[0]
+        else:
+            target = y
+            self.call.y = &target[0, 0]
+            self.call.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
+            self.call.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
+        return 0
+
+    cdef int set_hyper(self, const double[::1] hyper, const double[::1] power) except -1:
+        self.hyper.code = <int>hyper[0]
+        self.hyper.learning_rate = hyper[1]
+        self.hyper.momentum = hyper[2]
+        self.hyper.beta1 = hyper[3]
+        self.hyper.beta2 = hyper[4]
+        self.hyper.epsilon = hyper[5]
+        self.hyper.weight_decay = hyper[6]
+        self.power[0] = power[0]
+        self.power[1] = power[1]
+        return 0
+
+    def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
+              const double[::1] hyper, double[::1] power, int n_threads=1, long long[::1] order=None,
+              const long long[::1] given=None, const long long[::1] limits=None, unsigned long long seed=0,
+              Py_ssize_t first_epoch=0, Py_ssize_t max_steps=-1, bint guarded=True):
+        """Epochs of mini-batch training: (status, epochs done, batch reached, steps done).
+
+        `losses` (epochs,) OUT: the mean loss of each epoch.  `power` (2,) IN and OUT: beta1^t, beta2^t.  `order` (n_rows,)
+        SCRATCH for a shuffled epoch; `given` and `limits` an explicit order of rows and where each batch begins in it.
+        `status` is 0, 1 (interrupted; the exception is in `pending`) or 2 (diverged; state of the last good epoch restored).
+        """
+        cdef Call* call = &self.call
+        self.set_input(x)
+        self.set_target(y)
+        self.set_hyper(hyper, power)
+        call.given = &given[0] if given is not None else NULL
+        call.limits = &limits[0] if limits is not None else NULL
+        call.order = &order[0] if order is not None else NULL
+        call.batch_size = batch_size
+        call.n_batches = limits.shape[0] - 1 if limits is not None else (call.n_rows + batch_size - 1) // batch_size
+        call.seed = seed
+        call.epochs = epochs
+        call.first_epoch = first_epoch
+        call.max_steps = max_steps
+        call.guarded = guarded
+        call.losses = &losses[0]
+        self.refresh()
+        self.run_threads(TRAIN, n_threads)
+        if call.status == DIVERGED:
+            restore_epoch(self, call)
+        power[0] = self.power[0]
+        power[1] = self.power[1]
+        return call.status, call.epoch, call.batch, call.steps
+
+    def predict(self, const real[:, :] x, real[:, ::1] out, *, int transform=0, int n_threads=1):
+        """out (n_rows, n_outputs) OUT = the outputs, by the activation `transform`; 0, or 1 where interrupted."""
+        self.transform = transform
+        self.set_input(x)
+        self.out = &out[0, 0]
+        self.ld_out = out.shape[1]
+        self.run_threads(PREDICT, n_threads)
+        return self.call.status
+
+    def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
+        """tile_loss[i] OUT = sum of the losses of the rows of tile i; 0, or 1 where interrupted."""
+        cdef double* kept = self.tile_loss
+        self.set_input(x)
+        self.set_target(y)
+        self.tile_loss = &tile_loss[0]
+        self.run_threads(EVALUATE, n_threads)
+        self.tile_loss = kept
+        return self.call.status
+
+    def forward(self, const real[:, :] x):
+        """Every activation of all rows of x, left in the scratch memory for `loss_gradient` and `backward`."""
+        self.set_input(x)
+        with nogil:
+            forward_rows(self, &self.call)
+
+    def loss_gradient(self, y):
+        """The mean loss of the rows of the last `forward` against y; its gradient is left for `backward`."""
+        cdef double total
+        self.set_target(y)
+        with nogil:
+            total = loss_rows(self, &self.call)
+        return total
+
+    def backward(self):
+        """From the gradient of the output, left in the scratch memory: gradients of all parameters and of the input."""
+        self.refresh()
+        with nogil:
+            backward_rows(self, &self.call)
+
+    def step(self, const double[::1] hyper, double[::1] power):
+        """One optimizer step from the gradient in the scratch memory."""
+        cdef StepScalar scalar
+        cdef unsigned long mode
+        self.set_hyper(hyper, power)
+        with nogil:
+            mode = float_mode_flush()
+            self.power[0] *= self.hyper.beta1
+            self.power[1] *= self.hyper.beta2
+            step_scalar(&self.hyper, self.power, &scalar)
+            update_segments(self, 0, 1, 1, &scalar)
+            float_mode_restore(mode)
+        power[0] = self.power[0]
+        power[1] = self.power[1]
+
+    cdef int refresh(self) except -1:
+        """Transposed copies, padding zero, from the parameters, which the user may have written to since."""
+        cdef Py_ssize_t i
+        cdef Segment* segment
+        for i in range(self.n_segments):
+            segment = &self.segments[i]
+            if segment.copy >= 0:
+                if segment.rows < segment.ld_copy:
+                    memset(self.copies + segment.copy, 0, segment.columns * segment.ld_copy * sizeof(real))
+                copy_rows(self, segment, 0, segment.rows)
+        return 0
+
+    cdef int run_threads(self, int task, int n_threads) except -1:
+        """Run `task` on this thread and n_threads - 1 that live for this call; fewer where no more can be started."""
+        cdef int index
+        self.task = task
+        self.pending = None
+        self.call.status = RUNNING
+        self.call.started = 0
+        self.call.epoch = self.call.batch = self.call.steps = 0
+        self.call.seconds_to_check = 1e-3
+        self.call.barrier.arrived = self.call.barrier.round = 0
+        threads = []
+        for index in range(1, min(n_threads, self.n_workers) if FASTBP_HAS_THREADS else 1):
+            thread = threading.Thread(target=self.work, args=(index,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                break
+            threads.append(thread)
+        self.call.n_threads = 1 + len(threads)
+        flag_store(&self.call.started, 1)
+        with nogil:
+            run_task(self, &self.call, 0)
+        for thread in threads:
+            thread.join()
+        if self.pending is not None:
+            self.call.status = INTERRUPTED
+        return 0
+
+    def work(self, int index):
+        """The body of a worker thread."""
+        with nogil:
+            while not flag_load(&self.call.started):
+                fastbp_yield()
+            run_task(self, &self.call, index)
+
+    def take_pending(self):
+        """The exception that a signal handler raised during the last call, or None."""
+        pending, self.pending = self.pending, None
+        return pending
+
+
+cdef void* table_pointer(const long long[:, ::1] table, size_t row_bytes) except? NULL:
+    if table.shape[0] == 0:
+        return NULL
+    if table.shape[1] * sizeof(long long) != row_bytes:
+        raise AssertionError("the plan's table does not match the engine's struct")
+    return <void*>&table[0, 0]
+
+
+cdef double* double_pointer(double[::1] values):
+    return &values[0] if values.shape[0] > 0 else NULL
+
+
+cdef void run_task(Engine engine, Call* call, int thread) noexcept nogil:
+    cdef unsigned long mode = float_mode_flush()
+    if engine.task == TRAIN:
+        train_epochs(engine, call, thread)
+    else:
+        forward_tiles(engine, call, thread)
+    float_mode_restore(mode)
+
+
+cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:
+    """Tile after tile of `predict` or `evaluate`, dealt to the threads in turn."""
+    cdef Tile tile
+    cdef Weights weights
+    cdef Py_ssize_t index, i, n_tiles = (call.n_rows + engine.tile_rows - 1) // engine.tile_rows
+    tile.first = 0
+    tile.activations = engine.activations + thread * engine.activation_stride
+    tile.pack = engine.pack + thread * engine.pack_stride
+    weights.w = engine.w
+    weights.copies = engine.copies
+    weights.gradient = NULL
+    index = thread
+    while index < n_tiles:
+        tile.rows = min(engine.tile_rows, call.n_rows - index * engine.tile_rows)
+        bind_rows(engine, call, &tile, NULL, index * engine.tile_rows)
+        for i in range(engine.n_forward):
+            run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, START_ZERO)
+        if engine.task == PREDICT:
+            respond(engine, &tile, index * engine.tile_rows)
+        else:
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.tile_rows, 0,
+                                                   buffer(&tile, engine.output_gradient, padded(engine.n_outputs)))
+        if thread == 0:
+            poll(engine, call, tile.rows)
+        if flag_load(&call.status) != RUNNING:
+            return
+        index += call.n_threads
+
+
+cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:
+    """The tile's outputs on the response scale, into the caller's array."""
+    cdef Py_ssize_t r, n = engine.n_outputs, ld = padded(n)
+    cdef real* out = buffer(tile, engine.output, ld)
+    if engine.transform == SOFTMAX:
+        softmax_forward(tile.rows, n, ld, out, out)
+    elif engine.transform == SIGMOID:
+        activation_forward(SIGMOID, 0, tile.rows * ld, out, out)
+    for r in range(tile.rows):
+        memcpy(engine.out + (first + r) * engine.ld_out, out + r * ld, n * sizeof(real))
+
+
+cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* tile, Weights* weights) noexcept nogil:
+    """Tile `index` of a plan that keeps the activations of all rows."""
+    tile.first = index * engine.tile_rows
+    tile.rows = min(engine.tile_rows, call.n_rows - tile.first)
+    tile.activations = engine.activations
+    tile.pack = engine.pack
+    tile.x = buffer(tile, engine.input, engine.ld_input)
+    tile.x_row = engine.ld_input
+    tile.x_column = 1
+    weights.w = engine.w
+    weights.copies = engine.copies
+    weights.gradient = engine.gradient
+
+
+cdef void forward_rows(Engine engine, Call* call) noexcept nogil:
+    cdef Tile tile
+    cdef Weights weights
+    cdef Py_ssize_t index, i
+    cdef unsigned long mode = float_mode_flush()
+    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+        whole_batch_tile(engine, call, index, &tile, &weights)
+        gather(tile.rows, engine.n_features, NULL, call.x + tile.first * call.x_row, call.x_row, call.x_column,
+               <real*>tile.x, engine.ld_input)
+        for i in range(engine.n_forward):
+            run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, START_ZERO)
+    float_mode_restore(mode)
+
+
+cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
+    cdef Tile tile
+    cdef Weights weights
+    cdef Py_ssize_t index
+    cdef double total = 0, mean = 1.0 / (<double>call.n_rows * engine.loss_divisor)
+    cdef unsigned long mode = float_mode_flush()
+    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+        whole_batch_tile(engine, call, index, &tile, &weights)
+        total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean,
+                              buffer(&tile, engine.output_gradient, padded(engine.n_outputs)))
+    float_mode_restore(mode)
+    return total * mean
+
+
+cdef void backward_rows(Engine engine, Call* call) noexcept nogil:
+    cdef Tile tile
+    cdef Weights weights
+    cdef Py_ssize_t index, i
+    cdef unsigned long mode = float_mode_flush()
+    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+        whole_batch_tile(engine, call, index, &tile, &weights)
+        for i in range(engine.n_backward):
+            run(&engine.backward_table[i], engine.backward_alpha[i], &tile, &weights,
+                START_C if index else START_ZERO)
+    float_mode_restore(mode)
+
+
+def first_nonfinite(const real[:, :] x):
+    """The flat index (row-major) of the first element of x that is nan or infinite, or -1."""
+    cdef Py_ssize_t i, j, rows = x.shape[0], n = x.shape[1]
+    cdef Py_ssize_t row = x.strides[0] // <Py_ssize_t>sizeof(real), column = x.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef const real* p
+    if rows == 0 or n == 0:
+        return -1
+    p = &x[0, 0]
+    with nogil:
+        for i in range(rows):
+            if column == 1 and all_finite(n, p + i * row):
+                continue
+            for j in range(n):
+                if not p[i * row + j * column] - p[i * row + j * column] == 0:
+                    with gil:
+                        return i * n + j
+    return -1
+
+
+def build_info():
+    """What this build was compiled for, from its own preprocessor."""
+    return {"vector_bytes": <int>sizeof(vreal), "real_bytes": <int>sizeof(real), "compiler": COMPILER.decode(),
+            "flags": BUILD_FLAGS.decode(), "fma": HAS_FMA != 0}

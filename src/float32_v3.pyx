@@ -1,0 +1,3 @@
+ctypedef float real
+include "function_float32.pxi"
+include "kernels.pxi"

@@ -1,0 +1,3 @@
+ctypedef double real
+include "function_float64.pxi"
+include "kernels.pxi"

@@ -1,0 +1,189 @@
+# Matrix products on register tiles.
+#
+#     C[m, n] = start + sum_k A[m, k] * B[k, n]
+#
+# A is read one number at a time with two strides (rows of x forward, columns of x for the gradient of the kernel), B and C a
+# block of 64 bytes at a time along n.  Each element of C is ONE chain of fused multiply-adds in the order of k, so tile
+# shape, instruction set and the way the rows are dealt to threads never change a bit of the result.  Error of one element
+# against exact arithmetic: at most (depth + 1) * eps * sum_k |A[m, k] B[k, n]| to first order.
+#
+# Shapes   A (m, depth) IN, any strides; B (depth, n) IN, rows `ldb` apart; C (m, n) OUT or IN and OUT, rows `ldc` apart;
+#          n a multiple of BLOCK; C overlaps neither A nor B.
+
+cdef enum:
+    START_ZERO = 0          # C = A B
+    START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
+    START_C = 2             # C = C + A B
+    PACK_DEPTH = 256        # rows of a packed panel: 48 numbers a row stay in the first two cache levels
+    PACK_ROWS = 32          # fewer rows of C than this do not pay for the copy
+    PACK_BYTES = 786432     # B larger than this has left a second-level cache of 1 MB by the time it is read again
+
+
+cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t depth,
+                      const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                      const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                      const real* bias) noexcept nogil:
+    """One tile of rows x vectors accumulators; both are literals where this is inlined, so that the loops unroll."""
+    cdef vreal sum[TILE_ACCUMULATORS]
+    cdef vreal column[TILE_ACCUMULATORS]
+    cdef vreal scale
+    cdef int r, v
+    cdef Py_ssize_t k
+    if start == START_C:
+        for r in range(rows):
+            for v in range(vectors):
+                sum[r * vectors + v] = vload(c + r * ldc + v * LANES)
+    elif start == START_BIAS:
+        for v in range(vectors):
+            column[v] = vload(bias + v * LANES)
+            for r in range(rows):
+                sum[r * vectors + v] = column[v]
+    else:
+        for r in range(rows):
+            for v in range(vectors):
+                sum[r * vectors + v] = vset(0)
+    for k in range(depth):
+        for v in range(vectors):
+            column[v] = vload(b + v * LANES)
+        for r in range(rows):
+            scale = vset(a[r * a_row])
+            for v in range(vectors):
+                sum[r * vectors + v] = vfma(scale, column[v], sum[r * vectors + v])
+        a += a_column
+        b += ldb
+    for r in range(rows):
+        for v in range(vectors):
+            vstore(c + r * ldc + v * LANES, sum[r * vectors + v])
+
+
+cdef inline void tile_rows(const int vectors, int rows, int start, Py_ssize_t depth,
+                           const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                           const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                           const real* bias) noexcept nogil:
+    """A tile of a number of rows known at run time: a switch over the unrolled ones."""
+    if rows == 1:
+        tile(1, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif rows == 2:
+        tile(2, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif rows == 3:
+        tile(3, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif TILE_ROWS >= 4 and rows == 4:
+        tile(4, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif TILE_ROWS >= 5 and rows == 5:
+        tile(5, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif TILE_ROWS >= 6 and rows == 6:
+        tile(6, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif TILE_ROWS >= 7 and rows == 7:
+        tile(7, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif TILE_ROWS >= 8 and rows == 8:
+        tile(8, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
+cdef inline void panel(const int vectors, Py_ssize_t m, int start, Py_ssize_t depth,
+                       const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                       const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                       const real* bias) noexcept nogil:
+    """All rows of one column panel, in tiles of equal height to within one row: no tail of a single slow row."""
+    cdef Py_ssize_t left = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef int rows
+    while m > 0:
+        rows = <int>((m + left - 1) // left)
+        tile_rows(vectors, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        a += rows * a_row
+        c += rows * ldc
+        m -= rows
+        left -= 1
+
+
+cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
+                        const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                        const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                        const real* bias) noexcept nogil:
+    """The product straight from B, in column panels of equal width to within one block."""
+    cdef Py_ssize_t blocks = n // BLOCK, left, width
+    cdef const real* row_bias = bias
+    if m == 1:
+        while blocks >= WIDE_BLOCKS:
+            tile(1, WIDE_BLOCKS * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            b += WIDE_BLOCKS * BLOCK
+            c += WIDE_BLOCKS * BLOCK
+            row_bias += WIDE_BLOCKS * BLOCK
+            blocks -= WIDE_BLOCKS
+    left = (blocks + TILE_BLOCKS - 1) // TILE_BLOCKS
+    while blocks > 0:
+        width = (blocks + left - 1) // left
+        if width == 1:
+            panel(BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+        elif TILE_BLOCKS >= 2 and width == 2:
+            panel(2 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+        elif TILE_BLOCKS >= 3 and width == 3:
+            panel(3 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+        b += width * BLOCK
+        c += width * BLOCK
+        row_bias += width * BLOCK
+        blocks -= width
+        left -= 1
+
+
+cdef void gemm_packed(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
+                      const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                      const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                      const real* bias, real* pack) noexcept nogil:
+    """The same chains with B copied, PACK_DEPTH rows of one column panel at a time, into `pack` (SCRATCH).
+
+    For B beyond the second-level cache and many rows: a panel is then read from memory once instead of once a tile.  The
+    chain of an element goes on from C at the next PACK_DEPTH rows, which is the order of k still.
+    """
+    cdef Py_ssize_t k, rows, j, width = TILE_BLOCKS * BLOCK, columns, i, panel_index, part
+    cdef int begin
+    for panel_index in range((n + width - 1) // width):
+        j = panel_index * width
+        columns = min(width, n - j)
+        for part in range((depth + PACK_DEPTH - 1) // PACK_DEPTH):
+            k = part * PACK_DEPTH
+            rows = min(<Py_ssize_t>PACK_DEPTH, depth - k)
+            for i in range(rows):
+                memcpy(pack + i * columns, b + (k + i) * ldb + j, columns * sizeof(real))
+            begin = start if k == 0 else START_C
+            gemm_unpacked(m, columns, rows, begin, a + k * a_column, a_row, a_column,
+                          pack, columns, c + j, ldc, bias + j if start == START_BIAS else bias)
+
+
+cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
+               const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+               const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+               const real* bias, real* pack) noexcept nogil:
+    """C = start + A B; packed where B does not fit the second-level cache and is read often enough to pay the copy."""
+    if m >= PACK_ROWS and depth * n * sizeof(real) > PACK_BYTES:
+        gemm_packed(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias, pack)
+    else:
+        gemm_unpacked(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
+cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                      const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the few outputs of a kernel stored by columns; the same chains.
+
+    Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, n) OUT, the rest of each padded row set to zero.
+    Eight rows side by side hide the latency of the multiply-add.
+    """
+    cdef real sum[8]
+    cdef Py_ssize_t i, o, k, rows
+    cdef int r
+    for i in range(0, m, 8):
+        rows = min(<Py_ssize_t>8, m - i)
+        for o in range(rows):
+            memset(c + (i + o) * ldc, 0, ldc * sizeof(real))
+        for o in range(n):
+            for r in range(8):
+                sum[r] = bias[o] if bias != NULL else 0
+            if rows == 8:
+                for k in range(depth):
+                    for r in range(8):
+                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
+            else:
+                for r in range(<int>rows):
+                    for k in range(depth):
+                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
+            for r in range(<int>rows):
+                c[(i + r) * ldc + o] = sum[r]

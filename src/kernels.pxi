@@ -1,0 +1,52 @@
+# All that a build of the kernels is made of, after the lines that say what `real` is.
+
+from libc.math cimport sqrt
+from libc.string cimport memcpy, memset
+
+cdef extern from "vector.h" nogil:
+    ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
+    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
+    vreal vload(const real* p) noexcept
+    void vstore(real* p, vreal v) noexcept
+    vreal vset(real x) noexcept
+    vreal vfma(vreal a, vreal b, vreal c) noexcept
+
+cdef extern from "thread.h" nogil:
+    enum: FASTBP_HAS_THREADS
+    ctypedef struct barrier_t:
+        int arrived
+        int round
+    void barrier_wait(barrier_t* barrier, int n_threads) noexcept
+    int flag_load(int* flag) noexcept
+    void flag_store(int* flag, int value) noexcept
+    void fastbp_yield() noexcept
+    unsigned long float_mode_flush() noexcept
+    void float_mode_restore(unsigned long mode) noexcept
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FASTBP_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define FASTBP_COMPILER "gcc " __VERSION__
+    #else
+    #define FASTBP_COMPILER "unknown"
+    #endif
+    #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    #define FASTBP_HAS_FMA 1
+    #else
+    #define FASTBP_HAS_FMA 0
+    #endif
+    """
+    const char* COMPILER "FASTBP_COMPILER"
+    const char* BUILD_FLAGS "FASTBP_FLAGS"
+    int HAS_FMA "FASTBP_HAS_FMA"
+
+include "gemm.pxi"
+include "activation.pxi"
+include "loss.pxi"
+include "optimizer.pxi"
+include "operation.pxi"
+include "shuffle.pxi"
+include "train.pxi"
+include "engine.pxi"

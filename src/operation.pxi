@@ -1,0 +1,212 @@
+# One operation of a plan on one tile of rows.  The columns of the table are the fields of fastbp/plan/operation.py, in
+# its order; an offset of -1 means "none", and for the operand `a` the network's input.
+
+cdef enum:
+    DENSE = 0
+    ACTIVATION = 1
+    ADD = 2
+    COPY = 3
+    ACTIVATION_BACKWARD = 4
+    DENSE_INPUT = 5
+    ACCUMULATE = 6
+    DENSE_PARAMETERS = 7
+
+cdef struct Operation:
+    long long kind
+    long long a             # first operand: offset in the activations
+    long long lda
+    long long n_a           # its columns, without padding
+    long long column_a      # its first column, for COPY and ACCUMULATE
+    long long c             # result: offset in the activations, or in the gradient for DENSE_PARAMETERS
+    long long ldc
+    long long n_c
+    long long column_c
+    long long y             # second operand: dz of DENSE_PARAMETERS, the output a of an activation, the other term of ADD
+    long long ldy
+    long long n_y           # and its columns, for DENSE_PARAMETERS
+    long long w             # kernel: offset in the parameters, or among the transposed copies for DENSE_INPUT
+    long long ldw
+    long long by_columns    # the kernel is stored by columns (fastbp/plan/parameter.py)
+    long long b             # bias: offset in the parameters
+    long long activation
+    long long z             # pre-activation: offset in the activations
+    long long accumulate
+    long long kernel        # DENSE_PARAMETERS: index of the kernel's segment
+    long long bias          # and of the bias's, or -1
+
+# One tensor (or several neighbours with the same penalties) of the flat parameter vector.
+cdef struct Segment:
+    long long offset
+    long long rows
+    long long ld
+    long long columns
+    long long copy          # where its transpose lies among the copies, or -1
+    long long ld_copy
+    long long decays        # AdamW's decay applies
+
+# One tile of rows on its way through the operations.
+cdef struct Tile:
+    Py_ssize_t rows
+    Py_ssize_t first        # first row of the tile in the activation buffers
+    const real* x
+    Py_ssize_t x_row
+    Py_ssize_t x_column
+    real* activations
+    real* pack
+
+cdef struct Weights:
+    real* w                 # parameters
+    real* copies            # transposed kernels
+    real* gradient
+
+
+cdef inline real* buffer(Tile* tile, long long offset, long long ld) noexcept nogil:
+    return tile.activations + offset + tile.first * ld
+
+
+cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcept nogil:
+    """c = f(a W + b)"""
+    cdef const real* a = tile.x
+    cdef Py_ssize_t a_row = tile.x_row, a_column = tile.x_column
+    cdef real* c = buffer(tile, op.c, op.ldc)
+    cdef real* z = c
+    cdef const real* bias = NULL
+    if op.a >= 0:
+        a = buffer(tile, op.a, op.lda)
+        a_row = op.lda
+        a_column = 1
+    if op.z >= 0:
+        z = buffer(tile, op.z, op.ldc)
+    if op.b >= 0:
+        bias = weights.w + op.b
+    if op.by_columns:
+        dot_columns(tile.rows, op.n_c, op.n_a, a, a_row, a_column, weights.w + op.w, op.ldw, bias, z, op.ldc)
+    else:
+        gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
+             weights.w + op.w, op.ldw, z, op.ldc, bias, tile.pack)
+    activate(op, alpha, tile.rows, z, c)
+
+
+cdef void activate(Operation* op, real alpha, Py_ssize_t rows, const real* z, real* c) noexcept nogil:
+    """c = f(z), padding kept at zero"""
+    if op.activation == SOFTMAX:
+        softmax_forward(rows, op.n_c, op.ldc, z, c)
+    else:
+        activation_forward(<int>op.activation, alpha, rows * op.ldc, z, c)
+        if op.n_c < op.ldc and (op.activation == SIGMOID or op.activation == SOFTPLUS):
+            zero_padding(rows, op.n_c, op.ldc, c)
+
+
+cdef void activation_derivative(Operation* op, real alpha, Tile* tile, real* d) noexcept nogil:
+    """d = d * f'"""
+    cdef const real* a = buffer(tile, op.y, op.ldc)
+    cdef const real* z = a
+    if op.activation == LINEAR:
+        return
+    if op.z >= 0:
+        z = buffer(tile, op.z, op.ldc)
+    if op.activation == SOFTMAX:
+        softmax_backward(tile.rows, op.n_c, op.ldc, a, d)
+    else:
+        activation_backward(<int>op.activation, alpha, tile.rows * op.ldc, z, a, d)
+
+
+cdef void dense_input(Operation* op, real alpha, Tile* tile, Weights* weights) noexcept nogil:
+    """c = a W^T (or c += a W^T), then times the derivative of the activation that made the layer's input"""
+    cdef real* c = buffer(tile, op.c, op.ldc)
+    cdef const real* w = (weights.w if op.by_columns else weights.copies) + op.w
+    gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
+         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL, tile.pack)
+    activation_derivative(op, alpha, tile, c)
+
+
+cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begin, Py_ssize_t end,
+                           real* kernel, real* bias) noexcept nogil:
+    """dW[i, o] = sum_r x[r, i] dz[r, o] for stored rows begin <= i < end, and db[o] = sum_r dz[r, o]; rows r in order.
+
+    A kernel stored by columns has outputs for rows.  `kernel` points at row `begin` (OUT, or IN and OUT with START_C),
+    `bias` may be NULL.
+    """
+    cdef const real* x = tile.x
+    cdef Py_ssize_t x_row = tile.x_row, x_column = tile.x_column
+    cdef const real* dz = buffer(tile, op.y, op.ldy)
+    cdef real one = 1
+    if op.a >= 0:
+        x = buffer(tile, op.a, op.lda)
+        x_row = op.lda
+        x_column = 1
+    if end > begin:
+        if op.by_columns:
+            gemm(end - begin, op.ldw, tile.rows, start, dz + begin, 1, op.ldy, x, x_row,
+                 kernel, op.ldw, NULL, tile.pack)
+        else:
+            gemm(end - begin, op.ldw, tile.rows, start, x + begin * x_column, x_column, x_row, dz, op.ldy,
+                 kernel, op.ldw, NULL, tile.pack)
+    if bias != NULL:
+        gemm_unpacked(1, op.ldy, tile.rows, start, &one, 0, 0, dz, op.ldy, bias, op.ldy, NULL)
+
+
+cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:
+    """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; COPY zeroes the rest of the row"""
+    cdef Py_ssize_t r, j
+    cdef real* c
+    cdef const real* a
+    cdef Py_ssize_t a_row = op.lda, a_column = 1
+    for r in range(tile.rows):
+        c = buffer(tile, op.c, op.ldc) + r * op.ldc + op.column_c
+        if op.a >= 0:
+            a = buffer(tile, op.a, op.lda) + r * op.lda + op.column_a
+            a_column = 1
+        else:
+            a = tile.x + r * tile.x_row
+            a_column = tile.x_column
+        if op.kind == COPY:
+            for j in range(op.n_a):
+                c[j] = a[j * a_column]
+            for j in range(op.n_a, op.ldc - op.column_c):
+                c[j] = 0
+        else:
+            for j in range(op.n_a):
+                c[j] += a[j * a_column]
+
+
+cdef void add(Operation* op, real alpha, Tile* tile) noexcept nogil:
+    """c = f(a + y), either term possibly the network's input"""
+    cdef Py_ssize_t r, j, term, row, column
+    cdef real* c = buffer(tile, op.c, op.ldc)
+    cdef real* z = buffer(tile, op.z, op.ldc) if op.z >= 0 else c
+    cdef const real* a
+    memset(z, 0, tile.rows * op.ldc * sizeof(real))
+    for term in range(2):
+        a = tile.x
+        row = tile.x_row
+        column = tile.x_column
+        if (op.a if term == 0 else op.y) >= 0:
+            row = op.lda if term == 0 else op.ldy
+            column = 1
+            a = buffer(tile, op.a if term == 0 else op.y, row)
+        for r in range(tile.rows):
+            for j in range(op.n_c):
+                z[r * op.ldc + j] += a[r * row + j * column]
+    activate(op, alpha, tile.rows, z, c)
+
+
+cdef void run(Operation* op, double alpha, Tile* tile, Weights* weights, int start) noexcept nogil:
+    """One operation; `start` says how DENSE_PARAMETERS begins its sums: START_ZERO, or START_C to go on from earlier rows."""
+    if op.kind == DENSE:
+        dense(op, <real>alpha, tile, weights)
+    elif op.kind == DENSE_INPUT:
+        dense_input(op, <real>alpha, tile, weights)
+    elif op.kind == DENSE_PARAMETERS:
+        dense_parameters(op, tile, start, 0, op.n_c, weights.gradient + op.c,
+                         weights.gradient + op.b if op.b >= 0 else NULL)
+    elif op.kind == ACTIVATION:
+        activate(op, <real>alpha, tile.rows, buffer(tile, op.a, op.ldc), buffer(tile, op.c, op.ldc))
+    elif op.kind == ACTIVATION_BACKWARD:
+        if op.c != op.a:
+            memcpy(buffer(tile, op.c, op.ldc), buffer(tile, op.a, op.ldc), tile.rows * op.ldc * sizeof(real))
+        activation_derivative(op, <real>alpha, tile, buffer(tile, op.c, op.ldc))
+    elif op.kind == ADD:
+        add(op, <real>alpha, tile)
+    else:
+        move_columns(op, tile)

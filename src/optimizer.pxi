@@ -1,0 +1,114 @@
+# Optimizer steps over a run [begin, end) of the flat parameter vector.  The codes are those of fastbp/optimizer.py.
+#
+# g is the gradient of the loss, the sum over row blocks in their order where there are several.  The penalty joins it here:
+#     g = g + l2 * w + l1 * sign(w)
+# Element by element: no order of summation beside that of the blocks; square root and division correctly rounded.
+
+cdef enum:
+    SGD = 0
+    MOMENTUM = 1
+    NESTEROV = 2
+    ADAM = 3
+    ADAMW = 4
+
+# What a step needs beside the arrays; `correction1` = learning_rate / (1 - beta1^t), `correction2` = 1 / sqrt(1 - beta2^t).
+cdef struct StepScalar:
+    int code
+    real learning_rate
+    real momentum
+    real beta1
+    real beta2
+    real rest1              # 1 - beta1, rounded once from double
+    real rest2
+    real epsilon
+    real correction1
+    real correction2
+    real decay              # learning_rate * weight_decay of AdamW
+
+
+cdef inline real penalised(real g, real w, real l1, real l2) noexcept nogil:
+    return real_fma(l2, w, g) + l1 * (<real>1 if w > 0 else (<real>-1 if w < 0 else <real>0))
+
+
+cdef void block_sum(Py_ssize_t n, real* g, Py_ssize_t stride, Py_ssize_t n_blocks) noexcept nogil:
+    """g[i] = g[i] + g[i + stride] + g[i + 2 stride] + ...: the gradient blocks in their order; g IN and OUT."""
+    cdef Py_ssize_t i, block
+    for block in range(1, n_blocks):
+        for i in range(n):
+            g[i] += g[i + block * stride]
+
+
+cdef void sgd_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real* w, const real* g) noexcept nogil:
+    """w = w - learning_rate * g"""
+    cdef Py_ssize_t i
+    cdef real rate = s.learning_rate
+    if l1 == 0 and l2 == 0:
+        for i in range(n):
+            w[i] = real_fma(-rate, g[i], w[i])
+    else:
+        for i in range(n):
+            w[i] = real_fma(-rate, penalised(g[i], w[i], l1, l2), w[i])
+
+
+cdef void momentum_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real* w, const real* g, real* v) noexcept nogil:
+    """v = momentum v + g;  w = w - learning_rate * v, or with Nesterov w - learning_rate * (g + momentum v)
+
+    Sutskever et al., On the importance of initialization and momentum in deep learning, 2013, with the learning rate
+    outside the velocity.
+    """
+    cdef Py_ssize_t i
+    cdef real gradient, rate = s.learning_rate, mu = s.momentum
+    if s.code == NESTEROV:
+        for i in range(n):
+            gradient = penalised(g[i], w[i], l1, l2)
+            v[i] = real_fma(mu, v[i], gradient)
+            w[i] = real_fma(-rate, real_fma(mu, v[i], gradient), w[i])
+    else:
+        for i in range(n):
+            v[i] = real_fma(mu, v[i], penalised(g[i], w[i], l1, l2))
+            w[i] = real_fma(-rate, v[i], w[i])
+
+
+cdef inline real adam_element(StepScalar* s, real gradient, real w, real* m, real* v) noexcept nogil:
+    """One parameter's new value before decay; m and v IN and OUT."""
+    m[0] = real_fma(s.beta1, m[0], s.rest1 * gradient)
+    v[0] = real_fma(s.beta2, v[0], s.rest2 * gradient * gradient)
+    return w - s.correction1 * m[0] / (real_sqrt(v[0]) * s.correction2 + s.epsilon)
+
+
+cdef void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real decay,
+                    real* w, const real* g, real* m, real* v) noexcept nogil:
+    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = w - decay w - learning_rate m_hat / (sqrt(v_hat) + epsilon)
+
+    m_hat = m / (1 - beta1^t), v_hat = v / (1 - beta2^t).  Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's
+    (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019), zero for Adam.
+    """
+    cdef Py_ssize_t i
+    cdef StepScalar local = s[0]
+    if l1 == 0 and l2 == 0 and decay == 0:
+        for i in range(n):
+            w[i] = adam_element(&local, g[i], w[i], &m[i], &v[i])
+    else:
+        for i in range(n):
+            w[i] = adam_element(&local, penalised(g[i], w[i], l1, l2), real_fma(-decay, w[i], w[i]), &m[i], &v[i])
+
+
+cdef void optimizer_step(Py_ssize_t n, StepScalar* s, real l1, real l2, bint decays,
+                         real* w, const real* g, real* m, real* v) noexcept nogil:
+    if s.code == SGD:
+        sgd_step(n, s, l1, l2, w, g)
+    elif s.code <= NESTEROV:
+        momentum_step(n, s, l1, l2, w, g, m)
+    else:
+        adam_step(n, s, l1, l2, s.decay if decays else <real>0, w, g, m, v)
+
+
+cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
+                    real* t, Py_ssize_t ldt) noexcept nogil:
+    """t[j, i] = w[i, j] for w (rows, columns) IN and t (columns, rows) OUT, in square patches that stay in cache."""
+    cdef Py_ssize_t i, j, i0, j0
+    for i0 in range(0, rows, 16):
+        for j0 in range(0, columns, 16):
+            for j in range(j0, min(j0 + 16, columns)):
+                for i in range(i0, min(i0 + 16, rows)):
+                    t[j * ldt + i] = w[i * ldw + j]

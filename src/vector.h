@@ -1,0 +1,80 @@
+/* One machine vector of reals, as a GCC vector type, so that the kernels can be written in Cython.
+ *
+ * Included after real.h (the type `real`).  The width follows the flags of the build: 64 bytes with AVX-512, 32 with
+ * AVX2, 16 with SSE2 or NEON, and a single number where the compiler has no vector types.  vfma is one rounding where
+ * the target has fused multiply-add; x86-64-v2 has none and rounds twice.
+ */
+#ifndef FASTBP_VECTOR_H
+#define FASTBP_VECTOR_H
+
+#include <stddef.h>
+#include <string.h>
+
+#if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
+#define VECTOR_BYTES 0 /* one number */
+typedef real vreal;
+#else
+#if defined(__AVX512F__) && defined(__FMA__)
+#include <immintrin.h>
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
+#endif
+
+/* A register tile of the products: TILE_ROWS rows of TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
+ * operands fill the register file (32 vector registers with AVX-512, 16 before).  A single row takes WIDE_BLOCKS, for
+ * enough independent chains. */
+#if VECTOR_BYTES == 64
+enum { TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
+#elif VECTOR_BYTES == 32
+enum { TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+#elif VECTOR_BYTES == 16
+enum { TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
+#else
+enum { TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
+#endif
+
+enum {
+    LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
+    BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
+    BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
+};
+
+#if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
+static inline vreal vload(const real *p) { return *p; }
+static inline void vstore(real *p, vreal v) { *p = v; }
+static inline vreal vset(real x) { return x; }
+static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
+#else
+static inline vreal vload(const real *p) {
+    vreal v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void vstore(real *p, vreal v) { memcpy(p, &v, sizeof v); }
+static inline vreal vset(real x) { return x - (vreal){0}; }
+static inline vreal vfma(vreal a, vreal b, vreal c) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif VECTOR_BYTES == 64
+    return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif VECTOR_BYTES == 32
+    return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    vreal r;
+    int i;
+    for (i = 0; i < LANES; i++) r[i] = real_fma(a[i], b[i], c[i]);
+    return r;
+#endif
+}
+#endif
+
+#endif

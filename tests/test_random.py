@@ -1,0 +1,90 @@
+"""Random streams: parity with Philox of NumPy and of its paper, fairness, reproducibility."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from fastbp import random
+
+
+@pytest.mark.parametrize(("seed", "purpose", "epoch"), [(0, 1, 0), (7, 2, 5), (2**64 - 1, 1, 9)])
+def test_raw_is_philox(seed, purpose, epoch):
+    expected = np.random.Philox(key=seed + (purpose * 2**32 + epoch) * 2**64).random_raw(9)
+    words = random.raw(seed, purpose, epoch, 9)
+    assert words.dtype == np.uint64 and np.array_equal(words, expected)
+    assert np.array_equal(random.raw(seed, purpose, epoch, 5), words[:5])
+    assert np.array_equal(random.uniform(seed, purpose, epoch, 9), [
+        (int(word) >> 11) / 2**53 for word in words])  # fmt: skip
+
+
+def philox(key, counter):
+    """Philox 4x64-10 written from its paper, in Python's integers."""
+    x, (k0, k1) = list(counter), key
+    for _ in range(10):
+        a, b = 0xD2E7470EE14C6C93 * x[0], 0xCA5A826395121157 * x[2]
+        x = [(b >> 64) ^ x[1] ^ k0, b % 2**64, (a >> 64) ^ x[3] ^ k1, a % 2**64]
+        k0, k1 = (k0 + 0x9E3779B97F4A7C15) % 2**64, (k1 + 0xBB67AE8584CAA73B) % 2**64
+    return x
+
+
+@pytest.mark.parametrize("seed", [12345, 2**64 - 1])
+def test_raw_is_the_algorithm_of_the_paper(seed):
+    key = (seed, random.SHUFFLE * 2**32 + 6)
+    expected = [word for counter in (1, 2, 3) for word in philox(key, (counter, 0, 0, 0))]
+    assert random.raw(seed, random.SHUFFLE, 6, 12).tolist() == expected
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 1000])
+def test_permutation_follows_its_definition(n):
+    words = [int(word) for word in random.raw(11, random.SHUFFLE, 4, max(n - 1, 1))]
+    expected = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = (words[n - 1 - i] * (i + 1)) >> 64
+        expected[i], expected[j] = expected[j], expected[i]
+    order = random.permutation(n, seed=11, epoch=4)
+    assert order.dtype == np.int64 and order.tolist() == expected
+    assert sorted(expected) == list(range(n))
+
+
+def test_permutations_are_fair():
+    counts = np.zeros((4, 4))
+    for epoch in range(4000):
+        counts[np.arange(4), random.permutation(4, seed=1, epoch=epoch)] += 1
+    assert np.abs(counts - 1000).max() < 6 * math.sqrt(1000 * 0.75)
+
+
+def test_epochs_and_purposes_are_different_streams():
+    orders = {tuple(random.permutation(20, seed=1, epoch=epoch)) for epoch in range(20)}
+    assert len(orders) == 20
+    assert random.raw(1, 1, 0, 1) != random.raw(1, 2, 0, 1)
+    with pytest.raises(ValueError, match=r"epoch of a random stream must be in 0\.\.2\*\*32-1"):
+        random.raw(1, 1, 2**32, 1)
+
+
+def test_normal_is_box_muller_within_rounding():
+    u = random.uniform(5, 2, 0, 10_000)
+    z = random.normal(5, 2, 0, 10_000)
+    radius = np.sqrt(-2 * np.log1p(-u[0::2]))
+    for values, wave in ((z[0::2], np.cos), (z[1::2], np.sin)):
+        error = np.abs(values - radius * wave(2 * np.pi * u[1::2]))
+        assert (error <= 8 * np.finfo(float).eps * np.maximum(radius, 1e-3)).all()
+    assert np.array_equal(random.normal(5, 2, 0, 7), z[:7]) and random.normal(5, 2, 0, 0).size == 0
+
+
+def test_logarithm_and_circle_at_their_edges():
+    x = np.array([1.0, 2.0**-53, 0.5, 0.7071067811865475, 0.7071067811865476, 1 - 2.0**-53])
+    expected = [math.log(value) for value in x]
+    np.testing.assert_allclose(random._log(x), expected, rtol=4e-16, atol=0)
+    cosine, sine = random._cos_sin(np.arange(0, 1, 0.125))
+    half = math.sqrt(0.5)
+    np.testing.assert_allclose(cosine, [1, half, 0, -half, -1, -half, 0, half], atol=3e-16)
+    np.testing.assert_allclose(sine, [0, half, 1, half, 0, -half, -1, -half], atol=3e-16)
+
+
+def test_drawn_seeds():
+    seeds = {random.draw_seed() for _ in range(50)}
+    assert len(seeds) == 50 and all(0 <= seed < 2**63 for seed in seeds)
+    assert max(seeds) > 2**60
