@@ -112,18 +112,24 @@ def load_with_extra(
     header, arrays = unpack(_read_file(path))
     config = header["network"]
     _check_architecture(config, arrays)
+    # Which backend computes is the reader's affair, not the file's.
+    plain = {key: value for key, value in config.items() if key != "backend"}
     try:
-        network = Network.from_config(dict(config, backend=backend))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError,
-            RecursionError) as error:
-        raise ModelFormatError(f"the file describes no valid network: {error}") from error
+        network = Network.from_config(plain, backend=backend)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
+    if json.loads(json.dumps(network.get_config())) != config:
+        raise ModelFormatError("the file's description of the network has extra or other keys")
     wanted_parameters, wanted_state, _ = network._state()
     parameters = _take(arrays, "parameter/", wanted_parameters, allow_nonfinite)
     state = _take(arrays, "state/", wanted_state, allow_nonfinite)
     if arrays:
         raise ModelFormatError(f"the file has an array {next(iter(arrays))!r}, "
                                "which the architecture does not")
-    network._restore(parameters, state, header["steps"])
+    try:
+        network._restore(parameters, state, header["steps"])
+    except (ValueError, OverflowError) as error:
+        raise ModelFormatError(f"the file's optimizer state is of no use: {error}") from error
     return network, header["extra"]
 
 

@@ -136,13 +136,7 @@ cdef class Engine:
         return 0
 
     cdef int set_hyper(self, const double[::1] hyper, const double[::1] power) except -1:
-        self.hyper.code = <int>hyper[0]
-        self.hyper.learning_rate = hyper[1]
-        self.hyper.momentum = hyper[2]
-        self.hyper.beta1 = hyper[3]
-        self.hyper.beta2 = hyper[4]
-        self.hyper.epsilon = hyper[5]
-        self.hyper.weight_decay = hyper[6]
+        fill_hyper(&self.hyper, hyper)
         self.power[0] = power[0]
         self.power[1] = power[1]
         return 0
@@ -285,6 +279,16 @@ cdef class Engine:
         """The exception that a signal handler raised during the last call, or None."""
         pending, self.pending = self.pending, None
         return pending
+
+
+cdef void fill_hyper(Hyper* own, const double[::1] values):
+    own.code = <int>values[0]
+    own.learning_rate = values[1]
+    own.momentum = values[2]
+    own.beta1 = values[3]
+    own.beta2 = values[4]
+    own.epsilon = values[5]
+    own.weight_decay = values[6]
 
 
 cdef void* table_pointer(const long long[:, ::1] table, size_t row_bytes) except? NULL:

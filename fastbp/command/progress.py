@@ -1,8 +1,10 @@
 """Training with a line now and then."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -18,22 +20,33 @@ def train_with_progress(
     *,
     epochs: int,
     batch_size: int,
-    test: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    report: Callable[[], str] | None = None,
 ) -> float:
-    """Train and print about ten lines on the way; return the seconds spent training alone."""
+    """Train and print about ten lines on the way; return the seconds spent training alone.
+
+    `report` has something to say of the network at each line.
+    """
     width = len(str(epochs))
+    lines = min(LINES, epochs)
     seconds = 0.0
-    for line in range(min(LINES, epochs)):
-        done, until = (i * epochs // min(LINES, epochs) for i in (line, line + 1))
+    for line in range(lines):
+        done, until = line * epochs // lines, (line + 1) * epochs // lines
         start = time.perf_counter()
-        history = network.fit(X, y, epochs=until - done, batch_size=batch_size, verbose=0)
+        history = network.fit(X, y, epochs=until - done, batch_size=batch_size, verbose=False)
         seconds += time.perf_counter() - start
-        text = f"epoch {until:>{width}}/{epochs}  loss {history.history['loss'][-1]:.4g}"
-        if test is not None and len(test[0]):
-            scores = network.evaluate(*test)
-            text += "".join(f"  test {name} {value:.4g}" for name, value in scores.items())
-        print(text, flush=True)
+        said = "" if report is None else f"  {report()}"
+        print(f"epoch {until:>{width}}/{epochs}  loss {history.history['loss'][-1]:<8.4g}{said}",
+              flush=True)
     return seconds
+
+
+def accuracy(network: "Network", X: NDArray[Any], y: NDArray[np.int64]) -> float:
+    """The share of rows whose most probable class is the right one.
+
+    Not one of the network's own metrics: `fit` would take those after every epoch, in the time
+    that is measured.
+    """
+    return float((network.predict_classes(X) == y).mean())
 
 
 def speed(network: "Network", *, rows: int, epochs: int, seconds: float) -> str:

@@ -109,7 +109,7 @@ def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target"
     return fb.Network(
         [n_features, *arguments.layers, target.n_outputs], activation=arguments.activation,
         loss="cross_entropy" if classes else "mse", optimizer=fb.Adam(arguments.learning_rate),
-        metrics=["accuracy"] if classes else [], seed=arguments.seed, backend=arguments.backend)
+        seed=arguments.seed, backend=arguments.backend)
 
 
 def _announce(
@@ -128,11 +128,13 @@ def _scores(
     network: "Network", target: "Target", X: NDArray[Any], cells: NDArray[np.object_]
 ) -> dict[str, float]:
     """Accuracy and loss, or R^2 and errors in the unit of the target."""
+    from fastbp.command.progress import accuracy
     from fastbp.target import ClassTarget
 
     if isinstance(target, ClassTarget):
-        scores = network.evaluate(X, target.encode(cells))
-        return {"accuracy": scores["accuracy"], "loss": scores["loss"]}
+        labels = target.encode(cells)
+        return {"accuracy": accuracy(network, X, labels),
+                "loss": network.evaluate(X, labels)["loss"]}
     truth = target.numbers(cells)
     error = target.decode(network.predict(X)) - truth
     spread = float(((truth - truth.mean()) ** 2).mean())

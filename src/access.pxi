@@ -1,0 +1,80 @@
+# The kernels one by one, for tests and benchmarks: typed memoryviews in, the same pointers the engine uses inside.
+
+def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, int start=START_ZERO,
+                   const real[::1] bias=None, bint packed=False):
+    """c = start + a b with start 0, `bias` (n,) or c itself for start = 0, 1, 2.
+
+    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.  `packed` takes
+    the copying variant whatever the sizes.  Raises ValueError for shapes that do not fit.
+    """
+    cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = b.shape[1]
+    cdef Py_ssize_t row = a.strides[0] // <Py_ssize_t>sizeof(real), column = a.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef real pack[PACK_DEPTH * TILE_BLOCKS * BLOCK]
+    if b.shape[0] != depth or c.shape[0] != m or c.shape[1] != n or n % BLOCK:
+        raise ValueError(f"shapes do not fit: {m}x{depth}, {b.shape[0]}x{n}, {c.shape[0]}x{c.shape[1]}, block {BLOCK}")
+    if start == START_BIAS and (bias is None or bias.shape[0] != n):
+        raise ValueError("start = 1 needs a bias of n numbers")
+    if m == 0 or n == 0:
+        return
+    if depth == 0:
+        gemm_unpacked(m, n, 0, start, NULL, 0, 0, NULL, 0, &c[0, 0], n, &bias[0] if bias is not None else NULL)
+    elif packed:
+        gemm_packed(m, n, depth, start, &a[0, 0], row, column, &b[0, 0], n, &c[0, 0], n,
+                    &bias[0] if bias is not None else NULL, pack)
+    else:
+        gemm_unpacked(m, n, depth, start, &a[0, 0], row, column, &b[0, 0], n, &c[0, 0], n,
+                      &bias[0] if bias is not None else NULL)
+
+
+def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):
+    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n, ldw >= depth), c (m, ldc >= n); the rest of c is zeroed."""
+    cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = w.shape[0]
+    if w.shape[1] < depth or c.shape[0] != m or c.shape[1] < n or (bias is not None and bias.shape[0] < n):
+        raise ValueError("shapes do not fit")
+    if m and depth and n:
+        dot_columns(m, n, depth, &a[0, 0], a.strides[0] // <Py_ssize_t>sizeof(real),
+                    a.strides[1] // <Py_ssize_t>sizeof(real), &w[0, 0], w.shape[1],
+                    &bias[0] if bias is not None else NULL, &c[0, 0], c.shape[1])
+
+
+def apply_activation(int code, const real[::1] z, real[::1] a, double alpha=1):
+    """a = f(z), element by element; z and a of one length, may be the same array."""
+    if z.shape[0] != a.shape[0] or code == SOFTMAX:
+        raise ValueError("z and a must have one length, and softmax needs rows")
+    if z.shape[0]:
+        activation_forward(code, <real>alpha, z.shape[0], &z[0], &a[0])
+
+
+def apply_derivative(int code, const real[::1] z, const real[::1] a, real[::1] d, double alpha=1):
+    """d = d * f'(z), a being f(z); all of one length."""
+    if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or code == SOFTMAX:
+        raise ValueError("z, a and d must have one length, and softmax needs rows")
+    if z.shape[0]:
+        activation_backward(code, <real>alpha, z.shape[0], &z[0], &a[0], &d[0])
+
+
+def apply_step(const double[::1] hyper, const double[::1] power, real[::1] w, const real[::1] g, real[::1] m,
+               real[::1] v, *, double l1=0, double l2=0, bint decays=True):
+    """One optimizer step on w with gradient g; m and v its state; hyper and power as `Engine.train` takes them, power after the step."""
+    cdef StepScalar scalar
+    cdef Hyper own
+    if not w.shape[0] == g.shape[0] == m.shape[0] == v.shape[0] or hyper.shape[0] != 7 or power.shape[0] != 2:
+        raise ValueError("w, g, m and v must have one length, hyper 7 numbers, power 2")
+    fill_hyper(&own, hyper)
+    step_scalar(&own, &power[0], &scalar)
+    if w.shape[0]:
+        optimizer_step(w.shape[0], &scalar, <real>l1, <real>l2, decays, &w[0], &g[0], &m[0], &v[0])
+
+
+def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, long long[::1] order):
+    """order (n,) OUT = the permutation of an epoch."""
+    if order.shape[0] != n:
+        raise ValueError(f"order must have {n} elements, got {order.shape[0]}")
+    if n:
+        shuffle(n, seed, epoch, &order[0])
+
+
+def sizes():
+    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: what edge cases follow from."""
+    return {"block": <int>BLOCK, "tile_rows": <int>TILE_ROWS, "tile_blocks": <int>TILE_BLOCKS,
+            "wide_blocks": <int>WIDE_BLOCKS, "pack_depth": <int>PACK_DEPTH}
