@@ -138,7 +138,10 @@ def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
     listed = config.get("layers")
     if not isinstance(listed, list) or not listed:
         raise ModelFormatError("the file describes no valid network: it has no layers")
-    layout = ParameterLayout(np.dtype(np.float64))
+    if config.get("dtype") not in ("float32", "float64"):
+        raise ModelFormatError("the file describes no valid network: its dtype is "
+                               f"{config.get('dtype')!r}, expected float32 or float64")
+    layout = ParameterLayout(np.dtype(config["dtype"]))
     try:
         # Any loss will do: only the shapes are of interest here.
         graph = lower([layer_from_config(layer) for layer in listed], Loss("mse"), layout)

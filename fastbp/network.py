@@ -472,10 +472,9 @@ def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if found is None or found.name not in ("float32", "float64"):
         raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
-    assert found is not None
-    return found
+    return found.newbyteorder("=")
 
 
 def _block(scratch: Array, plan: Plan, offset: int, rows: int, n: int | None) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp.argument import available_threads, check_n_threads
 from fastbp.backend import engine_module, instruction_set, resolve_backend
+from fastbp.conversion import as_real
 from fastbp.initializer import initial_value
 from fastbp.layer import Input, Layer
 from fastbp.loss import Loss
@@ -83,7 +84,8 @@ class Runtime:
                     value = initial_value(
                         initializer, tensor.shape, fan_in=fan_in, fan_out=fan_out, seed=seed, index=index
                     )
-                tensor.view(self.parameters)[...] = value
+                initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
+                tensor.view(self.parameters)[...] = initial
                 index += 1
 
     @property

@@ -258,6 +258,15 @@ class TestSignedNonsense:
     def test_header_values(self, tmp_path, members, changes, message):
         self.refuse(tmp_path, self.with_header(members, **changes), message)
 
+    @pytest.mark.parametrize(("key", "value"), [
+        ("dtype", "x"), ("dtype", None), ("dtype", "float16"), ("seed", -1), ("seed", "0"),
+        ("loss", "mse"), ("loss", {"name": "nonsense"}), ("optimizer", {}), ("optimizer", []),
+        ("metrics", [1]), ("metrics", None), ("backend", "cython"), ("more", 1),
+    ])
+    def test_network(self, tmp_path, members, key, value):
+        network = {**json.loads(members["header.json"])["network"], key: value}
+        self.refuse(tmp_path, self.with_header(members, network=network), "the file")
+
     def kernel(self, members):
         return next(name for name in members if name.startswith("parameter/"))
 
