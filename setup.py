@@ -1,14 +1,20 @@
-"""Builds of the kernels: one source, compiled per instruction set and real type.  Everything else is in pyproject.toml.
+"""Builds of the kernels: one source, compiled per instruction set and real type.
 
-FASTBP_BUILD          comma-separated builds instead of the default of this machine, such as "portable" or "v3,portable"
-FASTBP_REQUIRE_BUILD  "1": a build that fails is an error; by default the package then installs for the NumPy backend
+Everything else is in pyproject.toml.
+
+FASTBP_BUILD          comma-separated builds instead of the default of this machine, such as
+                      "portable" or "v3,portable"
+FASTBP_REQUIRE_BUILD  "1": a build that fails is an error; by default the package then installs for
+                      the NumPy backend
 FASTBP_DEBUG          "1": bounds checks and an unoptimised build
 """
 
+import hashlib
 import os
 import platform
 import sys
 from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -17,7 +23,8 @@ DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
 GNU = sys.platform != "win32"
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
-# No -ffast-math: it would link code that changes the arithmetic of the whole process, and sums must keep their order.
+# No -ffast-math: it would link code that changes the arithmetic of the whole process, and sums must
+# keep their order.
 COMMON = [
     "-O1" if DEBUG else "-O3",
     "-g0",
@@ -48,20 +55,32 @@ DIRECTIVES = {
 }
 
 
+def source_hash():
+    """Of all that the kernels are made of: tests hold what runs against what lies in src."""
+    paths = sorted(path for path in Path("src").iterdir() if path.suffix in (".h", ".pxi", ".pyx"))
+    content = b"".join(path.name.encode() + path.read_bytes() for path in paths)
+    return hashlib.sha256(content).hexdigest()
+
+
 def builds():
     default = "v2,v3,v4,portable" if X86_64 and GNU else "portable"
     names = os.environ.get("FASTBP_BUILD", default).split(",")
     unknown = [name for name in names if name not in INSTRUCTION_SET]
     if unknown:
-        raise SystemExit(f"FASTBP_BUILD={','.join(names)}: unknown {unknown}; known: {sorted(INSTRUCTION_SET)}")
+        known = sorted(INSTRUCTION_SET)
+        raise SystemExit(f"FASTBP_BUILD={','.join(names)}: unknown {unknown}; known: {known}")
     return names
 
 
 def kernel_extension(real, name):
     flags = COMMON + INSTRUCTION_SET[name] if GNU else ["/O2", "/fp:precise"]
-    macros = [("FASTBP_FLAGS", '"' + " ".join(flags) + '"')]
+    macros = [
+        ("FASTBP_FLAGS", '"' + " ".join(flags) + '"'),
+        ("FASTBP_SOURCE_HASH", f'"{source_hash()}"'),
+    ]
     if GNU:
-        # The tiles unroll only where they are inlined with literal sizes, and GCC would rather call bodies that long.
+        # The tiles unroll only where they are inlined with literal sizes, and GCC would rather call
+        # bodies that long.
         macros.append(("CYTHON_INLINE", "__inline__ __attribute__((always_inline))"))
     if real == "float32":
         macros.append(("FASTBP_FLOAT32", "1"))
@@ -76,7 +95,8 @@ def kernel_extension(real, name):
     )
 
 
-extensions = [Extension("fastbp.backend._cpu", ["src/cpu.pyx"], extra_compile_args=["-O2", "-g0"] if GNU else [])]
+cpu_flags = ["-O2", "-g0"] if GNU else []
+extensions = [Extension("fastbp.backend._cpu", ["src/cpu.pyx"], extra_compile_args=cpu_flags)]
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(
     extensions,

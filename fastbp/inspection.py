@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,16 +30,23 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         engine.backward()
         network._gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
         activations = scratch[plan.arena.activations :]
-        builder, found = plan.builder, {}
+        builder = plan.builder
+        found: dict[str, Any] = {}
         for node in plan.graph.nodes:
             if isinstance(node, DenseNode):
-                name, out = node.parameters.name, node.out
-                buffers = {"z": builder.z.get(out, builder.a[out]), "a": builder.a[out], "da": builder.da[out]}
-                buffers["dz"] = builder.dz[out]
+                name, made = node.parameters.name, node.out
+                buffers = {
+                    "z": builder.z.get(made, builder.a[made]),
+                    "a": builder.a[made],
+                    "da": builder.da[made],
+                    "dz": builder.dz[made],
+                }
                 for part, buffer in buffers.items():
-                    rows = activations[buffer.offset :][: len(X) * buffer.ld].reshape(len(X), buffer.ld)
+                    rows = activations[buffer.offset :][: len(X) * buffer.ld].reshape(
+                        len(X), buffer.ld
+                    )
                     found[f"{name}/{part}"] = rows[:, : buffer.n].copy()
-                if out == plan.graph.output and plan.graph.fused:
+                if made == plan.graph.output and plan.graph.fused:
                     del found[f"{name}/da"]
         output = builder.a[plan.graph.output]
         response = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
@@ -48,7 +56,9 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         last = plan.graph.nodes[-1]
         if isinstance(last, DenseNode):
             found[f"{last.parameters.name}/a"] = out
-    return found | {k: v.copy() for k, v in network.gradients.items()} | {"output": out, "loss": loss}
+    return (
+        found | {k: v.copy() for k, v in network.gradients.items()} | {"output": out, "loss": loss}
+    )
 
 
 def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
@@ -65,7 +75,7 @@ def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
         for place in np.ndindex(view.shape):
             difference = _central_difference(twin, X, y, view, place)
             error = abs(difference - gradients[name][place])
-            worst = max(worst, error / max(abs(difference), 1e-3 * scale))
+            worst = max(worst, float(error) / max(abs(difference), 1e-3 * scale))
     return worst
 
 
@@ -87,28 +97,40 @@ def summary(network: Network) -> str:
     rows = [("layer", "output", "activation", "parameters")]
     names = iter(network._runtime.layers)
 
-    def walk(layers: tuple[Input | Layer, ...], depth: int) -> None:
+    def walk(layers: Sequence[Input | Layer], depth: int, width: int) -> int:
+        """Rows of a chain of layers whose input is `width` wide; returns the width of its output.
+        """
         for layer in layers:
             indent = "  " * depth
             if isinstance(layer, Input):
+                width = layer.units
                 rows.append((f"{indent}input", str(layer.units), "", ""))
             elif isinstance(layer, Dense):
                 own = next(names)
-                count = own.n_in * layer.units + (layer.units if layer.use_bias else 0)
-                rows.append((indent + own.name, str(layer.units), layer.activation.name, str(count)))
+                width = layer.units
+                count = own.n_in * width + (width if layer.use_bias else 0)
+                rows.append(
+                    (indent + own.name, str(layer.units), layer.activation.name, str(count))
+                )
             elif isinstance(layer, Residual):
                 rows.append((f"{indent}residual", "", layer.activation.name, ""))
-                walk(layer.layers, depth + 1)
-                if layer.projection == "auto":
-                    _projection(rows, names, depth + 1, layer)
+                inner = walk(layer.layers, depth + 1, width)
+                if inner != width:  # a projection comes after the layers around which it leads
+                    name = f"{indent}  {next(names).name} (projection)"
+                    rows.append((name, str(inner), "linear", str(width * inner)))
+                width = inner
             elif isinstance(layer, Branch):
                 rows.append((f"{indent}branch ({layer.merge})", "", "", ""))
-                for part in layer.branches:
-                    walk(part, depth + 1)
+                widths = [walk(part, depth + 1, width) for part in layer.branches]
+                width = sum(widths) if layer.merge == "concat" else widths[0]
+        return width
 
-    walk(network.layers, 0)
+    walk(network.layers, 0, 0)
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append(lines[1])
     lines.append(
@@ -117,11 +139,3 @@ def summary(network: Network) -> str:
         f"({network.instruction_set})"
     )
     return "\n".join(lines)
-
-
-def _projection(rows: list[tuple[str, str, str, str]], names: Any, depth: int, layer: Residual) -> None:
-    """The row of a projection, if the widths made one: it comes right after the layers around which it leads."""
-    upcoming = next(names, None)
-    if upcoming is not None:
-        count = upcoming.n_in * upcoming.layer.units
-        rows.append(("  " * depth + f"{upcoming.name} (projection)", str(upcoming.layer.units), "linear", str(count)))

@@ -36,10 +36,12 @@ class Network:
             [n_features, hidden, ..., n_outputs].
         activation: of the hidden layers of a list of sizes; the output is linear, its response what
             the loss implies.
-        loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a final softmax
-            (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a missing one implied by `predict`.
+        loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a
+            final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
+            missing one implied by `predict`.
         optimizer: a name or an `SGD`, `Adam` or `AdamW`.
-        metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae", "mse".
+        metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae",
+            "mse".
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of initial values and shuffling, 0..2**64-1; None draws one and keeps it in `.seed`.
         backend: "cython", "numpy", or None for the one chosen at import.
@@ -82,7 +84,12 @@ class Network:
         self.history = History()
         self._usage = Usage()
         self._runtime = Runtime(
-            self.layers, self.loss, self.optimizer, dtype=_dtype(dtype), seed=self.seed, backend=backend
+            self.layers,
+            self.loss,
+            self.optimizer,
+            dtype=_dtype(dtype),
+            seed=self.seed,
+            backend=backend,
         )
         self._gradient: Array | None = None
         self._manual: tuple[Any, Plan, Array] | None = None
@@ -104,32 +111,41 @@ class Network:
         verbose: bool | int | str = "auto",
         check_finite: bool = True,
     ) -> History:
-        """Train for `epochs` passes over the rows; returns the figures of each epoch, also kept in `.history`.
+        """Train for `epochs` passes over the rows; returns the figures of each epoch, also kept in
+        `.history`.
 
         Args:
-            X: (n, n_features), anything NumPy can read; converted once if not of the network's dtype.
-            y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities for "cross_entropy".
-            batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over its own rows.
-            shuffle: a new order each epoch, a function of the seed and the number of epochs trained before.
-            batches: an explicit order of mini-batches of row numbers, for every epoch, instead of the two before.
+            X: (n, n_features), anything NumPy can read; converted once if not of the network's
+                dtype.
+            y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities
+                for "cross_entropy".
+            batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over
+                its own rows.
+            shuffle: a new order each epoch, a function of the seed and the number of epochs trained
+                before.
+            batches: an explicit order of mini-batches of row numbers, for every epoch, instead of
+                the two before.
             validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
-            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is the same to the bit.
+            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is
+                the same to the bit.
             verbose: True prints a line an epoch, "auto" does on a terminal, False never.
             check_finite: False skips the search for NaN and infinity.
 
         Returns:
-            `History`; "loss" is the mean over the epoch's batches, weighted by rows, without penalties.  Metrics of the
-            training data are taken after each epoch.
+            `History`; "loss" is the mean over the epoch's batches, weighted by rows, without
+            penalties.  Metrics of the training data are taken after each epoch.
 
         Raises:
             TypeError, ValueError: bad input; nothing has changed by then.
-            DivergenceError: the loss or a parameter became non-finite; back at the end of the last good epoch.
+            DivergenceError: the loss or a parameter became non-finite; back at the end of the last
+                good epoch.
             ModelBusyError: another call uses the network.
             KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
         """
         return training.fit(
             self, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle, batches=batches,
-            validation_data=validation_data, n_threads=n_threads, verbose=verbose, check_finite=check_finite,
+            validation_data=validation_data, n_threads=n_threads, verbose=verbose,
+            check_finite=check_finite,
         )  # fmt: skip
 
     def train_on_batch(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -149,7 +165,8 @@ class Network:
         shuffle: bool = True,
         n_threads: int | str = "auto",
     ) -> float:
-        """`steps` optimizer steps over mini-batches, epoch after epoch, in one call; returns their mean loss by rows.
+        """`steps` optimizer steps over mini-batches, epoch after epoch, in one call; returns their
+        mean loss by rows.
 
         Raises as `fit`.
         """
@@ -169,9 +186,11 @@ class Network:
             return _block(scratch, plan, plan.output, len(X), self.n_outputs).copy()
 
     def backward(self, dL_dout: ArrayLike) -> Array:
-        """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n, n_features).
+        """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
+        n_features).
 
-        The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the chain rule gives them.
+        The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the
+        chain rule gives them.
 
         Raises:
             RuntimeError: no `forward` before.
@@ -183,7 +202,11 @@ class Network:
             engine, plan, scratch = self._manual
             rows = self._manual_rows
             given = check_X(
-                dL_dout, n_features=self.n_outputs, dtype=self.dtype, name="dL_dout", isfinite=self._runtime.scan
+                dL_dout,
+                n_features=self.n_outputs,
+                dtype=self.dtype,
+                name="dL_dout",
+                isfinite=self._runtime.scan,
             )
             if len(given) != rows:
                 raise ValueError(f"dL_dout has {len(given)} rows, the last forward had {rows}")
@@ -195,7 +218,8 @@ class Network:
             return _block(scratch, plan, plan.input_gradient, rows, self.n_features).copy()
 
     def step(self) -> None:
-        """One optimizer step from `.gradients`, which may have been changed (clipped, averaged) since `backward`.
+        """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
+        since `backward`.
 
         Raises RuntimeError without gradients.
         """
@@ -209,19 +233,23 @@ class Network:
             runtime.steps += 1
 
     def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
-        """Every intermediate number of one forward and backward pass over all rows, without an update.
+        """Every intermediate number of one forward and backward pass over all rows, without an
+        update.
 
         Returns:
-            For each Dense layer "name/z" pre-activation, "name/a" output, "name/da" dL/da (missing where the loss fuses
-            the activation), "name/dz" dL/dz, "name/kernel" and "name/bias" the gradients; "output" what the
-            declared layers output; "loss".  Gradients carry the loss's division by the rows, penalties are left out.
+            For each Dense layer "name/z" pre-activation, "name/a" output, "name/da" dL/da (missing
+            where the loss fuses the activation), "name/dz" dL/dz, "name/kernel" and "name/bias" the
+            gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
+            division by the rows, penalties are left out.
         """
         return inspection.trace(self, X, y)
 
     def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
-        """The largest relative difference between backpropagation and central differences, over all parameters.
+        """The largest relative difference between backpropagation and central differences, over all
+        parameters.
 
-        Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink can show more).
+        Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink
+        can show more).
         """
         return inspection.check_gradients(self, X, y)
 
@@ -242,28 +270,38 @@ class Network:
     ) -> Array:
         """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
 
-        A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is accepted and
-        without effect.  `out` takes the result: (n, n_outputs), of the network's dtype, C order.
+        A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is
+        accepted and without effect.  `out` takes the result: (n, n_outputs), of the network's
+        dtype, C order.
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
         return self._respond(X, out, self._runtime.graph.response, check_finite, n_threads)
 
     def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The class of each row, (n,): the largest response, or for one output whether it is at least 0.5."""
+        """The class of each row, (n,): the largest response, or for one output whether it is at
+        least 0.5.
+        """
         response = self.predict(X)
         if self.n_outputs == 1:
             return (response[:, 0] >= 0.5).astype(np.int64)
         return response.argmax(axis=1)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto") -> dict[str, float]:
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
+    ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name."""
         with self._usage.reading():
             X, y = self._checked_pair(X, y)
             return training.evaluate(self, X, y, n_threads)
 
     def _respond(
-        self, X: ArrayLike, out: Array | None, activation: str, check_finite: bool | None, n_threads: int | str
+        self,
+        X: ArrayLike,
+        out: Array | None,
+        activation: str,
+        check_finite: bool | None,
+        n_threads: int | str,
     ) -> Array:
         with self._usage.reading():
             runtime = self._runtime
@@ -271,7 +309,9 @@ class Network:
             shape = (len(X), self.n_outputs)
             result = np.empty(shape, self.dtype)
             if out is not None:
-                result = check_out(out, shape=shape, dtype=self.dtype, others=(X, runtime.parameters))
+                result = check_out(
+                    out, shape=shape, dtype=self.dtype, others=(X, runtime.parameters)
+                )
             if len(X):
                 fused = activation != "linear" and runtime.graph.fused
                 with runtime.predictor(1) as (_, plan):
@@ -296,7 +336,8 @@ class Network:
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """The same names, from the last `backward` or `trace`: the loss's gradient, without penalties.
+        """The same names, from the last `backward` or `trace`: the loss's gradient, without
+        penalties.
 
         Raises RuntimeError before the first of them.
         """
@@ -314,7 +355,10 @@ class Network:
         return [view.copy() for view in self.parameters.values()]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """All parameters, in the order of `get_weights`.  Raises ValueError for wrong shapes and NaN, nothing set."""
+        """All parameters, in the order of `get_weights`.
+
+        Raises ValueError for wrong shapes and NaN, nothing set.
+        """
         with self._usage.writing():
             shapes = [(tensor.name, tensor.shape) for tensor in self._runtime.layout.tensors]
             checked = check_weights(weights, shapes=shapes, dtype=self.dtype)
@@ -416,7 +460,9 @@ class Network:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, optimizer state and description to one file, whole or not at all; see `fastbp.checkpoint`."""
+        """Write parameters, optimizer state and description to one file, whole or not at all; see
+        `fastbp.checkpoint`.
+        """
         from fastbp import checkpoint
 
         with self._usage.reading():
@@ -424,7 +470,10 @@ class Network:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Network:
-        """Read what `save` wrote.  Raises ModelFormatError, OSError; nothing in the file is ever run."""
+        """Read what `save` wrote.
+
+        Raises ModelFormatError, OSError; nothing in the file is ever run.
+        """
         from fastbp import checkpoint
 
         return checkpoint.load(path, backend=backend)
@@ -435,7 +484,9 @@ class Network:
             check_finite=check_finite, isfinite=self._runtime.scan,
         )  # fmt: skip
 
-    def _checked_pair(self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True) -> tuple[Array, Array]:
+    def _checked_pair(
+        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
+    ) -> tuple[Array, Array]:
         X = self._checked(X, check_finite=check_finite)
         y = check_y(
             y, n_rows=len(X), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
@@ -449,19 +500,25 @@ def _layers(
 ) -> tuple[Input | Layer, ...]:
     """Layers as given, or those that a list of sizes stands for."""
     if not isinstance(layers, list | tuple) or not layers:
-        raise TypeError(f"layers must be a non-empty list of layers or of sizes, got {shown(layers)}")
+        raise TypeError(
+            f"layers must be a non-empty list of layers or of sizes, got {shown(layers)}"
+        )
     if isinstance(layers[0], Input):
         if activation is not None:
             raise ValueError("activation goes with a list of sizes; give each Dense its own")
         for i, layer in enumerate(layers[1:], 1):
             if not isinstance(layer, Dense | Residual | Branch):
-                raise TypeError(f"layers[{i}] must be a Dense, Residual or Branch, got {shown(layer)}")
-        return tuple(layers)  # type: ignore[arg-type]
+                raise TypeError(
+                    f"layers[{i}] must be a Dense, Residual or Branch, got {shown(layer)}"
+                )
+        return tuple(layers)
     if isinstance(layers[0], Dense | Residual | Branch):
         raise ValueError("the first layer must be an Input: fb.Input(n_features)")
     sizes = [check_size(size, name=f"layer {i} size") for i, size in enumerate(layers)]
     if len(sizes) < 2:
-        raise ValueError(f"a list of sizes needs at least n_features and n_outputs, got {shown(layers)}")
+        raise ValueError(
+            f"a list of sizes needs at least n_features and n_outputs, got {shown(layers)}"
+        )
     hidden = resolve_activation("relu" if activation is None else activation)
     inner = [Dense(size, hidden) for size in sizes[1:-1]]
     return (Input(sizes[0]), *inner, Dense(sizes[-1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from fastbp.plan.parameter import DenseParameters
 
 Array = NDArray[Any]
 
-# Starting and joining a thread takes about 64 us and a barrier about 0.2 us: a second thread pays from a call of a
-# millisecond on, if its steps are long beside their two barriers (flops, at 100 per ns and core).
+# Starting and joining a thread takes about 64 us and a barrier about 0.2 us: a second thread pays
+# from a call of a millisecond on, if its steps are long beside their two barriers (flops, at 100
+# per ns and core).
 _THREAD_CALL_FLOPS = 1e8
 _THREAD_STEP_FLOPS = 2e6
 
@@ -55,7 +57,7 @@ class Runtime:
         self.declared: Graph = lower(layers, Loss("mse"), ParameterLayout(dtype))
         if self.layout.size > _LIMIT_PARAMETERS:
             raise ValueError(
-                f"network needs {self.layout.size:.2g} parameters; limit 2^60"
+                f"network needs {Decimal(self.layout.size):.2g} parameters; limit 2^60"
             )
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
@@ -82,7 +84,12 @@ class Runtime:
                 if value is None:
                     fan_in, fan_out = own.n_in, layer.units
                     value = initial_value(
-                        initializer, tensor.shape, fan_in=fan_in, fan_out=fan_out, seed=seed, index=index
+                        initializer,
+                        tensor.shape,
+                        fan_in=fan_in,
+                        fan_out=fan_out,
+                        seed=seed,
+                        index=index,
                     )
                 initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
                 tensor.view(self.parameters)[...] = initial
@@ -114,7 +121,9 @@ class Runtime:
         return np.array(values)
 
     def engine(self, purpose: Purpose, rows: int, n_threads: int = 1) -> tuple[Any, Plan, Array]:
-        """(engine, plan, scratch memory) for batches of `rows` rows, kept for the next call of the same size."""
+        """(engine, plan, scratch memory) for batches of `rows` rows, kept for the next call of the
+        same size.
+        """
         key = (purpose, rows, n_threads)
         found = self._engines.pop(key, None)
         if found is None:
@@ -153,7 +162,9 @@ class Runtime:
         return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
 
     def threads(self, n_threads: object, plan: Plan, n_rows: int, n_steps: int) -> int:
-        """How many threads to start for `n_steps` steps over `n_rows` rows each; "auto" only where they pay."""
+        """How many threads to start for `n_steps` steps over `n_rows` rows each; "auto" only where
+        they pay.
+        """
         allowed = check_n_threads(n_threads)
         if self.backend == "numpy":
             return 1

@@ -1,4 +1,6 @@
-"""What this installation is and what runs: read from the modules in use, not from how they were meant to be built."""
+"""What this installation is and what runs: read from the modules in use, not from how they were
+meant to be built.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def config() -> dict[str, Any]:
 
 
 def show_config(mode: str = "print") -> dict[str, Any] | None:
-    """Print version, backend, instruction set, threads, compiler, flags and NumPy version; mode="dict" returns them.
+    """Print version, backend, instruction set, threads, compiler, flags and NumPy version;
+    mode="dict" returns them.
 
     Raises ValueError for another mode.
 

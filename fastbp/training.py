@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastbp.activation import CODES
 from fastbp.argument import check_integer, check_n_threads
 from fastbp.conversion import shown
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.metric import metric
 from fastbp.plan.graph import FUSED
-from fastbp.activation import CODES
 from fastbp.validation import check_batches, check_parameters
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def fit(
         order = None if batches is None else check_batches(batches, n_rows=len(X))
         check_parameters(network.parameters, isfinite=network._runtime.scan)
         history = network.history = History()
-        call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, order=order, n_threads=n_threads)
+        call = _Call(
+            network, X, y, batch_size=batch_size, shuffle=shuffle, order=order, n_threads=n_threads
+        )
         together = validation is None and not network.metrics and not lines.enabled
         done = 0
         while done < epochs:
@@ -118,8 +120,11 @@ def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict
             transform = CODES[FUSED.get(network.loss.name, "linear")]
             if engine.predict(X, response, transform=transform, n_threads=threads):
                 raise engine.take_pending()
-            for name in network.metrics:
-                found[name] = metric(name, loss=network.loss.name)(response, y)
+            with np.errstate(
+                all="ignore"
+            ):  # a metric that overflows is infinite, as the loss would be
+                for name in network.metrics:
+                    found[name] = metric(name, loss=network.loss.name)(response, y)
     return found
 
 
@@ -138,8 +143,10 @@ class _Call:
         order: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> None:
         self.network, self.X, self.y = network, X, y
-        self.given, self.limits = order if order is not None else (None, None)
-        if self.limits is not None:
+        self.given: NDArray[np.int64] | None = None
+        self.limits: NDArray[np.int64] | None = None
+        if order is not None:
+            self.given, self.limits = order
             self.batch_size, self.n_batches = int(np.diff(self.limits).max()), len(self.limits) - 1
         else:
             self.batch_size = min(batch_size, len(X))
@@ -157,23 +164,26 @@ class _Call:
         threads = runtime.threads(self.n_threads, plan, self.batch_size, self.n_batches * epochs)
         engine, plan, _ = runtime.engine("train", self.batch_size, threads)
         losses = np.zeros(epochs)
-        status, epoch, batch, steps = engine.train(
-            self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
-            hyper=runtime.hyper, power=runtime.power, n_threads=threads, order=self.order,
-            given=self.given, limits=self.limits, seed=network.seed, first_epoch=runtime.epochs,
-            max_steps=max_steps, guarded=guarded,
-        )  # fmt: skip
+        try:
+            engine.train(
+                self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
+                hyper=runtime.hyper, power=runtime.power, n_threads=threads, order=self.order,
+                given=self.given, limits=self.limits, seed=network.seed, first_epoch=runtime.epochs,
+                max_steps=max_steps, guarded=guarded,
+            )  # fmt: skip
+        finally:
+            # a signal handler may raise as soon as the call returns: what was done counts
+            status, epoch, batch, steps = engine.take_progress()
+            restored = status == _DIVERGED and guarded
+            runtime.steps += epoch * self.n_batches if restored else steps
+            runtime.epochs += epoch if guarded else 0
         if status == _DIVERGED:
-            runtime.steps += epoch * self.n_batches if guarded else 0
-            runtime.epochs += epoch
-            self._diverged(losses[epoch], first + epoch, batch, guarded, max_steps)
-        runtime.steps += steps
-        runtime.epochs += epoch if guarded else 0
+            self._diverged(losses[epoch], first + epoch, batch, guarded)
         if status == _INTERRUPTED:
             raise engine.take_pending()
         return losses
 
-    def _diverged(self, loss: float, epoch: int, batch: int, guarded: bool, max_steps: int) -> None:
+    def _diverged(self, loss: float, epoch: int, batch: int, guarded: bool) -> None:
         what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
         rate = self.network.optimizer.learning_rate
         place = f"epoch {epoch + 1}, batch {batch + 1} (learning_rate={rate})"
@@ -184,7 +194,11 @@ class _Call:
 
 
 def _figures(
-    network: Network, X: Array, y: Array, validation: tuple[Array, Array] | None, n_threads: int | str
+    network: Network,
+    X: Array,
+    y: Array,
+    validation: tuple[Array, Array] | None,
+    n_threads: int | str,
 ) -> dict[str, float]:
     """What an epoch reports beside its loss."""
     found: dict[str, float] = {}
@@ -235,7 +249,9 @@ class _Lines:
     def show(self, epoch: int, figures: Mapping[str, float]) -> None:
         now = time.perf_counter()
         last = epoch + 1 == self.epochs
-        if not self.enabled or (self.throttled and not last and now - self.shown_at < _PRINT_SECONDS):
+        if not self.enabled or (
+            self.throttled and not last and now - self.shown_at < _PRINT_SECONDS
+        ):
             return
         self.shown_at = now
         text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())

@@ -1,4 +1,5 @@
-"""Who uses a network right now: many readers or one writer, decided at once and never waited for."""
+"""Who uses a network right now: many readers or one writer, decided at once and never waited for.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,10 @@ class Usage:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """For calls that leave the parameters alone.  Raises ModelBusyError during a call that changes them."""
+        """For calls that leave the parameters alone.
+
+        Raises ModelBusyError during a call that changes them.
+        """
         with self._lock:
             if self._writing:
                 raise ModelBusyError("model is in use by a call that trains it")
@@ -36,7 +40,9 @@ class Usage:
         with self._lock:
             n_calls = self._readers + self._writing
             if n_calls:
-                raise ModelBusyError(f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}")
+                raise ModelBusyError(
+                    f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}"
+                )
             self._writing = True
         try:
             yield

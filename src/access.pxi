@@ -4,8 +4,8 @@ def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, 
                    const real[::1] bias=None, bint packed=False):
     """c = start + a b with start 0, `bias` (n,) or c itself for start = 0, 1, 2.
 
-    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.  `packed` takes
-    the copying variant whatever the sizes.  Raises ValueError for shapes that do not fit.
+    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.  `packed`
+    takes the copying variant whatever the sizes.  Raises ValueError for shapes that do not fit.
     """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = b.shape[1]
     cdef Py_ssize_t row = a.strides[0] // <Py_ssize_t>sizeof(real), column = a.strides[1] // <Py_ssize_t>sizeof(real)
@@ -27,7 +27,10 @@ def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, 
 
 
 def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):
-    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n, ldw >= depth), c (m, ldc >= n); the rest of c is zeroed."""
+    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n, ldw >= depth), c (m, ldc >= n).
+
+    The rest of c is zeroed.
+    """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = w.shape[0]
     if w.shape[1] < depth or c.shape[0] != m or c.shape[1] < n or (bias is not None and bias.shape[0] < n):
         raise ValueError("shapes do not fit")
@@ -55,7 +58,10 @@ def apply_derivative(int code, const real[::1] z, const real[::1] a, real[::1] d
 
 def apply_step(const double[::1] hyper, const double[::1] power, real[::1] w, const real[::1] g, real[::1] m,
                real[::1] v, *, double l1=0, double l2=0, bint decays=True):
-    """One optimizer step on w with gradient g; m and v its state; hyper and power as `Engine.train` takes them, power after the step."""
+    """One optimizer step on w with gradient g; m and v its state.
+
+    `hyper` and `power` as `Engine.train` takes them, `power` after the step.
+    """
     cdef StepScalar scalar
     cdef Hyper own
     if not w.shape[0] == g.shape[0] == m.shape[0] == v.shape[0] or hyper.shape[0] != 7 or power.shape[0] != 2:
@@ -75,6 +81,6 @@ def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, lo
 
 
 def sizes():
-    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: what edge cases follow from."""
+    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: edge cases."""
     return {"block": <int>BLOCK, "tile_rows": <int>TILE_ROWS, "tile_blocks": <int>TILE_BLOCKS,
             "wide_blocks": <int>WIDE_BLOCKS, "pack_depth": <int>PACK_DEPTH}

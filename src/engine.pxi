@@ -1,6 +1,6 @@
 # The engine of one plan: what Python sees of the kernels.  Twin: fastbp/backend/numpy_engine.py, the same methods.
 
-import threading
+from _thread import start_new_thread
 
 from cpython.exc cimport PyErr_CheckSignals
 
@@ -145,7 +145,7 @@ cdef class Engine:
               const double[::1] hyper, double[::1] power, int n_threads=1, long long[::1] order=None,
               const long long[::1] given=None, const long long[::1] limits=None, unsigned long long seed=0,
               Py_ssize_t first_epoch=0, Py_ssize_t max_steps=-1, bint guarded=True):
-        """Epochs of mini-batch training: (status, epochs done, batch reached, steps done).
+        """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `power` (2,) IN and OUT: beta1^t, beta2^t.  `order` (n_rows,)
         SCRATCH for a shuffled epoch; `given` and `limits` an explicit order of rows and where each batch begins in it.
@@ -172,7 +172,16 @@ cdef class Engine:
             restore_epoch(self, call)
         power[0] = self.power[0]
         power[1] = self.power[1]
-        return call.status, call.epoch, call.batch, call.steps
+
+    def take_progress(self):
+        """(status, epochs done, batch reached, steps done) of the last `train`, once.
+
+        A signal handler may raise when `train` returns, so it cannot be what that returns.
+        """
+        found = self.call.status, self.call.epoch, self.call.batch, self.call.steps
+        self.call.status = RUNNING
+        self.call.epoch = self.call.batch = self.call.steps = 0
+        return found
 
     def predict(self, const real[:, :] x, real[:, ::1] out, *, int transform=0, int n_threads=1):
         """out (n_rows, n_outputs) OUT = the outputs, by the activation `transform`; 0, or 1 where interrupted."""
@@ -242,28 +251,27 @@ cdef class Engine:
 
     cdef int run_threads(self, int task, int n_threads) except -1:
         """Run `task` on this thread and n_threads - 1 that live for this call; fewer where no more can be started."""
-        cdef int index
+        cdef int index, n_started = 1
         self.task = task
         self.pending = None
         self.call.status = RUNNING
-        self.call.started = 0
+        self.call.started = self.call.finished = 0
         self.call.epoch = self.call.batch = self.call.steps = 0
         self.call.seconds_to_check = 1e-3
         self.call.barrier.arrived = self.call.barrier.round = 0
-        threads = []
+        # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
         for index in range(1, min(n_threads, self.n_workers) if FASTBP_HAS_THREADS else 1):
-            thread = threading.Thread(target=self.work, args=(index,), daemon=True)
             try:
-                thread.start()
-            except RuntimeError:
+                start_new_thread(self.work, (index,))
+            except (RuntimeError, MemoryError):
                 break
-            threads.append(thread)
-        self.call.n_threads = 1 + len(threads)
+            n_started += 1
+        self.call.n_threads = n_started
         flag_store(&self.call.started, 1)
         with nogil:
             run_task(self, &self.call, 0)
-        for thread in threads:
-            thread.join()
+            while flag_load(&self.call.finished) < n_started - 1:
+                fastbp_yield()
         if self.pending is not None:
             self.call.status = INTERRUPTED
         return 0
@@ -274,6 +282,7 @@ cdef class Engine:
             while not flag_load(&self.call.started):
                 fastbp_yield()
             run_task(self, &self.call, index)
+            flag_add(&self.call.finished, 1)
 
     def take_pending(self):
         """The exception that a signal handler raised during the last call, or None."""
@@ -430,4 +439,4 @@ def first_nonfinite(const real[:, :] x):
 def build_info():
     """What this build was compiled for, from its own preprocessor."""
     return {"vector_bytes": <int>sizeof(vreal), "real_bytes": <int>sizeof(real), "compiler": COMPILER.decode(),
-            "flags": BUILD_FLAGS.decode(), "fma": HAS_FMA != 0}
+            "flags": BUILD_FLAGS.decode(), "fma": HAS_FMA != 0, "source_hash": SOURCE_HASH.decode()}

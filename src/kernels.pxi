@@ -19,6 +19,7 @@ cdef extern from "thread.h" nogil:
     void barrier_wait(barrier_t* barrier, int n_threads) noexcept
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
+    int flag_add(int* flag, int value) noexcept
     void fastbp_yield() noexcept
     unsigned long float_mode_flush() noexcept
     void float_mode_restore(unsigned long mode) noexcept
@@ -40,6 +41,7 @@ cdef extern from *:
     """
     const char* COMPILER "FASTBP_COMPILER"
     const char* BUILD_FLAGS "FASTBP_FLAGS"
+    const char* SOURCE_HASH "FASTBP_SOURCE_HASH"
     int HAS_FMA "FASTBP_HAS_FMA"
 
 include "gemm.pxi"

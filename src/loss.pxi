@@ -21,7 +21,8 @@ cdef inline real loss_term(const int code, real delta, real out, real target, re
     if code == BINARY_CROSS_ENTROPY:
         s = real_sigmoid(out)
         slope[0] = s - target
-        return real_softplus(out) - out * target
+        # softplus(out) - out * target; with the large parts taken apart first, a right answer's small loss keeps its digits
+        return real_softplus(-real_abs(out)) + (real_max(out, 0) - out * target)
     e = out - target
     if code == MSE:
         slope[0] = e + e

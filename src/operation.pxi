@@ -147,7 +147,7 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
 
 
 cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:
-    """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; COPY zeroes the rest of the row"""
+    """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; COPY zeroes the others"""
     cdef Py_ssize_t r, j
     cdef real* c
     cdef const real* a
@@ -192,7 +192,7 @@ cdef void add(Operation* op, real alpha, Tile* tile) noexcept nogil:
 
 
 cdef void run(Operation* op, double alpha, Tile* tile, Weights* weights, int start) noexcept nogil:
-    """One operation; `start` says how DENSE_PARAMETERS begins its sums: START_ZERO, or START_C to go on from earlier rows."""
+    """One operation; DENSE_PARAMETERS begins its sums as `start` says: START_ZERO, or START_C to go on from earlier rows."""
     if op.kind == DENSE:
         dense(op, <real>alpha, tile, weights)
     elif op.kind == DENSE_INPUT:

@@ -78,7 +78,8 @@ cdef inline real adam_element(StepScalar* s, real gradient, real w, real* m, rea
 
 cdef void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real decay,
                     real* w, const real* g, real* m, real* v) noexcept nogil:
-    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = w - decay w - learning_rate m_hat / (sqrt(v_hat) + epsilon)
+    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+    w = w - decay w - learning_rate m_hat / (sqrt(v_hat) + epsilon)
 
     m_hat = m / (1 - beta1^t), v_hat = v / (1 - beta2^t).  Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's
     (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019), zero for Adam.

@@ -3,8 +3,8 @@
 # A step has two phases with a barrier after each.  Rows: forward, loss and backward, tile of rows by tile of rows.
 # Parameters: the update.  Two regimes, chosen by the plan from sizes alone:
 #   by rows        a thread takes whole blocks of rows and sums their gradient beside; the update adds the blocks in order;
-#   by parameters  a thread takes tiles of rows, and after the barrier a slice of every kernel, whose gradient over all rows goes
-#                  straight into the optimizer.
+#   by parameters  a thread takes tiles of rows, and after the barrier a slice of every kernel, whose gradient over all rows
+#                  goes straight into the optimizer.
 # Neither the order of a sum nor the block it belongs to depends on the number of threads.
 
 cdef enum:
@@ -12,6 +12,13 @@ cdef enum:
     INTERRUPTED = 1
     DIVERGED = 2
     FAILED = 3
+
+# What a tile costs beside its arithmetic, for how often to look for Ctrl-C.
+cdef extern from *:
+    """
+    #define SECONDS_PER_TILE 2e-7
+    """
+    const double SECONDS_PER_TILE
 
 # The data and the progress of one call, shared by its threads.
 cdef struct Call:
@@ -36,6 +43,7 @@ cdef struct Call:
     double* losses                  # one an epoch (OUT)
     int n_threads
     int started                     # 0 while the threads gather
+    int finished                    # threads but the first that have left the call
     int status
     Py_ssize_t epoch                # where the call stands, or stopped
     Py_ssize_t batch
@@ -232,7 +240,7 @@ cdef void row_phase(Engine engine, Call* call, int thread, const long long* orde
 
 cdef void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
     """Ask the interpreter for a pending Ctrl-C about every millisecond of estimated work (thread 0 alone)."""
-    call.seconds_to_check -= rows * engine.seconds_per_row
+    call.seconds_to_check -= rows * engine.seconds_per_row + SECONDS_PER_TILE
     if call.seconds_to_check > 0:
         return
     call.seconds_to_check = 1e-3

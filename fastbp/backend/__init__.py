@@ -22,7 +22,8 @@ BACKENDS = ("cython", "numpy")
 
 @cache
 def supported() -> tuple[str, ...]:
-    """Instruction sets that this processor supports, best first; empty where nothing was compiled."""
+    """Instruction sets that this processor supports, best first; empty where nothing was compiled.
+    """
     module = _extension("_cpu")
     return () if module is None else module.instruction_sets()
 
@@ -39,7 +40,9 @@ def _extension(name: str) -> ModuleType | None:
 
 @cache
 def compiled_modules() -> dict[tuple[str, str], ModuleType]:
-    """Every build that can run here: (instruction set, dtype name) -> module, best instruction set first."""
+    """Every build that can run here: (instruction set, dtype name) -> module, best instruction set
+    first.
+    """
     found = {}
     for name in supported():
         for dtype in ("float32", "float64"):
@@ -52,15 +55,18 @@ def compiled_modules() -> dict[tuple[str, str], ModuleType]:
 def _chosen_instruction_set() -> str | None:
     """The instruction set to use, or None without compiled modules.
 
-    Raises ValueError for an unknown FASTBP_ISA, RuntimeError for one that this processor or build does not have.
+    Raises ValueError for an unknown FASTBP_ISA, RuntimeError for one that this processor or build
+    does not have.
     """
     built = [name for name in INSTRUCTION_SETS if (name, "float32") in compiled_modules()]
     wanted = os.environ.get("FASTBP_ISA", "").strip().lower()
-    if not wanted or not supported():
+    if not wanted:
         return built[0] if built else None
     name = _ALIASES.get(wanted, wanted)
     if name not in INSTRUCTION_SETS:
         raise ValueError(f"FASTBP_ISA={wanted!r} is unknown; known: {', '.join(INSTRUCTION_SETS)}")
+    if not built:
+        raise RuntimeError(f"FASTBP_ISA={wanted} but nothing was compiled here; {_remedy()}")
     if name not in supported():
         raise RuntimeError(f"FASTBP_ISA={wanted} but this CPU has {', '.join(supported())}")
     if name not in built:
@@ -77,7 +83,9 @@ def _chosen_backend() -> str:
     if instruction_set is not None:
         return "cython"
     if wanted == "cython":
-        raise ImportError(f"FASTBP_BACKEND=cython but the compiled kernels are missing; {_remedy()}")
+        raise ImportError(
+            f"FASTBP_BACKEND=cython but the compiled kernels are missing; {_remedy()}"
+        )
     warnings.warn(
         f"fastbp has no compiled kernels here and uses NumPy, many times slower; {_remedy()}",
         RuntimeWarning,
@@ -103,7 +111,9 @@ def resolve_backend(name: str | None) -> str:
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; known: {', '.join(BACKENDS)}")
     if name == "cython" and instruction_set is None:
-        raise ImportError(f"backend 'cython' is not there: the compiled kernels are missing; {_remedy()}")
+        raise ImportError(
+            f"backend 'cython' is not there: the compiled kernels are missing; {_remedy()}"
+        )
     return name
 
 

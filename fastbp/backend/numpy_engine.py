@@ -26,22 +26,28 @@ Array = NDArray[Any]
 COMPLETED, INTERRUPTED, DIVERGED = 0, 1, 2
 
 
-_quiet = np.errstate(all="ignore")  # overflow and nan are found in the loss, as by the compiled engine
+# overflow and nan are found in the loss, as by the compiled engine
+_quiet = np.errstate(all="ignore")
 
 
 class Engine:
     """See src/engine.pxi; one thread whatever `n_threads` says."""
 
-    def __init__(self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array) -> None:
+    def __init__(
+        self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array
+    ) -> None:
         self.plan, self.w = plan, parameters
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
         n_gradients = max(0, arena.copies - arena.gradient) // parameters.size
         size = n_gradients * parameters.size
-        self.gradients = scratch[arena.gradient : arena.gradient + size].reshape(n_gradients, parameters.size)
+        self.gradients = scratch[arena.gradient : arena.gradient + size].reshape(
+            n_gradients, parameters.size
+        )
         self.copies = scratch[arena.copies : arena.activations]
         self.activations = scratch[arena.activations : arena.pack]
         self.pending: BaseException | None = None
+        self.progress = (COMPLETED, 0, 0, 0)
         self.n_rows = 0
 
     # memory
@@ -73,11 +79,15 @@ class Engine:
 
     # operations
 
-    def _run(self, program: Program, x: Array, first: int, gradient: Array | None, start: bool) -> None:
+    def _run(
+        self, program: Program, x: Array, first: int, gradient: Array | None, start: bool
+    ) -> None:
         for op in program.operations:
             self._operate(op, x, first, gradient, start)
 
-    def _operate(self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool) -> None:
+    def _operate(
+        self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
+    ) -> None:
         rows = len(x)
         a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, rows, first)
         if op.kind == Kind.DENSE_PARAMETERS:
@@ -125,7 +135,9 @@ class Engine:
         else:
             c += a[:, : op.n_a]
 
-    def _dense_parameters(self, op: Operation, a: Array, first: int, gradient: Array, start: bool) -> None:
+    def _dense_parameters(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
         dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
         kernel = self._stored(gradient, op.c, op.n_c, op.ldw)
         product = dz.T @ a if op.by_columns else a.T @ dz
@@ -142,14 +154,15 @@ class Engine:
 
     @_quiet
     def train(
-        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array, hyper: Array, power: Array,
-        n_threads: int = 1, order: Array | None = None, given: Array | None = None, limits: Array | None = None,
+        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array, hyper: Array,
+        power: Array, n_threads: int = 1, order: Array | None = None, given: Array | None = None,
+        limits: Array | None = None,
         seed: int = 0, first_epoch: int = 0, max_steps: int = -1, guarded: bool = True,
-    ) -> tuple[int, int, int, int]:  # fmt: skip
+    ) -> None:  # fmt: skip
         self.refresh()
         steps = 0
         for epoch in range(epochs):
-            good = (self.w.copy(), self.states.copy(), power.copy()) if guarded else None
+            good = self._state(power) if guarded else None
             if order is not None:
                 order[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             total, seen, batch = 0.0, 0, 0
@@ -157,31 +170,53 @@ class Engine:
                 if steps == max_steps:
                     break
                 try:
-                    loss = self._row_phase(x[rows], y[rows])
-                except KeyboardInterrupt as error:
-                    self.pending = error
-                    return INTERRUPTED, epoch, batch, steps
-                losses[epoch] = loss
+                    losses[epoch] = loss = self._row_phase(x[rows], y[rows])
+                    if math.isfinite(loss):
+                        self._update_whole(hyper, power)
+                except BaseException as error:
+                    # of a signal handler: between two steps, as by the compiled engine
+                    self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
+                    return
                 if not math.isfinite(loss):
                     self._restore(good, power)
-                    return DIVERGED, epoch, batch, steps
-                self._update(hyper, power)
+                    self.progress = DIVERGED, epoch, batch, steps
+                    return
                 n = len(x[rows])
                 total, seen, steps = total + loss * n, seen + n, steps + 1
+                self.progress = COMPLETED, epoch, batch, steps
             losses[epoch] = total / seen if seen else 0.0
             if guarded and not np.isfinite(self.w).all():
                 self._restore(good, power)
-                return DIVERGED, epoch, batch, steps
+                self.progress = DIVERGED, epoch, batch, steps
+                return
+            self.progress = COMPLETED, epoch + 1, 0, steps
             if steps == max_steps:
-                return COMPLETED, epoch + 1, 0, steps
-        return COMPLETED, epochs, 0, steps
+                return
+
+    def take_progress(self) -> tuple[int, int, int, int]:
+        found, self.progress = self.progress, (COMPLETED, 0, 0, 0)
+        return found
+
+    def _update_whole(self, hyper: Array, power: Array) -> None:
+        """The update, or the state before it where an exception comes in between."""
+        before = self._state(power)
+        try:
+            self._update(hyper, power)
+        except BaseException:
+            self._restore(before, power)
+            raise
+
+    def _state(self, power: Array) -> tuple[Array, Array, Array]:
+        return self.w.copy(), self.states.copy(), power.copy()
 
     def _restore(self, good: tuple[Array, Array, Array] | None, power: Array) -> None:
         if good is not None:
             self.w[:], self.states[:], power[:] = good
 
     def _row_phase(self, x: Array, y: Array) -> float:
-        """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are left in place."""
+        """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
+        left in place.
+        """
         plan, total = self.plan, 0.0
         mean = 1.0 / (len(x) * plan.loss_divisor)
         self.n_gradients = -(-len(x) // plan.block_rows)
@@ -273,7 +308,9 @@ class Engine:
         return pending
 
 
-def _batches(n: int, batch_size: int, order: Array | None, given: Array | None, limits: Array | None) -> Any:
+def _batches(
+    n: int, batch_size: int, order: Array | None, given: Array | None, limits: Array | None
+) -> Any:
     """What selects the rows of each batch."""
     if limits is not None:
         assert given is not None

@@ -1,6 +1,8 @@
-"""Activations, losses and optimizer steps of the NumPy backend; twins of src/activation.pxi, loss.pxi and optimizer.pxi.
+"""Activations, losses and optimizer steps of the NumPy backend; twins of src/activation.pxi,
+loss.pxi and optimizer.pxi.
 
-Formulas are those of the compiled kernels; the functions are NumPy's.  Codes as in activation.py, loss.py, optimizer.py.
+Formulas are those of the compiled kernels; the functions are NumPy's.  Codes as in activation.py,
+loss.py, optimizer.py.
 """
 
 from __future__ import annotations
@@ -101,7 +103,9 @@ def derivative(code: int, d: Array, z: Array, a: Array, alpha: float) -> Array:
 
 
 def loss_gradient(code: int, out: Array, y: Array, scale: float, delta: float, d: Array) -> float:
-    """The sum of the loss over rows and outputs; d (OUT) = scale * its derivative by `out` (by the logits for cross-entropies)."""
+    """The sum of the loss over rows and outputs; d (OUT) = scale * its derivative by `out` (by the
+    logits for cross-entropies).
+    """
     s = out.dtype.type(scale)
     if code == CROSS_ENTROPY:
         return _cross_entropy(out, y, s, d)
@@ -120,7 +124,9 @@ def loss_gradient(code: int, out: Array, y: Array, scale: float, delta: float, d
         d[...] = s * np.clip(e, -edge, edge)
         return float(np.where(size <= edge, 0.5 * e * e, edge * (size - 0.5 * edge)).sum())
     d[...] = s * (sigmoid(out) - y)
-    return float((softplus(out) - out * y).sum())
+    # softplus(out) - out * y; with the large parts taken apart first, a right answer's small loss
+    # keeps its digits
+    return float((softplus(-np.abs(out)) + (np.maximum(out, 0) - out * y)).sum())
 
 
 def _cross_entropy(z: Array, y: Array, scale: Any, d: Array) -> float:
@@ -138,9 +144,19 @@ def _cross_entropy(z: Array, y: Array, scale: Any, d: Array) -> float:
 
 
 def optimizer_step(
-    hyper: Array, power: Array, w: Array, g: Array, state: Array, *, l1: float, l2: float, decays: bool
+    hyper: Array,
+    power: Array,
+    w: Array,
+    g: Array,
+    state: Array,
+    *,
+    l1: float,
+    l2: float,
+    decays: bool,
 ) -> None:
-    """One step in place; hyper = code, learning rate, momentum, beta1, beta2, epsilon, weight decay; power = beta1^t, beta2^t."""
+    """One step in place; hyper = code, learning rate, momentum, beta1, beta2, epsilon, weight
+    decay; power = beta1^t, beta2^t.
+    """
     one = w.dtype.type
     code, rate, mu = int(hyper[0]), one(hyper[1]), one(hyper[2])
     if l1 or l2:

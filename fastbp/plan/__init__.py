@@ -1,7 +1,8 @@
 """From layer descriptions to an ordered list of kernel calls over one block of memory.
 
-`graph` lowers the layers to nodes, `parameter` lays the parameters out, `compile` makes the `Plan` of
-one batch size from both, `arena` places its memory, `operation` is one kernel call.  No arithmetic here.
+`graph` lowers the layers to nodes, `parameter` lays the parameters out, `compile` makes the `Plan`
+of one batch size from both, `arena` places its memory, `operation` is one kernel call.  No
+arithmetic here.
 """
 
 from fastbp.plan.compile import Plan, compile_plan

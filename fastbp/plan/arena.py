@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastbp.plan.parameter import BLOCK_BYTES, padded
 
-# A packed panel: PACK_DEPTH rows of TILE_BLOCKS blocks (src/gemm.pxi, src/vector.h), for the widest build.
+# A packed panel: PACK_DEPTH rows of TILE_BLOCKS blocks (src/gemm.pxi, src/vector.h), for the widest
+# build.
 _PACK_BYTES = 256 * 3 * BLOCK_BYTES
 
 

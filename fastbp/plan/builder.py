@@ -16,7 +16,9 @@ _FROM_Z = ("leaky_relu", "gelu", "silu", "softplus")
 
 @dataclass
 class Buffer:
-    """One activation or gradient for every row of a tile or batch; the offset is set by `Builder.place`."""
+    """One activation or gradient for every row of a tile or batch; the offset is set by
+    `Builder.place`.
+    """
 
     n: int
     ld: int
@@ -26,11 +28,14 @@ class Buffer:
 class Builder:
     """Buffers and operations of one plan.
 
-    With `separate` (for a trace) every pre-activation, output, gradient by output and gradient by pre-activation keeps a
-    buffer of its own; otherwise a derivative is taken in place, in the operation that completes the gradient where one does.
+    With `separate` (for a trace) every pre-activation, output, gradient by output and gradient by
+    pre-activation keeps a buffer of its own; otherwise a derivative is taken in place, in the
+    operation that completes the gradient where one does.
     """
 
-    def __init__(self, graph: Graph, *, gradients: bool, separate: bool, input_gradient: bool) -> None:
+    def __init__(
+        self, graph: Graph, *, gradients: bool, separate: bool, input_gradient: bool
+    ) -> None:
         self.graph = graph
         self.separate = separate
         self.input = self._buffer(0)
@@ -59,7 +64,13 @@ class Builder:
         return Buffer(n, padded(n, self.graph.parameters.dtype))
 
     def _buffers(self) -> list[Buffer]:
-        every = [self.input, *self.a.values(), *self.z.values(), *self.da.values(), *self.dz.values()]
+        every = [
+            self.input,
+            *self.a.values(),
+            *self.z.values(),
+            *self.da.values(),
+            *self.dz.values(),
+        ]
         return list({id(buffer): buffer for buffer in every}.values())
 
     @property
@@ -120,7 +131,14 @@ class Builder:
             n = self.graph.width[part]
             found.append(
                 Operation(
-                    Kind.COPY, a=a, lda=lda, n_a=n, c=out.offset, ldc=out.ld, n_c=out.n, column_c=column
+                    Kind.COPY,
+                    a=a,
+                    lda=lda,
+                    n_a=n,
+                    c=out.offset,
+                    ldc=out.ld,
+                    n_c=out.n,
+                    column_c=column,
                 )
             )
             column += n
@@ -129,7 +147,9 @@ class Builder:
     # backward
 
     def backward(self, segments: Segments, *, with_parameters: bool) -> list[Operation]:
-        """From the gradient of the output to that of every value (and parameter), in reverse topological order."""
+        """From the gradient of the output to that of every value (and parameter), in reverse
+        topological order.
+        """
         found: list[Operation] = []
         begun = {self.graph.output}  # values whose gradient has a first term
         done: set[int] = set()  # values whose activation's derivative was taken along the way
@@ -150,12 +170,24 @@ class Builder:
         return found
 
     def parameters(self, segments: Segments) -> list[Operation]:
-        """The gradients of all parameters, for a regime that sums them after all rows went backward."""
-        return [self._parameters(node, segments) for node in reversed(self.graph.nodes) if isinstance(node, DenseNode)]
+        """The gradients of all parameters, for a regime that sums them after all rows went
+        backward.
+        """
+        return [
+            self._parameters(node, segments)
+            for node in reversed(self.graph.nodes)
+            if isinstance(node, DenseNode)
+        ]
 
     def _fused(self, value: int) -> Node | None:
-        """The node that made `value`, if its derivative can be taken where the only consumer passes the gradient back."""
-        if self.separate or value == 0 or sum(_sources(node).count(value) for node in self.graph.nodes) > 1:
+        """The node that made `value`, if its derivative can be taken where the only consumer passes
+        the gradient back.
+        """
+        if (
+            self.separate
+            or value == 0
+            or sum(_sources(node).count(value) for node in self.graph.nodes) > 1
+        ):
             return None
         maker = next(node for node in self.graph.nodes if node.out == value)
         return maker if _activation(maker) != LINEAR else None
@@ -193,7 +225,9 @@ class Builder:
             kernel=segments.index[kernel.name], bias=segments.index[bias.name] if bias else -1,
         )  # fmt: skip
 
-    def _input(self, node: DenseNode, segments: Segments, accumulate: bool, fused: Node | None) -> Operation:
+    def _input(
+        self, node: DenseNode, segments: Segments, accumulate: bool, fused: Node | None
+    ) -> Operation:
         kernel, dz, dx = node.parameters.kernel, self.dz[node.out], self.da[node.source]
         w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else segments.copy[kernel.name]
         return Operation(
@@ -211,7 +245,14 @@ class Builder:
                 kind = Kind.ACCUMULATE if source in begun else Kind.COPY
                 found.append(
                     Operation(
-                        kind, a=dz.offset, lda=dz.ld, n_a=dx.n, column_a=column, c=dx.offset, ldc=dx.ld, n_c=dx.n
+                        kind,
+                        a=dz.offset,
+                        lda=dz.ld,
+                        n_a=dx.n,
+                        column_a=column,
+                        c=dx.offset,
+                        ldc=dx.ld,
+                        n_c=dx.n,
                     )
                 )
                 begun.add(source)

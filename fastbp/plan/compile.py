@@ -15,25 +15,31 @@ from fastbp.plan.graph import Graph
 from fastbp.plan.operation import Program, SegmentTable, program
 from fastbp.plan.segment import parameter_segments
 
-# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and step as separate calls, with the
-# gradient of the input.  "trace": the same with every intermediate number in memory of its own.
+# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
+# step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
+# number in memory of its own.
 Purpose = Literal["train", "predict", "manual", "trace"]
 
-# Activations of one tile of rows stay within half of a second-level cache of 1 MB, with room for the weights.
+# Activations of one tile of rows stay within half of a second-level cache of 1 MB, with room for
+# the weights.
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache.
 _CHUNK_BYTES = 128 * 1024
-# A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a second row block.
+# A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
+# second row block.
 _BLOCK_FLOPS = 500_000
-# From this size on a kernel's gradient can be summed where it is used, if the activations are the smaller part.
+# From this size on a kernel's gradient can be summed where it is used, if the activations are the
+# smaller part.
 _FUSED_PARAMETERS = 8192
 _FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and optimizer.py."""
+    """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and
+    optimizer.py.
+    """
 
     dtype: np.dtype[Any]
     purpose: Purpose
@@ -83,7 +89,8 @@ def compile_plan(
     purpose: Purpose = "train",
     n_workers: int = 1,
 ) -> Plan:
-    """The plan for batches of up to `rows` rows (for "predict": of any number, a tile of up to `rows` at a time).
+    """The plan for batches of up to `rows` rows (for "predict": of any number, a tile of up to
+    `rows` at a time).
 
     Everything that decides bits follows from sizes; `n_workers` only sizes memory.
     """
@@ -91,9 +98,7 @@ def compile_plan(
     dtype = parameters.dtype
     manual = purpose in ("manual", "trace")
     training = purpose != "predict"
-    builder = Builder(
-        graph, gradients=training, separate=purpose == "trace", input_gradient=manual
-    )
+    builder = Builder(graph, gradients=training, separate=purpose == "trace", input_gradient=manual)
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
     whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
     flops_per_row = 6.0 * graph.parameters.n_parameters
@@ -155,7 +160,9 @@ def compile_plan(
 
 
 def _sums_in_place(graph: Graph, rows: int) -> bool:
-    """Whether kernels are large beside the activations, so that threads had better share kernels than rows."""
+    """Whether kernels are large beside the activations, so that threads had better share kernels
+    than rows.
+    """
     size = graph.parameters.size
     activations = sum(graph.width[1:]) * 2 * rows
     return size >= _FUSED_PARAMETERS and size > activations

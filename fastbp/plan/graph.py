@@ -49,10 +49,11 @@ Node = DenseNode | AddNode | ConcatNode
 
 @dataclass
 class Graph:
-    """Nodes in the order in which they run; value 0 is the network's input, `width` its columns by value.
+    """Nodes in the order in which they run; value 0 is the network's input, `width` its columns by
+    value.
 
-    `declared` is the output's activation as the layers state it, `response` as `predict` applies it.  Where the loss
-    fuses it (`fused`) the last node is linear and its output the logits.
+    `declared` is the output's activation as the layers state it, `response` as `predict` applies
+    it.  Where the loss fuses it (`fused`) the last node is linear and its output the logits.
     """
 
     parameters: ParameterLayout
@@ -82,7 +83,8 @@ class Graph:
 def lower(layers: Sequence[Input | Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
     """The graph of a network whose first layer is an `Input`.
 
-    Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the output's activation.
+    Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the
+    output's activation.
     """
     first, *rest = layers
     if not isinstance(first, Input):
@@ -104,7 +106,9 @@ def _chain(graph: Graph, layers: Sequence[Input | Layer], value: int) -> int:
         elif isinstance(layer, Branch):
             value = _branch(graph, layer, value)
         else:
-            raise TypeError(f"a layer after the first must be Dense, Residual or Branch, got {layer!r}")
+            raise TypeError(
+                f"a layer after the first must be Dense, Residual or Branch, got {layer!r}"
+            )
     return value
 
 
@@ -127,7 +131,8 @@ def _residual(graph: Graph, layer: Residual, value: int) -> int:
     if n_in != n_out:
         if layer.projection is None:
             raise ValueError(
-                f"Residual changes the width from {n_in} to {n_out}; give projection='auto' or keep it"
+                f"Residual changes the width from {n_in} to {n_out}; "
+                "give projection='auto' or keep it"
             )
         value = _dense(graph, Dense(n_out, use_bias=False), value)
     return _add(graph, body, value, layer.activation)
@@ -143,7 +148,9 @@ def _branch(graph: Graph, layer: Branch, value: int) -> int:
         graph.nodes.append(ConcatNode(tuple(ends), out))
         return out
     if len(set(widths)) > 1:
-        raise ValueError(f"Branch adds outputs of different widths {widths}; merge='concat' joins them")
+        raise ValueError(
+            f"Branch adds outputs of different widths {widths}; merge='concat' joins them"
+        )
     total = ends[0]
     for end in ends[1:]:
         total = _add(graph, total, end)
@@ -164,8 +171,8 @@ def _fuse_output(graph: Graph, loss: Loss) -> None:
         )
     if fused == "softmax" and graph.n_outputs < 2:
         raise ValueError(
-            "loss 'cross_entropy' needs at least 2 outputs, got 1; for two classes on one output use "
-            "'binary_cross_entropy'"
+            "loss 'cross_entropy' needs at least 2 outputs, got 1; for two classes on one output "
+            "use 'binary_cross_entropy'"
         )
     graph.response, graph.fused = fused, True
     if not isinstance(last, ConcatNode):

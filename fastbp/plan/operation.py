@@ -26,10 +26,13 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Operation:
-    """One kernel call; offsets in numbers, -1 for none.  The integer fields are the struct of src/operation.pxi.
+    """One kernel call; offsets in numbers, -1 for none.
 
-    a, c, y and z lie among the activations (a = -1: the network's input), w and b among the parameters (w of
-    DENSE_INPUT among the transposed copies unless `by_columns`), c and b of DENSE_PARAMETERS in the gradient.
+    The integer fields are the struct of src/operation.pxi.
+
+    a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
+    parameters (w of DENSE_INPUT among the transposed copies unless `by_columns`), c and b of
+    DENSE_PARAMETERS in the gradient.
     """
 
     kind: Kind
@@ -76,7 +79,8 @@ def program(operations: Sequence[Operation]) -> Program:
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of the flat parameter vector that the optimizer treats alike; struct Segment of src/operation.pxi.
+    """A run of the flat parameter vector that the optimizer treats alike; struct Segment of
+    src/operation.pxi.
 
     `copy` is where the kernel's transpose lies among the copies, or -1.
     """

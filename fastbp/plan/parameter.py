@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from fastbp.layer import Dense
 
-BLOCK_BYTES = 64  # rows start at multiples of it, so that a vector load never straddles a cache line
+# rows start at multiples of it, so that a vector load never straddles a cache line
+BLOCK_BYTES = 64
 
-# A kernel with so few outputs is stored by columns: padding its rows to a block would multiply its size.
+# A kernel with so few outputs is stored by columns: padding its rows to a block would multiply its
+# size.
 NARROW = 4
 
 
@@ -29,7 +31,8 @@ def padded(n: int, dtype: np.dtype[Any]) -> int:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A kernel (n_in, n_out) or a bias (n_out,): `rows` stored rows of `columns` numbers, `ld` apart.
+    """A kernel (n_in, n_out) or a bias (n_out,): `rows` stored rows of `columns` numbers, `ld`
+    apart.
 
     With `by_columns` the stored rows are the kernel's columns.  Padding is zero and stays zero.
     """

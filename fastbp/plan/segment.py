@@ -1,4 +1,6 @@
-"""The flat parameter vector cut into runs that the optimizer treats alike, and the transposed copies of kernels."""
+"""The flat parameter vector cut into runs that the optimizer treats alike, and the transposed
+copies of kernels.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from fastbp.plan.parameter import Tensor, padded
 
 @dataclass(frozen=True)
 class Segments:
-    """`index` and `copy` are by tensor name: its row in the table, and where its transpose lies (offset, ld)."""
+    """`index` and `copy` are by tensor name: its row in the table, and where its transpose lies
+    (offset, ld).
+    """
 
     table: SegmentTable
     index: dict[str, int]
@@ -30,7 +34,15 @@ def parameter_segments(
         offset, ld = copy.get(tensor.name, (-1, 0))
         decays = int(decay_bias or len(tensor.shape) == 2)
         own = Segment(
-            tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays, tensor.l1, tensor.l2
+            tensor.offset,
+            tensor.rows,
+            tensor.ld,
+            tensor.columns,
+            offset,
+            ld,
+            decays,
+            tensor.l1,
+            tensor.l2,
         )
         index[tensor.name] = len(segments)
         if merge and segments and _alike(segments[-1], own):
@@ -47,7 +59,8 @@ def _alike(a: Segment, b: Segment) -> bool:
 
 
 def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
-    """Kernels stored by rows whose layer passes a gradient on need their transpose for dX = dZ W^T."""
+    """Kernels stored by rows whose layer passes a gradient on need their transpose for dX = dZ W^T.
+    """
     found: dict[str, tuple[int, int]] = {}
     size = 0
     for node in graph.nodes:

@@ -1,0 +1,24 @@
+"""A network's whole state as one hash: what must be equal, or must not have changed."""
+
+import hashlib
+
+import numpy as np
+
+import fastbp as fb
+
+
+def digest(network: fb.Network) -> str:
+    """Of parameters, optimizer state, steps and the counters of the random streams."""
+    parameters, state, steps = network._state()
+    sha = hashlib.sha256(repr(steps).encode())
+    for name, array in [*parameters.items(), *state.items()]:
+        sha.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def classification(
+    n: int, n_features: int, n_classes: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """X (n, n_features) float64 and labels (n,)."""
+    random = np.random.default_rng(seed)
+    return random.standard_normal((n, n_features)), random.integers(0, n_classes, n)

@@ -1,0 +1,163 @@
+"""Random networks with data: every layer, activation, loss, widths around registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from support import oracle
+
+from fastbp import Activation, Branch, Dense, Input, Loss, Residual
+from fastbp.activation import CODES as ACTIVATIONS
+from fastbp.loss import CODES as LOSSES
+
+Array = NDArray[Any]
+
+WIDTHS = (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 48, 49)
+_NARROW = 10  # so many of them are below 32: most networks stay small
+KINKED = ("relu", "leaky_relu", "elu", "selu")
+MARGIN = 1e-5  # a pre-activation or residual this near to a kink belongs to either side by rounding
+
+
+@dataclass(frozen=True)
+class Case:
+    """Layers, loss, parameters in the order of `set_weights`, data that stay clear of kinks."""
+
+    layers: list[Any]
+    loss: Loss
+    weights: list[Array]
+    X: Array
+    y: Array
+
+    def __repr__(self) -> str:
+        return f"{self.layers}, {self.loss}, {len(self.X)} rows"
+
+
+def random_case(seed: int) -> Case:
+    """The case of a seed; consecutive seeds meet every activation and loss."""
+    rng = np.random.default_rng([seed, 1])
+    loss_name = list(LOSSES)[seed % len(LOSSES)]
+    loss = Loss("huber", delta=0.7) if loss_name == "huber" else Loss(loss_name)
+    layers = _layers(rng, loss, list(ACTIVATIONS)[seed % len(ACTIVATIONS)])
+    rows = int(rng.integers(1, 71))
+    for _ in range(50):
+        weights = _weights(rng, layers)
+        X = rng.normal(size=(rows, layers[0].units))
+        out, _, tape = oracle.run(layers, weights, X, loss=loss.name)
+        y = _target(rng, loss, out)
+        if _is_clear(tape, loss, out, y):
+            return Case(layers, loss, weights, X, y)
+    raise AssertionError(f"no data clear of kinks for seed {seed}: {layers}")
+
+
+def _activation(rng: np.random.Generator) -> Activation:
+    name = str(rng.choice(list(ACTIVATIONS)))
+    if name in ("leaky_relu", "elu") and rng.random() < 0.5:
+        return Activation(name, alpha=float(rng.uniform(0.05, 1.5)))
+    return Activation(name)
+
+
+def _width(rng: np.random.Generator) -> int:
+    return int(rng.choice(WIDTHS[: _NARROW if rng.random() < 0.6 else None]))
+
+
+def _dense(rng: np.random.Generator, units: int) -> Dense:
+    return Dense(units, _activation(rng), use_bias=bool(rng.random() < 0.75))
+
+
+def _block(rng: np.random.Generator, width: int, depth: int) -> tuple[Any, int]:
+    """A layer that takes `width` columns, and what it gives; nested while `depth` > 0."""
+    kind = rng.choice(["dense", "residual", "branch"], p=[0.4, 0.3, 0.3]) if depth else "dense"
+    if kind == "dense":
+        units = _width(rng)
+        return _dense(rng, units), units
+    if kind == "residual":
+        body, out = _sequence(rng, width, int(rng.integers(1, 3)), depth - 1)
+        activation = _activation(rng) if rng.random() < 0.5 else None
+        if rng.random() < 0.5:
+            return Residual([*body, _dense(rng, width)], activation=activation), width
+        return Residual(body, projection="auto", activation=activation), out
+    parts: list[tuple[list[Any], int]] = [
+        _sequence(rng, width, int(rng.integers(0, 3)), depth - 1)
+        for _ in range(int(rng.integers(1, 4)))
+    ]
+    if rng.random() < 0.5 or len(parts) == 1:
+        return Branch([part for part, _ in parts], merge="concat"), sum(n for _, n in parts)
+    units = width if any(not part for part, _ in parts) else _width(rng)
+    ends = [part and [*part, _dense(rng, units)] for part, _ in parts]
+    return Branch(ends, merge="add"), units
+
+
+def _sequence(rng: np.random.Generator, width: int, n: int, depth: int) -> tuple[list[Any], int]:
+    found = []
+    for _ in range(n):
+        layer, width = _block(rng, width, depth)
+        found.append(layer)
+    return found, width
+
+
+def _layers(rng: np.random.Generator, loss: Loss, activation: str) -> list[Any]:
+    """A few blocks, one layer with the given activation, and an output that goes with the loss."""
+    first = _width(rng)
+    blocks, width = _sequence(rng, first, int(rng.integers(0, 3)), 2)
+    blocks.append(Dense(_width(rng), activation))
+    fused = oracle.FUSED.get(loss.name)
+    units = max(_width(rng), 2 if fused == "softmax" else 1)
+    allowed = ["linear", fused] if fused else list(ACTIVATIONS)
+    last = str(rng.choice(allowed))
+    way = rng.random()
+    if way < 0.7:
+        end: Any = Dense(units, last)
+    elif way < 0.8:
+        end = Residual([Dense(units, "tanh"), Dense(units)], projection="auto", activation=last)
+    elif way < 0.9:
+        end = Branch([[Dense(units)], [Dense(3, "tanh"), Dense(units)]], merge="add")
+    else:
+        end = Branch([[Dense(units)], [], [Dense(2, "tanh")]])
+    return [Input(first), *blocks, end]
+
+
+def _weights(rng: np.random.Generator, layers: list[Any]) -> list[Array]:
+    """Kernels that keep the scale of what passes, biases that move it from zero."""
+    shapes = _shapes(layers[1:], layers[0].units)[0]
+    return [
+        rng.normal(size=shape) / np.sqrt(shape[0] if len(shape) == 2 else 2.0) for shape in shapes
+    ]
+
+
+def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
+    found: list[tuple[int, ...]] = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            found += [(width, layer.units), (layer.units,)][: 2 if layer.use_bias else 1]
+            width = layer.units
+        elif isinstance(layer, Residual):
+            inner, out = _shapes(layer.layers, width)
+            found += inner + ([(width, out)] if out != width else [])
+            width = out
+        else:
+            ends = [_shapes(part, width) for part in layer.branches]
+            found += [shape for inner, _ in ends for shape in inner]
+            width = ends[0][1] if layer.merge == "add" else sum(out for _, out in ends)
+    return found, width
+
+
+def _target(rng: np.random.Generator, loss: Loss, out: Array) -> Array:
+    n, k = out.shape
+    if loss.name == "cross_entropy":
+        return rng.integers(k, size=n) if rng.random() < 0.5 else rng.dirichlet(np.ones(k), size=n)
+    if loss.name == "binary_cross_entropy":
+        hard = rng.random() < 0.5
+        return rng.integers(2, size=(n, k)).astype(float) if hard else rng.random((n, k))
+    return out + rng.normal(size=(n, k)) * 1.2
+
+
+def _is_clear(tape: oracle.Tape, loss: Loss, out: Array, y: Array) -> bool:
+    """Whether no number is within MARGIN of a kink; an exact zero has a defined side."""
+    near = [np.abs(z[z != 0]) for name, z in tape.preactivations if name in KINKED]
+    if loss.name in ("mae", "huber"):
+        e = np.abs(out - y)
+        near.append(e.ravel() if loss.name == "mae" else np.abs(e - loss.delta).ravel())
+    return all((part > MARGIN).all() for part in near)

@@ -1,0 +1,54 @@
+"""For tests of bad input: a network with something to lose, and that it lost nothing."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from support.network_state import digest
+
+import fastbp as fb
+
+NAN, INF = float("nan"), float("inf")
+Y = np.array([0, 1, 2, 0, 1, 2])
+P = np.eye(3)[Y]
+
+
+class Bad(NamedTuple):
+    """A call with arguments that must be refused; `row` is that of the table."""
+
+    row: int
+    call: Callable[..., Any]
+    error: type[BaseException]
+    text: str
+
+
+def with_value(array: np.ndarray, index: Any, value: float) -> np.ndarray:
+    changed = np.array(array, dtype=np.float64)
+    changed[index] = value
+    return changed
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Six rows of four features, and their labels."""
+    return np.random.default_rng(0).standard_normal((6, 4)), Y.copy()
+
+
+def classifier(dtype: str, backend: str) -> fb.Network:
+    """It has trained a little, so that the optimizer has a state to lose."""
+    net = fb.Network([4, 6, 3], loss="cross_entropy", dtype=dtype, seed=1, backend=backend)
+    net.fit(*data(), epochs=2, batch_size=4)
+    return net
+
+
+def refused(
+    network: fb.Network, call: Callable[[], Any], error: type[BaseException], text: str
+) -> None:
+    """The call raises this and leaves the network as it was."""
+    before, history = digest(network), network.history
+    with pytest.raises(error, match=text) as caught:
+        call()
+    assert type(caught.value) is error
+    assert digest(network) == before
+    assert network.history is history
+    network.predict(data()[0])  # not left busy

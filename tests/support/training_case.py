@@ -1,0 +1,87 @@
+"""Networks and data for tests that compare bits: both regimes of training, and every kind of node."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from support.network_state import digest
+
+import fastbp as fb
+
+
+@dataclass(frozen=True)
+class Case:
+    """`by_parameters` and `n_blocks` are what the plan must make of the sizes, or the case is none."""
+
+    layers: list[Any]
+    loss: str
+    batch_size: int
+    by_parameters: bool
+    n_blocks: int
+    options: dict[str, Any]
+
+    def network(self, dtype: str, backend: str = "cython") -> fb.Network:
+        return fb.Network(
+            self.layers, loss=self.loss, dtype=dtype, seed=7, backend=backend, **self.options
+        )
+
+    def data(self, n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that end in a short batch and a short tile."""
+        random = np.random.default_rng(seed)
+        network = self.network("float64")
+        X = random.standard_normal((n, network.n_features))
+        if self.loss == "cross_entropy":
+            return X, random.integers(0, network.n_outputs, n)
+        y = random.standard_normal((n, network.n_outputs))
+        return X, 1 / (1 + np.exp(-y)) if self.loss == "binary_cross_entropy" else y
+
+
+_GRAPH = [
+    fb.Input(12),
+    fb.Dense(24, "gelu", l2=0.01),
+    fb.Residual([fb.Dense(16, "silu"), fb.Dense(24)], activation="softplus"),
+    fb.Branch([[fb.Dense(7, "elu")], [fb.Dense(9, "leaky_relu", use_bias=False)], []]),
+    fb.Residual([fb.Dense(20, "selu")], projection="auto"),
+    fb.Dense(2, l1=0.001),
+]
+
+CASES = {
+    "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
+    "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
+    "two blocks": Case(
+        [20, 64, 33, 3], "cross_entropy", 50, False, 2, {"optimizer": fb.SGD(0.05, momentum=0.9)}
+    ),
+    "four blocks": Case([20, 64, 33, 3], "cross_entropy", 300, False, 4, {}),
+    "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
+    "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),
+    "parameters, one row": Case(
+        [300, 40, 2], "mae", 1, True, 1, {"optimizer": fb.SGD(0.01, momentum=0.5, nesterov=True)}
+    ),
+}
+
+
+def train(name: str, dtype: str, *, n_threads: int = 1, backend: str = "cython") -> fb.Network:
+    """A network after three epochs of a case."""
+    case = CASES[name]
+    X, y = case.data(5 * case.batch_size // 2 + 1)
+    network = case.network(dtype, backend)
+    network.fit(X, y, epochs=3, batch_size=case.batch_size, n_threads=n_threads, verbose=False)
+    return network
+
+
+def digests() -> dict[str, str]:
+    """Of every case and both dtypes: training, and what predict, evaluate and trace say after it."""
+    found = {}
+    for name, case in CASES.items():
+        for dtype in ("float32", "float64"):
+            network = train(name, dtype)
+            X, y = case.data(301, seed=2)
+            seen = [network.predict(X), network(X), network.evaluate(X, y)["loss"]]
+            seen += network.trace(X, y).values()
+            seen += [network.forward(X), network.backward(np.ones((301, network.n_outputs)))]
+            sha = hashlib.sha256(digest(network).encode())
+            for value in seen:
+                sha.update(np.ascontiguousarray(value).tobytes())
+            found[f"{name}, {dtype}"] = sha.hexdigest()
+    return found

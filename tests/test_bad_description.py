@@ -1,0 +1,237 @@
+"""The table of bad input, layers and other descriptions: which exception, what it says, and that nothing has changed by then."""
+
+import pytest
+from support.refusal import INF, NAN, Bad
+
+import fastbp as fb
+
+CONSTRUCTORS = [
+    Bad(31, lambda: fb.SGD(NAN), ValueError, "^learning_rate must be finite and >= 0, got nan$"),
+    Bad(31, lambda: fb.Adam(INF), ValueError, "^learning_rate must be finite and >= 0, got inf$"),
+    Bad(31, lambda: fb.AdamW(-1), ValueError, "^learning_rate must be finite and >= 0, got -1$"),
+    Bad(31, lambda: fb.SGD("fast"), TypeError, "^learning_rate must be a number"),
+    Bad(32, lambda: fb.SGD(momentum=1.0), ValueError, r"^momentum must be in \[0, 1\), got 1$"),
+    Bad(32, lambda: fb.Adam(beta1=-0.1), ValueError, r"^beta1 must be in \[0, 1\), got -0.1$"),
+    Bad(32, lambda: fb.Adam(beta2=1), ValueError, r"^beta2 must be in \[0, 1\), got 1$"),
+    Bad(32, lambda: fb.Adam(epsilon=0), ValueError, "^epsilon must be finite and > 0, got 0$"),
+    Bad(
+        32,
+        lambda: fb.AdamW(weight_decay=-1),
+        ValueError,
+        "^weight_decay must be finite and >= 0, got -1$",
+    ),
+    Bad(32, lambda: fb.Dense(3, l2=-0.1), ValueError, "^l2 .*must be finite and >= 0, got -0.1$"),
+    Bad(32, lambda: fb.Dense(3, l1=NAN), ValueError, "^l1 .*must be finite and >= 0, got nan$"),
+    Bad(32, lambda: fb.Loss("huber", delta=0), ValueError, "delta"),
+    Bad(33, lambda: fb.Network([]), TypeError, "^layers must be a non-empty list"),
+    Bad(33, lambda: fb.Network([4]), ValueError, "at least n_features and n_outputs"),
+    Bad(33, lambda: fb.Network([4, 8, 0]), ValueError, "^layer 2 size must be >= 1, got 0$"),
+    Bad(33, lambda: fb.Network([4, -8, 1]), ValueError, "^layer 1 size must be >= 1, got -8$"),
+    Bad(
+        33,
+        lambda: fb.Network([4, 8.0, 1]),
+        TypeError,
+        "^layer 1 size must be an integer >= 1, got 8$",
+    ),
+    Bad(
+        33,
+        lambda: fb.Network([4, True, 1]),
+        TypeError,
+        "^layer 1 size must be an integer >= 1, got True$",
+    ),
+    Bad(
+        33,
+        lambda: fb.Network([4, "8", 1]),
+        TypeError,
+        "^layer 1 size must be an integer >= 1, got '8'$",
+    ),
+    Bad(33, lambda: fb.Dense(0), ValueError, "^Dense units must be >= 1, got 0$"),
+    Bad(33, lambda: fb.Input(0), ValueError, "^Input units must be >= 1, got 0$"),
+    Bad(33, lambda: fb.Network("4, 8, 1"), TypeError, "^layers must be"),
+    Bad(33, lambda: fb.Network([fb.Dense(3)]), ValueError, "^the first layer must be an Input"),
+    Bad(33, lambda: fb.Network([fb.Input(3)]), ValueError, "at least one Dense"),
+    Bad(
+        33,
+        lambda: fb.Network([fb.Input(3), 4]),
+        TypeError,
+        r"^layers\[1\] must be a Dense, Residual or Branch, got 4$",
+    ),
+    Bad(
+        33,
+        lambda: fb.Network([fb.Input(3), fb.Residual([fb.Dense(4)])]),
+        ValueError,
+        "Residual changes the width from 3 to 4",
+    ),
+    Bad(
+        33,
+        lambda: fb.Network([fb.Input(3), fb.Branch([[fb.Dense(4)], []], merge="add"), fb.Dense(1)]),
+        ValueError,
+        r"Branch adds outputs of different widths \[4, 3\]",
+    ),
+    Bad(33, lambda: fb.Residual([]), ValueError, "at least one layer"),
+    Bad(33, lambda: fb.Branch([]), ValueError, "at least one branch"),
+    Bad(
+        33,
+        lambda: fb.Dense(2, weights=[[1, 2, 3]]),
+        ValueError,
+        r"^weights of Dense must have shape \(n_in, 2\), got \(1, 3\)$",
+    ),
+    Bad(
+        33,
+        lambda: fb.Network([fb.Input(3), fb.Dense(2, weights=[[1, 2]])]),
+        ValueError,
+        r"^weights of dense_1 are \(1, 2\), expected \(3, 2\)$",
+    ),
+    Bad(40, lambda: fb.Dense(2, bias=[1, NAN]), ValueError, "bias.* contains NaN"),
+    Bad(
+        2,
+        lambda: fb.Network([fb.Input(1), fb.Dense(1, weights=[[1e300]])]),
+        ValueError,
+        "does not fit float32",
+    ),
+    Bad(
+        34,
+        lambda: fb.Network([2**31, 2**31, 1]),
+        ValueError,
+        r"^network needs 4\.6e\+18 parameters; limit 2\^60$",
+    ),
+    Bad(
+        34,
+        lambda: fb.Network([2**62, 2**62, 1]),
+        ValueError,
+        r"^network needs 2\.1e\+37 parameters; limit 2\^60$",
+    ),
+    Bad(
+        34,
+        lambda: fb.Network([10**200, 10**200, 1]),
+        ValueError,
+        r"^network needs 1\.0e\+400 parameters; limit 2\^60$",
+    ),
+    Bad(
+        35,
+        lambda: fb.Network([2**22, 2**22, 1]),
+        MemoryError,
+        r"^cannot allocate 65536\.0 GiB for parameters$",
+    ),
+    Bad(
+        35,
+        lambda: fb.Network([2**29, 2**29, 1], dtype="float64"),
+        MemoryError,
+        "^cannot allocate .* GiB for parameters$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Dense(3, "rleu"),
+        ValueError,
+        "^unknown activation 'rleu'; known: linear, relu, ",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], activation="rleu"),
+        ValueError,
+        "^unknown activation 'rleu'; known: ",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], loss="msle"),
+        ValueError,
+        "^unknown loss 'msle'; known: mse, ",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], optimizer="adma"),
+        ValueError,
+        "^unknown optimizer 'adma'; known: sgd, adam, adamw$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], metrics=["auc"]),
+        ValueError,
+        "^unknown metric 'auc'; known: ",
+    ),
+    Bad(
+        36, lambda: fb.Network([3, 1], metrics="mse"), TypeError, "^metrics must be a list of names"
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], dtype="float16"),
+        ValueError,
+        "^unknown dtype 'float16'; known: float32, float64$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], dtype="flaot32"),
+        ValueError,
+        "^unknown dtype 'flaot32'; known: float32, float64$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], backend="torch"),
+        ValueError,
+        "^unknown backend 'torch'; known: cython, numpy$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Dense(3, kernel_initializer="xavier"),
+        ValueError,
+        "^unknown initializer 'xavier'; known: ",
+    ),
+    Bad(
+        36,
+        lambda: fb.Branch([[]], merge="mul"),
+        ValueError,
+        "^unknown merge 'mul'; known: add, concat$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Residual([fb.Dense(1)], projection="yes"),
+        ValueError,
+        "^projection must be None or 'auto'",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], loss="cross_entropy"),
+        ValueError,
+        "needs at least 2 outputs, got 1",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([fb.Input(3), fb.Dense(2, "tanh")], loss="cross_entropy"),
+        ValueError,
+        "needs an output activation of 'softmax' or 'linear'",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([fb.Input(3), fb.Dense(2)], activation="relu"),
+        ValueError,
+        "^activation goes with a list of sizes",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([fb.Input(3), fb.Dense(2, name="a"), fb.Dense(2, name="a")]),
+        ValueError,
+        "two layers are named 'a'",
+    ),
+    Bad(
+        37,
+        lambda: fb.Network([3, 1], learning_rate=0.1),
+        TypeError,
+        "unexpected keyword argument 'learning_rate'",
+    ),
+    Bad(
+        38,
+        lambda: fb.Network([3, 1], seed=-1),
+        ValueError,
+        r"^seed must be None, an integer in 0\.\.2\*\*64-1 or",
+    ),
+    Bad(38, lambda: fb.Network([3, 1], seed=2**64), ValueError, "^seed must be None"),
+    Bad(38, lambda: fb.Network([3, 1], seed=1.0), ValueError, "^seed must be None"),
+    Bad(38, lambda: fb.Network([3, 1], seed="one"), ValueError, "^seed must be None"),
+]
+
+
+@pytest.mark.parametrize("bad", CONSTRUCTORS, ids=lambda bad: f"row {bad.row}")
+def test_constructors(bad):
+    with pytest.raises(bad.error, match=bad.text) as caught:
+        bad.call()
+    assert type(caught.value) is bad.error

@@ -1,0 +1,83 @@
+"""The extension under test is the one built from the sources beside it, with the flags that the bits need."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastbp as fb
+from fastbp.backend import compiled_modules, instruction_set, supported
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+
+
+def _source_hash() -> str:
+    """As setup.py computes it."""
+    paths = sorted(path for path in SOURCE.iterdir() if path.suffix in (".h", ".pxi", ".pyx"))
+    return hashlib.sha256(
+        b"".join(path.name.encode() + path.read_bytes() for path in paths)
+    ).hexdigest()
+
+
+@pytest.mark.skipif(not SOURCE.is_dir(), reason="no sources beside the tests")
+def test_built_from_these_sources():
+    """If this fails, build again: `pip install -e .`"""
+    expected = _source_hash()
+    stale = [
+        key
+        for key, module in compiled_modules().items()
+        if module.build_info()["source_hash"] != expected
+    ]
+    assert not stale
+
+
+def test_flags():
+    for (isa, _), module in compiled_modules().items():
+        flags = module.build_info()["flags"]
+        assert "fast-math" not in flags and "Ofast" not in flags and "march=native" not in flags
+        if sys.platform == "linux":
+            assert "-ffp-contract=off" in flags
+            assert "openmp" not in flags
+            assert isa == "portable" or f"-march=x86-64-{isa}" in flags
+
+
+def test_each_build_is_what_its_name_says():
+    for (isa, dtype), module in compiled_modules().items():
+        info = module.build_info()
+        assert info["real_bytes"] == {"float32": 4, "float64": 8}[dtype]
+        assert module.__name__ == f"fastbp.backend._{dtype}_{isa}"
+        if isa in ("v3", "v4"):
+            assert info["fma"]
+            assert info["vector_bytes"] == {"v3": 32, "v4": 64}[isa]
+        if isa == "v2":
+            assert not info["fma"]
+
+
+def test_both_real_types_of_every_instruction_set():
+    built = {isa for isa, _ in compiled_modules()}
+    assert set(compiled_modules()) == {
+        (isa, dtype) for isa in built for dtype in ("float32", "float64")
+    }
+
+
+def test_everything_the_processor_supports_was_built():
+    if "FASTBP_BUILD" in os.environ:
+        pytest.skip("a chosen set of builds")
+    assert {isa for isa, _ in compiled_modules()} == set(supported())
+
+
+def test_show_config_tells_of_what_runs(capsys):
+    config = fb.show_config("dict")
+    info = compiled_modules()[instruction_set, "float32"].build_info()
+    assert config["fastbp"] == fb.__version__
+    assert config["compiler"] == info["compiler"]
+    assert config["build flags"] == info["flags"]
+    assert config["instruction sets of this CPU"] == list(supported())
+    fb.show_config()
+    printed = capsys.readouterr().out
+    assert all(str(value) in printed for value in config.values() if not isinstance(value, list))
+    with pytest.raises(ValueError, match="mode must be"):
+        fb.show_config("json")

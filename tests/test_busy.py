@@ -1,0 +1,127 @@
+"""One network, many threads: readers together, a writer alone, nobody waits or is harmed."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from support.network_state import classification, digest
+
+import fastbp as fb
+
+
+def _network(backend: str) -> fb.Network:
+    return fb.Network([20, 64, 32, 3], loss="cross_entropy", seed=1, backend=backend)
+
+
+def _until(condition, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the other thread did not begin"
+        time.sleep(1e-4)
+
+
+class Training:
+    """A fit in another thread, under way when this is made."""
+
+    def __init__(self, network: fb.Network, epochs: int) -> None:
+        self.X, self.y = classification(400, 20, 3)
+        self.error = None
+
+        def work():
+            try:
+                network.fit(self.X, self.y, epochs=epochs)
+            except Exception as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=work)
+        self.thread.start()
+        _until(lambda: network._usage._writing)
+
+
+def test_everything_else_is_refused_while_fit_runs(backend):
+    network, reference = _network(backend), _network(backend)
+    epochs = 1500 if backend == "cython" else 40
+    training = Training(network, epochs)
+    X, y = training.X, training.y
+    calls = {
+        "fit": lambda: network.fit(X, y),
+        "train_on_batch": lambda: network.train_on_batch(X, y),
+        "train_steps": lambda: network.train_steps(X, y, steps=1),
+        "predict": lambda: network.predict(X),
+        "call": lambda: network(X),
+        "evaluate": lambda: network.evaluate(X, y),
+        "forward": lambda: network.forward(X),
+        "trace": lambda: network.trace(X, y),
+        "set_weights": lambda: network.set_weights(network.get_weights()),
+    }
+    for name, call in calls.items():
+        with pytest.raises(fb.ModelBusyError, match="in use by"):
+            call()
+            pytest.fail(f"{name} went through")
+    assert training.thread.is_alive(), "the fit is too short for this test"
+    training.thread.join()
+    assert training.error is None
+    reference.fit(X, y, epochs=epochs)
+    assert digest(network) == digest(reference)
+    network.fit(X, y)  # free again
+
+
+def test_writers_are_refused_while_readers_run(backend):
+    network = _network(backend)
+    X, y = classification(400, 20, 3)
+    before = digest(network)
+    with network._usage.reading(), network._usage.reading():
+        for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
+            with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
+                call()
+        network.predict(X)
+    assert digest(network) == before
+    network.fit(X, y)
+
+
+def test_concurrent_predictions(backend):
+    network = _network(backend)
+    parts = [classification(n, 20, 3, seed=n) for n in (1, 10, 100, 300, 555, 700, 2, 64)]
+    expected = [
+        [network.predict(X).tobytes(), network.evaluate(X, y), network(X).tobytes()]
+        for X, y in parts
+    ]
+
+    def work(index: int) -> int:
+        wrong = 0
+        for turn in range(25):
+            i = (index + turn) % len(parts)
+            X, y = parts[i]
+            n = 1 + turn % 2
+            found = [network.predict(X, n_threads=n).tobytes(), network.evaluate(X, y, n_threads=n)]
+            wrong += [*found, network(X).tobytes()] != expected[i]
+        return wrong
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [0] * 8
+
+
+def test_networks_train_side_by_side(backend):
+    """Networks share nothing: eight trainings at once give the bits of eight in turn."""
+    X, y = classification(200, 20, 3)
+
+    def train(seed: int) -> str:
+        network = fb.Network([20, 30, 3], loss="cross_entropy", seed=seed, backend=backend)
+        network.fit(X, y, epochs=5, n_threads=1 + seed % 2)
+        return digest(network)
+
+    in_turn = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(train, range(8))) == in_turn
+
+
+def test_free_after_an_error(backend):
+    network = _network(backend)
+    X, y = classification(40, 20, 3)
+    for bad in (X[:, :3], np.full_like(X, np.nan)):
+        for call in (network.predict, network.forward, lambda bad: network.fit(bad, y)):
+            with pytest.raises(ValueError):
+                call(bad)
+    network.fit(X, y)

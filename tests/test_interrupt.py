@@ -1,0 +1,201 @@
+"""Ctrl-C: at once, between two steps, and nothing is lost."""
+
+import pytest
+from support import child
+
+from fastbp.backend import compiled_modules
+
+# Seconds; a busy machine may take the processor away for a while.
+_USUAL, _WORST = 0.2, 1.5
+
+PRELUDE = """
+import json, os, signal, sys, threading, time
+import numpy as np
+import fastbp as fb
+from support.network_state import digest
+
+NETS = {
+    "tiny": dict(layers=[1, 1], batch_size=1, n=64, optimizer=fb.SGD(1e-4)),
+    "small": dict(layers=[4, 32, 16, 1], batch_size=32, n=1000, optimizer=fb.Adam(1e-4)),
+    "big": dict(layers=[512, 1024, 1024, 10], batch_size=256, n=600, optimizer=fb.SGD(1e-4, momentum=0.9)),
+}
+
+def make(name):
+    net = NETS[name]
+    random = np.random.default_rng(0)
+    X = random.standard_normal((net["n"], net["layers"][0])).astype(np.float32)
+    y = random.standard_normal((net["n"], net["layers"][-1])).astype(np.float32)
+    network = fb.Network(net["layers"], optimizer=net["optimizer"], seed=0, backend=BACKEND)
+    return network, X, y, net["batch_size"]
+
+class Signal:
+    def __init__(self, delay, number=signal.SIGINT):
+        self.number = number
+        self.timer = threading.Timer(delay, self.send)
+        self.timer.start()
+
+    def send(self):
+        Signal.sent = time.perf_counter()
+        os.kill(os.getpid(), self.number)
+
+def latency(delay, call):
+    try:
+        Signal(delay)
+        call()
+        time.sleep(5)
+        raise SystemExit("the call ended before the signal")
+    except KeyboardInterrupt:
+        return time.perf_counter() - Signal.sent
+"""
+
+FIT = """
+found = []
+for name in NAMES:
+    for n_threads in (1, 2):
+        for delay in (0.002, 0.01, 0.05, 0.2):
+            network, X, y, batch_size = make(name)
+            reference = network.copy()
+            took = latency(delay, lambda: network.fit(X, y, epochs=10**7, batch_size=batch_size, n_threads=n_threads))
+            finite = all(np.isfinite(w).all() for w in network.get_weights())
+            n_steps = network.steps
+            if n_steps:
+                reference.train_steps(X, y, steps=n_steps, batch_size=batch_size, n_threads=1)
+            same = network._runtime.parameters.tobytes() == reference._runtime.parameters.tobytes()
+            same &= network._runtime.state.tobytes() == reference._runtime.state.tobytes()
+            same &= network._runtime.power.tobytes() == reference._runtime.power.tobytes()
+            before = digest(network)
+            goes_on = np.isfinite(network.fit(X, y, epochs=1, batch_size=batch_size).history["loss"]).all()
+            goes_on &= np.isfinite(network.predict(X)).all() and digest(network) != before
+            found.append([name, n_threads, delay, n_steps, took, bool(finite), bool(same), bool(goes_on)])
+print(json.dumps(found))
+"""
+
+
+def _check_latency(took):
+    assert sorted(took)[len(took) // 2] < _USUAL
+    assert max(took) < _WORST
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "big"])
+def test_fit(name, backend):
+    code = PRELUDE + FIT
+    code = code.replace("BACKEND", repr(backend)).replace("NAMES", repr([name]))
+    found = child.result(code, timeout=120)
+    assert len(found) == 8
+    for *_, finite, same, goes_on in found:
+        assert finite and same and goes_on, found
+    assert any(n_steps for _, _, _, n_steps, *_ in found)
+    _check_latency([took for _, _, _, _, took, *_ in found])
+
+
+SHORT_CALLS = """
+# The signal comes at any moment of many short calls; what they did counts all the same.
+n_kept = 0
+for attempt in range(40):
+    network, X, y, _ = make("small")
+    reference = network.copy()
+
+    def train():
+        while True:
+            network.train_on_batch(X, y)
+
+    latency(0.001 + attempt * 2e-4, train)
+    for _ in range(network.steps):
+        reference.train_on_batch(X, y)
+    n_kept += digest(network) == digest(reference)
+print(json.dumps(n_kept))
+"""
+
+
+def test_many_short_calls(backend):
+    code = (PRELUDE + SHORT_CALLS).replace("BACKEND", repr(backend))
+    assert child.result(code, timeout=120) == 40
+
+
+PREDICT = """
+took = []
+network, _, _, _ = make("big")
+X = np.zeros((20_000, 512), np.float32)
+y = np.zeros((20_000, 10), np.float32)
+before = digest(network)
+calls = {
+    "predict": lambda n: network.predict(X, n_threads=n),
+    "evaluate": lambda n: network.evaluate(X, y, n_threads=n),
+}
+for name, call in calls.items():
+    for n_threads in (1, 2):
+        def repeat():
+            while True:
+                call(n_threads)
+        took.append(latency(0.1, repeat))
+assert digest(network) == before
+network.predict(X[:10])
+print(json.dumps(took))
+"""
+
+
+def test_predict_and_evaluate(backend):
+    _check_latency(child.result((PRELUDE + PREDICT).replace("BACKEND", repr(backend)), timeout=120))
+
+
+HANDLER = """
+class Overrun(Exception):
+    pass
+
+def handler(number, frame):
+    raise Overrun("out of time")
+
+signal.signal(signal.SIGUSR1, handler)
+found = []
+for n_threads in (1, 2):
+    network, X, y, batch_size = make("small")
+    reference = network.copy()
+    Signal(0.05, signal.SIGUSR1)
+    try:
+        network.fit(X, y, epochs=10**7, batch_size=batch_size, n_threads=n_threads)
+    except Overrun as error:
+        reference.train_steps(X, y, steps=network.steps, batch_size=batch_size)
+        same = network._runtime.parameters.tobytes() == reference._runtime.parameters.tobytes()
+        found.append([str(error), same])
+calls = []
+signal.signal(signal.SIGUSR2, lambda number, frame: calls.append(number))
+Signal(0.02, signal.SIGUSR2)
+network.fit(X, y, epochs=3000, batch_size=batch_size)
+found.append(len(calls))
+print(json.dumps(found))
+"""
+
+
+def test_another_handler(backend):
+    """What it raises comes out of fit; where it raises nothing, training goes on."""
+    code = (
+        (PRELUDE + HANDLER)
+        .replace("BACKEND", repr(backend))
+        .replace("epochs=3000", "epochs=EPOCHS")
+    )
+    code = code.replace("EPOCHS", "3000" if backend == "cython" else "60")
+    assert child.result(code, timeout=120) == [["out of time", True], ["out of time", True], 1]
+
+
+@pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+def test_two_signals():
+    """The second one, while the first is being dealt with, finds no broken network either."""
+    code = (
+        PRELUDE
+        + """
+network, X, y, batch_size = make("big")
+Signal(0.05), Signal(0.0505)
+n = 0
+try:
+    try:
+        network.fit(X, y, epochs=10**7, batch_size=batch_size, n_threads=2)
+    except KeyboardInterrupt:
+        n += 1
+    time.sleep(0.5)
+except KeyboardInterrupt:
+    n += 1
+network.fit(X, y, epochs=1, batch_size=batch_size)
+print(json.dumps(bool(n and np.isfinite(network.predict(X)).all())))
+"""
+    )
+    assert child.result(code.replace("BACKEND", "None"), timeout=60)

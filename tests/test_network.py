@@ -1,0 +1,296 @@
+"""What the verbs of Network promise, on both backends."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from support.network_state import classification, digest
+from support.training_case import CASES
+
+import fastbp as fb
+
+
+@pytest.fixture
+def network(backend) -> fb.Network:
+    return fb.Network(
+        [5, 8, 3],
+        activation="tanh",
+        loss="cross_entropy",
+        metrics=["accuracy"],
+        seed=4,
+        backend=backend,
+    )
+
+
+X, Y = classification(50, 5, 3)
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+# use
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_response_and_output(loss, declared, backend):
+    """predict gives probabilities either way; net(X) and forward what the layers say."""
+    activation = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}[loss]
+    layers = [fb.Input(5), fb.Dense(3, activation if declared else "linear")]
+    network = fb.Network(layers, loss=loss, dtype="float64", seed=0, backend=backend)
+    kernel, bias = network.get_weights()
+    z = X @ kernel + bias
+    probability = _softmax(z) if loss == "cross_entropy" else 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(network.predict(X), probability, rtol=1e-12)
+    np.testing.assert_allclose(network(X), probability if declared else z, rtol=1e-12)
+    np.testing.assert_allclose(network.forward(X), probability if declared else z, rtol=1e-12)
+
+
+def test_declared_and_implied_output_train_alike(backend):
+    networks = [
+        fb.Network([fb.Input(5), fb.Dense(3, name)], loss="cross_entropy", seed=0, backend=backend)
+        for name in ("softmax", "linear")
+    ]
+    for network in networks:
+        network.fit(X, Y, epochs=3)
+    assert digest(networks[0]) == digest(networks[1])
+
+
+def test_predict_classes(backend):
+    network = fb.Network([5, 3], loss="cross_entropy", seed=0, backend=backend)
+    assert (network.predict_classes(X) == network.predict(X).argmax(axis=1)).all()
+    binary = fb.Network([5, 1], loss="binary_cross_entropy", seed=0, backend=backend)
+    assert (binary.predict_classes(X) == (binary.predict(X)[:, 0] >= 0.5)).all()
+    assert binary.predict_classes(X).dtype == np.int64 and binary.predict_classes(X).shape == (50,)
+
+
+def test_evaluate(backend):
+    network = fb.Network([5, 3], metrics=["mae", "mse"], dtype="float64", seed=0, backend=backend)
+    y = np.random.default_rng(1).standard_normal((50, 3))
+    found = network.evaluate(X, y)
+    error = network.predict(X) - y
+    assert list(found) == ["loss", "mae", "mse"]
+    assert found["mae"] == pytest.approx(np.abs(error).mean())
+    assert found["loss"] == pytest.approx((error**2).mean()) == pytest.approx(found["mse"])
+    labels = fb.Network([5, 3], loss="cross_entropy", metrics=["acc"], seed=0, backend=backend)
+    found = labels.evaluate(X, Y)
+    assert found["accuracy"] == (labels.predict_classes(X) == Y).mean()
+
+
+def test_penalties_are_not_in_the_loss(backend):
+    def make(l2):
+        layers = [fb.Input(5), fb.Dense(3, l2=l2, weights=np.ones((5, 3)))]
+        return fb.Network(layers, dtype="float64", optimizer=fb.SGD(0.1), seed=0, backend=backend)
+
+    plain, decayed = make(0.0), make(0.5)
+    y = np.zeros((50, 3))
+    assert plain.evaluate(X, y) == decayed.evaluate(X, y)
+    assert plain.train_on_batch(X, y) == decayed.train_on_batch(X, y)
+    np.testing.assert_allclose(
+        plain.get_weights()[0] - decayed.get_weights()[0], 0.1 * 0.5, rtol=1e-12
+    )
+    assert (plain.get_weights()[1] == decayed.get_weights()[1]).all()
+
+
+def test_out(network):
+    out = np.full((50, 3), np.nan, np.float32)
+    assert network.predict(X, out=out) is out
+    assert out.tobytes() == network.predict(X).tobytes()
+
+
+def test_check_gradients(backend):
+    y = np.random.default_rng(1).random((10, 2))
+    graph = CASES["graph"]
+    for dtype in ("float32", "float64"):
+        network = graph.network(dtype, backend)
+        before = digest(network)
+        assert network.check_gradients(graph.data(10)[0], y) < 1e-5
+        assert digest(network) == before
+
+
+# parameters
+
+
+def test_views_are_the_parameters(network):
+    assert list(network.parameters) == [
+        "dense_1/kernel",
+        "dense_1/bias",
+        "dense_2/kernel",
+        "dense_2/bias",
+    ]
+    assert [w.shape for w in network.get_weights()] == [(5, 8), (8,), (8, 3), (3,)]
+    network.parameters["dense_1/kernel"][...] = 0
+    network.parameters["dense_2/kernel"][...] = 0  # stored by columns
+    network.parameters["dense_2/bias"][...] = [1, 2, 3]
+    np.testing.assert_allclose(network(X), np.tile([1, 2, 3], (50, 1)), rtol=1e-6)
+    assert network.n_parameters == 5 * 8 + 8 + 8 * 3 + 3
+
+
+def test_written_views_train(network, backend):
+    """Every way a kernel is read sees what was written: forward, backward, another batch size."""
+    other = fb.Network([5, 8, 3], activation="tanh", loss="cross_entropy", seed=99, backend=backend)
+    network.fit(X, Y)
+    other.fit(X, Y)
+    network.set_weights(other.get_weights())
+    for name, view in network.optimizer_state.items():
+        view[...] = other.optimizer_state[name]
+    losses = [net.fit(X, Y, epochs=2, shuffle=False).history["loss"] for net in (network, other)]
+    assert losses[0] == losses[1]
+    assert all(
+        (a == b).all() for a, b in zip(network.get_weights(), other.get_weights(), strict=True)
+    )
+
+
+def test_get_weights_are_copies(network):
+    before = digest(network)
+    for weight in network.get_weights():
+        weight[...] = 7
+    assert digest(network) == before
+    weights = [w + 1 for w in network.get_weights()]
+    network.set_weights(weights)
+    for a, b in zip(network.get_weights(), weights, strict=True):
+        assert (a == b).all()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "names"),
+    [
+        ("sgd", []),
+        (fb.SGD(momentum=0.9), ["momentum"]),
+        ("adam", ["m", "v"]),
+        ("adamw", ["m", "v"]),
+    ],
+    ids=str,
+)
+def test_optimizer_state(optimizer, names, backend):
+    network = fb.Network([5, 3], optimizer=optimizer, seed=0, backend=backend)
+    assert list(network.optimizer_state) == [
+        f"{n}/dense_1/{p}" for n in names for p in ("kernel", "bias")
+    ]
+    network.train_on_batch(X, np.zeros((50, 3)))
+    assert all((state != 0).any() for state in network.optimizer_state.values())
+
+
+def test_names_and_given_values(backend):
+    kernel = np.arange(6.0).reshape(2, 3)
+    layers = [fb.Input(2), fb.Dense(3, name="first", weights=kernel, bias=[1, 2, 3]), fb.Dense(1)]
+    network = fb.Network(layers, seed=0, backend=backend)
+    assert list(network.parameters) == [
+        "first/kernel",
+        "first/bias",
+        "dense_2/kernel",
+        "dense_2/bias",
+    ]
+    assert (network.parameters["first/kernel"] == kernel).all()
+    assert (network.parameters["first/bias"] == [1, 2, 3]).all()
+
+
+def test_padding_stays_zero(backend):
+    network = fb.Network(
+        [5, 7, 3], optimizer=fb.AdamW(0.1, decay_bias=True), seed=0, backend=backend
+    )
+    network.fit(X, np.zeros((50, 3)), epochs=3)
+    layout = network._runtime.layout
+    mask = np.ones(layout.size, bool)
+    for view in layout.views(mask).values():
+        view[...] = False
+    assert mask.any() and (network._runtime.parameters[mask] == 0).all()
+
+
+# copies, descriptions, files
+
+
+def test_copy_is_independent_and_goes_on_alike(network):
+    network.fit(X, Y, epochs=3, batch_size=16)
+    twin = network.copy()
+    assert digest(twin) == digest(network) and twin.steps == network.steps
+    network.fit(X, Y, epochs=2, batch_size=16)
+    assert digest(twin) != digest(network)
+    twin.fit(X, Y, epochs=2, batch_size=16)
+    assert digest(twin) == digest(network)
+    assert twin.backend == network.backend
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_config(name, backend):
+    network = CASES[name].network("float64", backend)
+    config = network.get_config()
+    assert json.loads(json.dumps(config)) == config
+    twin = fb.Network.from_config(json.loads(json.dumps(config)), backend=backend)
+    assert twin.get_config() == config and digest(twin) == digest(network)
+    assert twin.layers == network.layers and twin.loss == network.loss
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_saved_network_goes_on_to_the_bit(name, backend, tmp_path):
+    """The order of the rows and the powers of Adam's betas included."""
+    case = CASES[name]
+    A, y = case.data(5 * case.batch_size // 2 + 1)
+    network = case.network("float32", backend)
+    network.fit(A, y, epochs=2, batch_size=case.batch_size)
+    network.save(tmp_path / "model.npz")
+    loaded = fb.Network.load(tmp_path / "model.npz", backend=backend)
+    assert digest(loaded) == digest(network)
+    for net in (network, loaded):
+        net.fit(A, y, epochs=2, batch_size=case.batch_size)
+    assert digest(loaded) == digest(network)
+    assert (loaded.steps, loaded.seed, loaded.backend) == (network.steps, network.seed, backend)
+
+
+def test_summary_and_repr(network, capsys, backend):
+    network.summary()
+    printed = capsys.readouterr().out
+    for word in (
+        "input",
+        "dense_1",
+        "tanh",
+        "48",
+        "dense_2",
+        "27",
+        "75 parameters",
+        "float32",
+        "Adam",
+        "seed 4",
+    ):
+        assert word in printed
+    assert repr(network).startswith("<Network 5-8-3, ") and backend in repr(network)
+    CASES["graph"].network("float32", backend).summary()
+    printed = capsys.readouterr().out
+    for word in ("residual", "branch (concat)", "(projection)", "softplus"):
+        assert word in printed
+    total = CASES["graph"].network("float32", backend).n_parameters
+    rows = [line.split()[-1] for line in printed.splitlines() if line.strip().startswith("dense_")]
+    assert sum(int(count) for count in rows) == total
+
+
+def test_properties(network, backend):
+    assert (network.n_features, network.n_outputs, network.steps, network.seed) == (5, 3, 0, 4)
+    assert network.dtype == np.float32 and network.backend == backend
+    if backend == "numpy":
+        assert network.instruction_set == "numpy"
+    assert fb.Network([5, 3], seed=None).seed != fb.Network([5, 3], seed=None).seed
+
+
+def test_pickle_is_refused_or_right(network):
+    """A network holds memory that kernels point to: a pickle must not come back broken."""
+    try:
+        twin = pickle.loads(pickle.dumps(network))
+    except TypeError:
+        return
+    assert digest(twin) == digest(network)
+
+
+def test_backends_agree(backend):
+    """The same plan by other sums: after a few steps still close."""
+    if backend == "numpy":
+        pytest.skip("compared once")
+    for name, case in CASES.items():
+        A, y = case.data(41)
+        networks = [case.network("float64", kind) for kind in ("cython", "numpy")]
+        for net in networks:
+            net.fit(A, y, epochs=2, batch_size=16)
+        for a, b in zip(*(net.get_weights() for net in networks), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9, err_msg=name)

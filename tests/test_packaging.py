@@ -1,0 +1,125 @@
+"""What a wheel holds, and what the installed distribution says of itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import fastbp as fb
+from fastbp.backend import compiled_modules
+
+WHEEL = os.environ.get("FASTBP_TEST_WHEEL", "")
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("", "backend/", "command/", "dataset/", "examples/", "plan/")
+DATA = (
+    "fastbp/py.typed",
+    "fastbp/dataset/digits.npz",
+    "fastbp/dataset/digits.txt",
+    "fastbp/examples/worked_examples.json",
+)
+LIMIT = 3_000_000
+
+needs_wheel = pytest.mark.skipif(not WHEEL, reason="FASTBP_TEST_WHEEL names no wheel")
+
+
+@pytest.fixture(scope="module")
+def names() -> set[str]:
+    """The files in the wheel."""
+    with zipfile.ZipFile(WHEEL) as archive:
+        assert archive.testzip() is None
+        return set(archive.namelist())
+
+
+def builds() -> list[str]:
+    """The compiled modules that a wheel built here has to hold."""
+    x86_64 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
+    sets = ("v2", "v3", "v4", "portable") if x86_64 else ("portable",)
+    return ["_cpu", *(f"_{real}_{name}" for real in ("float32", "float64") for name in sets)]
+
+
+@needs_wheel
+@pytest.mark.parametrize("build", builds())
+def test_wheel_has_compiled_module_and_stub(names: set[str], build: str) -> None:
+    stem = f"fastbp/backend/{build}."
+    found = {name.removeprefix(stem).rsplit(".", 1)[-1] for name in names if name.startswith(stem)}
+    assert found in ({"so", "pyi"}, {"pyd", "pyi"})
+
+
+@needs_wheel
+def test_wheel_has_every_module_and_data_file(names: set[str]) -> None:
+    assert {f"fastbp/{package}__init__.py" for package in PACKAGES} <= names
+    assert set(DATA) <= names
+    installed = Path(fb.__file__).parent
+    modules = {f"fastbp/{path.relative_to(installed)}" for path in installed.rglob("*.py")}
+    assert len(modules) > 40
+    assert modules <= names
+
+
+@needs_wheel
+def test_wheel_has_nothing_else(names: set[str]) -> None:
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"fastbp", f"fastbp-{fb.__version__}.dist-info"}
+    suffixes = {Path(name).suffix for name in names if name.startswith("fastbp/")}
+    assert suffixes <= {".py", ".pyi", ".so", ".pyd", ".typed", ".json", ".npz", ".txt"}
+
+
+@needs_wheel
+def test_wheel_is_small() -> None:
+    assert Path(WHEEL).stat().st_size < LIMIT
+
+
+@needs_wheel
+def test_wheel_is_what_is_tested() -> None:
+    """Neither the checkout nor its build: the modules come from where the wheel was installed."""
+    assert not (ROOT / "fastbp").exists()
+    for module in compiled_modules().values():
+        assert module.__file__ is not None
+        assert "site-packages" in Path(module.__file__).parts
+
+
+@pytest.fixture(scope="module")
+def about() -> metadata.PackageMetadata:
+    """Of the distribution that is installed, however it was."""
+    return metadata.metadata("fastbp")
+
+
+def test_version(about: metadata.PackageMetadata) -> None:
+    assert about["Version"] == fb.__version__
+
+
+def test_licence_and_python(about: metadata.PackageMetadata) -> None:
+    assert about["License-Expression"] == "BSD-3-Clause"
+    assert SpecifierSet(about["Requires-Python"]) == SpecifierSet(">=3.11")
+
+
+def test_numpy_is_the_only_requirement() -> None:
+    needed = [Requirement(text) for text in metadata.requires("fastbp") or ()]
+    always = [r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    assert [(r.name, r.specifier) for r in always] == [("numpy", SpecifierSet(">=2.0"))]
+
+
+def test_extras(about: metadata.PackageMetadata) -> None:
+    assert set(about.get_all("Provides-Extra") or ()) == {"bench", "csv", "dev", "test"}
+    needed = [Requirement(text) for text in metadata.requires("fastbp") or ()]
+    for requirement in needed:
+        if requirement.name != "fastbp":
+            assert any(part.operator == ">=" for part in requirement.specifier), requirement
+
+
+def test_command() -> None:
+    (command,) = metadata.entry_points(group="console_scripts", name="fastbp")
+    assert command.load() is not None
+    assert command.value == "fastbp.command:main"
+
+
+def test_typed() -> None:
+    """Type checkers look for this file beside the package."""
+    assert (Path(fb.__file__).parent / "py.typed").exists()
