@@ -15,8 +15,8 @@ cdef enum:
     START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
     START_C = 2             # C = C + A B
     PACK_DEPTH = 256        # rows of a packed panel: 48 numbers a row stay in the first two cache levels
-    PACK_ROWS = 32          # fewer rows of C than this do not pay for the copy
-    PACK_BYTES = 786432     # B larger than this has left a second-level cache of 1 MB by the time it is read again
+    PACK_ROWS = 128         # fewer rows of C than this do not pay for the copy
+    PACK_BYTES = 2097152    # B larger than this has left a second-level cache of 1 MB by the time it is read again
 
 
 cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t depth,
@@ -160,30 +160,80 @@ cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
         gemm_unpacked(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
+cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, const real* w,
+                           Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+    """LANES rows of a times n columns of a kernel: the rows in the lanes, turned there LANES numbers of k at a time."""
+    cdef vreal sum[4]
+    cdef vreal row[LANES]
+    cdef real result[LANES]
+    cdef Py_ssize_t k, block
+    cdef int i, o
+    for o in range(n):
+        sum[o] = vset(bias[o] if bias != NULL else 0)
+    for block in range(depth // LANES):
+        k = block * LANES
+        for i in range(LANES):
+            row[i] = vload(a + i * a_row + k)
+        vtranspose(row)
+        for i in range(LANES):
+            for o in range(n):
+                sum[o] = vfma(row[i], vset(w[o * ldw + k + i]), sum[o])
+    for o in range(n):
+        vstore(result, sum[o])
+        for i in range(LANES):
+            for k in range(depth // LANES * LANES, depth):
+                result[i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[i])
+            c[i * ldc + o] = result[i]
+
+
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                       const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the few outputs of a kernel stored by columns; the same chains.
 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, n) OUT, the rest of each padded row set to zero.
-    Eight rows side by side hide the latency of the multiply-add.
     """
-    cdef real sum[8]
-    cdef Py_ssize_t i, o, k, rows
-    cdef int r
-    for i in range(0, m, 8):
-        rows = min(<Py_ssize_t>8, m - i)
-        for o in range(rows):
-            memset(c + (i + o) * ldc, 0, ldc * sizeof(real))
-        for o in range(n):
-            for r in range(8):
-                sum[r] = bias[o] if bias != NULL else 0
-            if rows == 8:
-                for k in range(depth):
-                    for r in range(8):
-                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
+    cdef real sum
+    cdef Py_ssize_t i, o, k, done = 0
+    memset(c, 0, m * ldc * sizeof(real))
+    if a_column == 1 and n <= 4:
+        while m - done >= LANES:
+            if n == 1:
+                dot_group(1, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            elif n == 2:
+                dot_group(2, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            elif n == 3:
+                dot_group(3, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             else:
-                for r in range(<int>rows):
-                    for k in range(depth):
-                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
-            for r in range(<int>rows):
-                c[(i + r) * ldc + o] = sum[r]
+                dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            done += LANES
+    for i in range(done, m):
+        for o in range(n):
+            sum = bias[o] if bias != NULL else 0
+            for k in range(depth):
+                sum = real_fma(a[i * a_row + k * a_column], w[o * ldw + k], sum)
+            c[i * ldc + o] = sum
+
+
+cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
+                    real* t, Py_ssize_t ldt) noexcept nogil:
+    """t[j, i] = w[i, j] for w (rows, columns) IN, its rows padded to whole blocks, and t (columns, rows) OUT."""
+    cdef Py_ssize_t i, j, patch, whole = rows // LANES * LANES
+    cdef vreal row[LANES]
+    cdef int k
+    for patch in range(rows // LANES):
+        i = patch * LANES
+        j = 0
+        while j < columns:
+            for k in range(LANES):
+                row[k] = vload(w + (i + k) * ldw + j)
+            vtranspose(row)
+            if j + LANES <= columns:
+                for k in range(LANES):
+                    vstore(t + (j + k) * ldt + i, row[k])
+            else:
+                for k in range(<int>(columns - j)):
+                    vstore(t + (j + k) * ldt + i, row[k])
+            j += LANES
+    for i in range(whole, rows):
+        for j in range(columns):
+            t[j * ldt + i] = w[i * ldw + j]

@@ -10,6 +10,7 @@ cdef extern from "vector.h" nogil:
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
+    void vtranspose(vreal* row) noexcept
 
 cdef extern from "thread.h" nogil:
     enum: FASTBP_HAS_THREADS

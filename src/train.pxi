@@ -60,13 +60,18 @@ cdef void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const re
     cdef const real* row
     for r in range(rows):
         row = x + (order[r] if order != NULL else r) * x_row
-        if x_column == 1:
-            memcpy(out + r * ld, row, n * sizeof(real))
-        else:
+        if n <= BLOCK:
+            memset(out, 0, BLOCK * sizeof(real))
             for j in range(n):
-                out[r * ld + j] = row[j * x_column]
-        for j in range(n, ld):
-            out[r * ld + j] = 0
+                out[j] = row[j * x_column]
+        else:
+            for j in range(n if x_column != 1 else 0):
+                out[j] = row[j * x_column]
+            if x_column == 1:
+                memcpy(out, row, n * sizeof(real))
+            for j in range(n, ld):
+                out[j] = 0
+        out += ld
 
 
 cdef inline bint is_finite(double x) noexcept nogil:

@@ -75,6 +75,48 @@ static inline vreal vfma(vreal a, vreal b, vreal c) {
     return r;
 #endif
 }
+
+/* Exchange the off-diagonal halves of every pair of rows `step` apart: one stage of a transpose. */
+static inline void vexchange(vreal *row, const int step) {
+#if defined(FASTBP_FLOAT32)
+    typedef int mask_t __attribute__((vector_size(VECTOR_BYTES)));
+#else
+    typedef long long mask_t __attribute__((vector_size(VECTOR_BYTES)));
 #endif
+    mask_t low, high;
+    int i;
+    for (i = 0; i < LANES; i++) {
+        low[i] = i & step ? LANES + i - step : i;
+        high[i] = i & step ? LANES + i : i + step;
+    }
+    for (i = 0; i < LANES; i++) {
+        if (!(i & step)) {
+            vreal upper = row[i], lower = row[i + step];
+#if defined(__clang__)
+            int k;
+            for (k = 0; k < LANES; k++) {
+                row[i][k] = low[k] < LANES ? upper[low[k]] : lower[low[k] - LANES];
+                row[i + step][k] = high[k] < LANES ? upper[high[k]] : lower[high[k] - LANES];
+            }
+#else
+            row[i] = __builtin_shuffle(upper, lower, low);
+            row[i + step] = __builtin_shuffle(upper, lower, high);
+#endif
+        }
+    }
+}
+#endif
+
+/* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
+static inline void vtranspose(vreal *row) {
+#if VECTOR_BYTES
+    vexchange(row, 1);
+    if (LANES > 2) vexchange(row, 2);
+    if (LANES > 4) vexchange(row, 4);
+    if (LANES > 8) vexchange(row, 8);
+#else
+    (void)row;
+#endif
+}
 
 #endif
