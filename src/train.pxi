@@ -235,18 +235,21 @@ cdef void row_phase(Engine engine, Call* call, int thread, const long long* orde
         index += 1
 
 
-cdef void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
+cdef inline void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
     """Ask the interpreter for a pending Ctrl-C about every millisecond of estimated work (thread 0 alone)."""
     call.seconds_to_check -= rows * engine.seconds_per_row
-    if call.seconds_to_check > 0:
-        return
-    call.seconds_to_check = 1e-3
-    with gil:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as error:
-            engine.pending = error
-            flag_store(&call.status, INTERRUPTED)
+    if call.seconds_to_check <= 0:
+        call.seconds_to_check = 1e-3
+        check_signals(engine, call)
+
+
+cdef void check_signals(Engine engine, Call* call) noexcept with gil:
+    """Apart from `poll`, because a function that may take the GIL takes it whenever it is called."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        engine.pending = error
+        flag_store(&call.status, INTERRUPTED)
 
 
 cdef bint take_step(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first, Py_ssize_t rows,
