@@ -56,39 +56,55 @@ cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t d
             vstore(c + r * ldc + v * LANES, sum[r * vectors + v])
 
 
-cdef inline void tile_rows(const int vectors, int rows, int start, Py_ssize_t depth,
+cdef inline void tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,
                            const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                            const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
                            const real* bias) noexcept nogil:
-    """A tile of a number of rows known at run time: a switch over the unrolled ones."""
+    """A tile of up to `most` rows (a literal), their number known at run time: a switch over the unrolled ones."""
     if rows == 1:
         tile(1, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 2:
         tile(2, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 3:
         tile(3, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 4 and rows == 4:
+    elif most >= 4 and rows == 4:
         tile(4, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 5 and rows == 5:
+    elif most >= 5 and rows == 5:
         tile(5, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 6 and rows == 6:
+    elif most >= 6 and rows == 6:
         tile(6, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 7 and rows == 7:
+    elif most >= 7 and rows == 7:
         tile(7, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 8 and rows == 8:
+    elif most >= 8 and rows == 8:
         tile(8, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 9 and rows == 9:
+        tile(9, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 10 and rows == 10:
+        tile(10, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 11 and rows == 11:
+        tile(11, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 12 and rows == 12:
+        tile(12, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 13 and rows == 13:
+        tile(13, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 14 and rows == 14:
+        tile(14, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 15 and rows == 15:
+        tile(15, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 16 and rows == 16:
+        tile(16, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
-cdef inline void panel(const int vectors, Py_ssize_t m, int start, Py_ssize_t depth,
+cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int start, Py_ssize_t depth,
                        const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                        const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
                        const real* bias) noexcept nogil:
     """All rows of one column panel, in tiles of equal height to within one row: no tail of a single slow row."""
-    cdef Py_ssize_t left = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef Py_ssize_t left = (m + most - 1) // most
     cdef int rows
     while m > 0:
         rows = <int>((m + left - 1) // left)
-        tile_rows(vectors, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        tile_rows(vectors, most, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         a += rows * a_row
         c += rows * ldc
         m -= rows
@@ -113,11 +129,11 @@ cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     while blocks > 0:
         width = (blocks + left - 1) // left
         if width == 1:
-            panel(BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(BLOCK_VECTORS, TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 2 and width == 2:
-            panel(2 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(2 * BLOCK_VECTORS, TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 3 and width == 3:
-            panel(3 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         b += width * BLOCK
         c += width * BLOCK
         row_bias += width * BLOCK

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "vector.h" nogil:
     ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
-    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
+    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS_1, TILE_ROWS_2, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept

@@ -27,16 +27,16 @@ typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
 /* A register tile of the products: TILE_ROWS rows of TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
- * operands fill the register file (32 vector registers with AVX-512, 16 before).  A single row takes WIDE_BLOCKS, for
- * enough independent chains. */
+ * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
+ * TILE_ROWS_1 and TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
 #if VECTOR_BYTES == 64
-enum { TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
+enum { TILE_ROWS_1 = 14, TILE_ROWS_2 = 12, TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
-enum { TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+enum { TILE_ROWS_1 = 6, TILE_ROWS_2 = 6, TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
 #elif VECTOR_BYTES == 16
-enum { TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
+enum { TILE_ROWS_1 = 3, TILE_ROWS_2 = 3, TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
 #else
-enum { TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
+enum { TILE_ROWS_1 = 4, TILE_ROWS_2 = 4, TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
 #endif
 
 enum {
