@@ -176,6 +176,38 @@ cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
         gemm_unpacked(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
+cdef inline void column_group(const int vectors, Py_ssize_t rows, int start, const real* a, Py_ssize_t lda,
+                              real* c) noexcept nogil:
+    cdef vreal sum[8]
+    cdef Py_ssize_t r
+    cdef int v
+    for v in range(vectors):
+        sum[v] = vload(c + v * LANES) if start == START_C else vset(0)
+    for r in range(rows):
+        for v in range(vectors):
+            sum[v] = sum[v] + vload(a + v * LANES)
+        a += lda
+    for v in range(vectors):
+        vstore(c + v * LANES, sum[v])
+
+
+cdef void column_sums(Py_ssize_t rows, Py_ssize_t n, int start, const real* a, Py_ssize_t lda, real* c) noexcept nogil:
+    """c[j] = sum_r a[r, j], or c[j] + sum_r a[r, j] with START_C: one chain of additions in the order of r; n whole blocks."""
+    cdef Py_ssize_t left = n // LANES
+    while left >= 8:
+        column_group(8, rows, start, a, lda, c)
+        a += 8 * LANES
+        c += 8 * LANES
+        left -= 8
+    while left >= 2:
+        column_group(2, rows, start, a, lda, c)
+        a += 2 * LANES
+        c += 2 * LANES
+        left -= 2
+    if left:
+        column_group(1, rows, start, a, lda, c)
+
+
 cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, const real* w,
                            Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
     """LANES rows of a times n columns of a kernel: the rows in the lanes, turned there LANES numbers of k at a time."""
