@@ -116,8 +116,12 @@ cdef inline real lane_sum(const real* part) noexcept nogil:
     return half[0]
 
 
+cdef enum:
+    GROUP_COLUMNS = 64      # classes up to which a group of rows is turned, so that rows fill the lanes
+
+
 cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real* shift) noexcept nogil:
-    """a[j] = exp(z[j] - max z), zero in the padding; the sum of the row is returned, the maximum in `shift` (OUT).
+    """One row: a[j] = exp(z[j] - max z), zero in the padding; their sum is returned, the maximum in `shift` (OUT).
 
     The sum runs over BLOCK interleaved partial sums (j modulo BLOCK), added by halves.
     """
@@ -138,14 +142,64 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
     return lane_sum(part)
 
 
+cdef void group_exponentials(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* turned,
+                             real* total, real* shift) noexcept nogil:
+    """Up to BLOCK rows, n <= GROUP_COLUMNS: turned[j, r] = exp(z[r, j] - max z[r]), zero for j >= n; sums over j in order.
+
+    `turned` (ld, BLOCK), `total` and `shift` (BLOCK) OUT; lanes of missing rows hold exp(0).
+    """
+    cdef Py_ssize_t j
+    cdef int lane
+    cdef real x
+    if rows < BLOCK:
+        memset(turned, 0, n * BLOCK * sizeof(real))
+    memset(turned + n * BLOCK, 0, (ld - n) * BLOCK * sizeof(real))
+    transpose(rows, n, z, ld, turned, BLOCK)
+    for lane in range(BLOCK):
+        shift[lane] = turned[lane]
+        total[lane] = 0
+    for j in range(1, n):
+        for lane in range(BLOCK):
+            x = turned[j * BLOCK + lane]
+            shift[lane] = shift[lane] if x <= shift[lane] else x
+    for j in range(n):
+        for lane in range(BLOCK):
+            x = real_exp(turned[j * BLOCK + lane] - shift[lane])
+            turned[j * BLOCK + lane] = x
+            total[lane] += x
+
+
+cdef void group_scale(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* turned, const real* factor,
+                      real* out) noexcept nogil:
+    """out[r, j] = turned[j, r] * factor[r], padding included."""
+    cdef Py_ssize_t j
+    cdef int lane
+    for j in range(n):
+        for lane in range(BLOCK):
+            turned[j * BLOCK + lane] = turned[j * BLOCK + lane] * factor[lane]
+    transpose(ld, rows, turned, BLOCK, out, ld)
+
+
 cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
-    """a[r, j] = exp(z[r, j]) / sum_k exp(z[r, k]), from the row's maximum so that nothing overflows."""
-    cdef Py_ssize_t r, j
-    cdef real total, shift
-    for r in range(rows):
-        total = exponentials(n, ld, z + r * ld, a + r * ld, &shift)
-        for j in range(ld):
-            a[r * ld + j] = a[r * ld + j] / total
+    """a[r, j] = exp(z[r, j]) / sum_k exp(z[r, k]), from the row's maximum so that nothing overflows; a may be z."""
+    cdef real turned[GROUP_COLUMNS * BLOCK]
+    cdef real total[BLOCK]
+    cdef real shift[BLOCK]
+    cdef Py_ssize_t r, j, group
+    cdef int lane
+    cdef real sum
+    if n <= GROUP_COLUMNS:
+        for r in range((rows + BLOCK - 1) // BLOCK):
+            group = min(<Py_ssize_t>BLOCK, rows - r * BLOCK)
+            group_exponentials(group, n, ld, z + r * BLOCK * ld, turned, total, shift)
+            for lane in range(BLOCK):
+                total[lane] = 1 / total[lane]
+            group_scale(group, n, ld, turned, total, a + r * BLOCK * ld)
+    else:
+        for r in range(rows):
+            sum = 1 / exponentials(n, ld, z + r * ld, a + r * ld, shift)
+            for j in range(ld):
+                a[r * ld + j] = a[r * ld + j] * sum
 
 
 cdef void softmax_backward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* a, real* d) noexcept nogil:

@@ -15,8 +15,8 @@ cdef enum:
     START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
     START_C = 2             # C = C + A B
     PACK_DEPTH = 256        # rows of a packed panel: 48 numbers a row stay in the first two cache levels
-    PACK_ROWS = 32          # fewer rows of C than this do not pay for the copy
-    PACK_BYTES = 786432     # B larger than this has left a second-level cache of 1 MB by the time it is read again
+    PACK_ROWS = 128         # fewer rows of C than this do not pay for the copy
+    PACK_BYTES = 2097152    # B larger than this has left a second-level cache of 1 MB by the time it is read again
 
 
 cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t depth,
@@ -56,39 +56,55 @@ cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t d
             vstore(c + r * ldc + v * LANES, sum[r * vectors + v])
 
 
-cdef inline void tile_rows(const int vectors, int rows, int start, Py_ssize_t depth,
+cdef inline void tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,
                            const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                            const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
                            const real* bias) noexcept nogil:
-    """A tile of a number of rows known at run time: a switch over the unrolled ones."""
+    """A tile of up to `most` rows (a literal), their number known at run time: a switch over the unrolled ones."""
     if rows == 1:
         tile(1, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 2:
         tile(2, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 3:
         tile(3, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 4 and rows == 4:
+    elif most >= 4 and rows == 4:
         tile(4, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 5 and rows == 5:
+    elif most >= 5 and rows == 5:
         tile(5, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 6 and rows == 6:
+    elif most >= 6 and rows == 6:
         tile(6, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 7 and rows == 7:
+    elif most >= 7 and rows == 7:
         tile(7, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
-    elif TILE_ROWS >= 8 and rows == 8:
+    elif most >= 8 and rows == 8:
         tile(8, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 9 and rows == 9:
+        tile(9, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 10 and rows == 10:
+        tile(10, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 11 and rows == 11:
+        tile(11, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 12 and rows == 12:
+        tile(12, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 13 and rows == 13:
+        tile(13, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 14 and rows == 14:
+        tile(14, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 15 and rows == 15:
+        tile(15, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif most >= 16 and rows == 16:
+        tile(16, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
-cdef inline void panel(const int vectors, Py_ssize_t m, int start, Py_ssize_t depth,
+cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int start, Py_ssize_t depth,
                        const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                        const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
                        const real* bias) noexcept nogil:
     """All rows of one column panel, in tiles of equal height to within one row: no tail of a single slow row."""
-    cdef Py_ssize_t left = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef Py_ssize_t left = (m + most - 1) // most
     cdef int rows
     while m > 0:
         rows = <int>((m + left - 1) // left)
-        tile_rows(vectors, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        tile_rows(vectors, most, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         a += rows * a_row
         c += rows * ldc
         m -= rows
@@ -113,11 +129,11 @@ cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     while blocks > 0:
         width = (blocks + left - 1) // left
         if width == 1:
-            panel(BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(BLOCK_VECTORS, TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 2 and width == 2:
-            panel(2 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(2 * BLOCK_VECTORS, TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 3 and width == 3:
-            panel(3 * BLOCK_VECTORS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         b += width * BLOCK
         c += width * BLOCK
         row_bias += width * BLOCK
@@ -160,30 +176,112 @@ cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
         gemm_unpacked(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
+cdef inline void column_group(const int vectors, Py_ssize_t rows, int start, const real* a, Py_ssize_t lda,
+                              real* c) noexcept nogil:
+    cdef vreal sum[8]
+    cdef Py_ssize_t r
+    cdef int v
+    for v in range(vectors):
+        sum[v] = vload(c + v * LANES) if start == START_C else vset(0)
+    for r in range(rows):
+        for v in range(vectors):
+            sum[v] = sum[v] + vload(a + v * LANES)
+        a += lda
+    for v in range(vectors):
+        vstore(c + v * LANES, sum[v])
+
+
+cdef void column_sums(Py_ssize_t rows, Py_ssize_t n, int start, const real* a, Py_ssize_t lda, real* c) noexcept nogil:
+    """c[j] = sum_r a[r, j], or c[j] + sum_r a[r, j] with START_C: one chain of additions in the order of r; n whole blocks."""
+    cdef Py_ssize_t left = n // LANES
+    while left >= 8:
+        column_group(8, rows, start, a, lda, c)
+        a += 8 * LANES
+        c += 8 * LANES
+        left -= 8
+    while left >= 2:
+        column_group(2, rows, start, a, lda, c)
+        a += 2 * LANES
+        c += 2 * LANES
+        left -= 2
+    if left:
+        column_group(1, rows, start, a, lda, c)
+
+
+cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, const real* w,
+                           Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+    """LANES rows of a times n columns of a kernel: the rows in the lanes, turned there LANES numbers of k at a time."""
+    cdef vreal sum[4]
+    cdef vreal row[LANES]
+    cdef real result[LANES]
+    cdef Py_ssize_t k, block
+    cdef int i, o
+    for o in range(n):
+        sum[o] = vset(bias[o] if bias != NULL else 0)
+    for block in range(depth // LANES):
+        k = block * LANES
+        for i in range(LANES):
+            row[i] = vload(a + i * a_row + k)
+        vtranspose(row)
+        for i in range(LANES):
+            for o in range(n):
+                sum[o] = vfma(row[i], vset(w[o * ldw + k + i]), sum[o])
+    for o in range(n):
+        vstore(result, sum[o])
+        for i in range(LANES):
+            for k in range(depth // LANES * LANES, depth):
+                result[i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[i])
+            c[i * ldc + o] = result[i]
+
+
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                       const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the few outputs of a kernel stored by columns; the same chains.
 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, n) OUT, the rest of each padded row set to zero.
-    Eight rows side by side hide the latency of the multiply-add.
     """
-    cdef real sum[8]
-    cdef Py_ssize_t i, o, k, rows
-    cdef int r
-    for i in range(0, m, 8):
-        rows = min(<Py_ssize_t>8, m - i)
-        for o in range(rows):
-            memset(c + (i + o) * ldc, 0, ldc * sizeof(real))
-        for o in range(n):
-            for r in range(8):
-                sum[r] = bias[o] if bias != NULL else 0
-            if rows == 8:
-                for k in range(depth):
-                    for r in range(8):
-                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
+    cdef real sum
+    cdef Py_ssize_t i, o, k, done = 0
+    memset(c, 0, m * ldc * sizeof(real))
+    if a_column == 1 and n <= 4:
+        while m - done >= LANES:
+            if n == 1:
+                dot_group(1, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            elif n == 2:
+                dot_group(2, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            elif n == 3:
+                dot_group(3, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             else:
-                for r in range(<int>rows):
-                    for k in range(depth):
-                        sum[r] = real_fma(a[(i + r) * a_row + k * a_column], w[o * ldw + k], sum[r])
-            for r in range(<int>rows):
-                c[(i + r) * ldc + o] = sum[r]
+                dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+            done += LANES
+    for i in range(done, m):
+        for o in range(n):
+            sum = bias[o] if bias != NULL else 0
+            for k in range(depth):
+                sum = real_fma(a[i * a_row + k * a_column], w[o * ldw + k], sum)
+            c[i * ldc + o] = sum
+
+
+cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
+                    real* t, Py_ssize_t ldt) noexcept nogil:
+    """t[j, i] = w[i, j] for w (rows, columns) IN, its rows padded to whole blocks, and t (columns, rows) OUT."""
+    cdef Py_ssize_t i, j, patch, whole = rows // LANES * LANES
+    cdef vreal row[LANES]
+    cdef int k
+    for patch in range(rows // LANES):
+        i = patch * LANES
+        j = 0
+        while j < columns:
+            for k in range(LANES):
+                row[k] = vload(w + (i + k) * ldw + j)
+            vtranspose(row)
+            if j + LANES <= columns:
+                for k in range(LANES):
+                    vstore(t + (j + k) * ldt + i, row[k])
+            else:
+                for k in range(<int>(columns - j)):
+                    vstore(t + (j + k) * ldt + i, row[k])
+            j += LANES
+    for i in range(whole, rows):
+        for j in range(columns):
+            t[j * ldt + i] = w[i * ldw + j]

@@ -5,18 +5,19 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "vector.h" nogil:
     ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
-    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
+    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS_1, TILE_ROWS_2, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
+    void vtranspose(vreal* row) noexcept
 
 cdef extern from "thread.h" nogil:
     enum: FASTBP_HAS_THREADS
     ctypedef struct barrier_t:
         int arrived
         int round
-    void barrier_wait(barrier_t* barrier, int n_threads) noexcept
+    int barrier_wait(barrier_t* barrier, int n_threads) noexcept
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
     int flag_add(int* flag, int value) noexcept

@@ -4,7 +4,7 @@
 #     d[r, j]  = scale * d loss / d (pre-activation or output)[r, j]; zero in the padding
 #
 # The cross-entropies work from logits, so neither overflows nor clips: a gradient is the derivative of the reported loss.
-# Sums run over BLOCK interleaved partial sums, in row order, added by halves.  d may be the array that holds the outputs.
+# Sums run over BLOCK interleaved partial sums, in row order, added by halves.  d overlaps neither outputs nor targets.
 
 cdef enum:
     MSE = 0
@@ -38,39 +38,48 @@ cdef inline real loss_term(const int code, real delta, real out, real target, re
     return <real>0.5 * e * e if size <= delta else delta * (size - <real>0.5 * delta)
 
 
-cdef inline void loss_row(const int code, real delta, real scale, Py_ssize_t n, Py_ssize_t ld, const real* out,
-                          const real* y, Py_ssize_t y_column, real* d, real* part) noexcept nogil:
-    """One row into the partial sums `part` (BLOCK numbers, IN and OUT)."""
-    cdef Py_ssize_t j
+cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
+                                const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
+                                const long long* order, real* d) noexcept nogil:
+    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK in a block that is not full."""
+    cdef real part[BLOCK]
+    cdef Py_ssize_t r, j, block, whole = n // BLOCK if y_column == 1 else 0
+    cdef const real* target
     cdef real slope
-    for j in range(n):
-        part[j % BLOCK] += loss_term(code, delta, out[j], y[j * y_column], &slope)
-        d[j] = scale * slope
-    for j in range(n, ld):
-        d[j] = 0
+    cdef int lane
+    memset(part, 0, sizeof(part))
+    for r in range(rows):
+        target = y + (order[r] if order != NULL else r) * y_row
+        for block in range(whole):
+            for lane in range(BLOCK):
+                part[lane] += loss_term(code, delta, out[lane], target[lane], &slope)
+                d[lane] = scale * slope
+            out += BLOCK
+            target += BLOCK
+            d += BLOCK
+        if whole * BLOCK < ld:
+            memset(d, 0, (ld - whole * BLOCK) * sizeof(real))
+            for j in range(n - whole * BLOCK):
+                part[(r + j) % BLOCK] += loss_term(code, delta, out[j], target[j * y_column], &slope)
+                d[j] = scale * slope
+            out += ld - whole * BLOCK
+            d += ld - whole * BLOCK
+    return lane_sum(part)
 
 
 cdef double loss_forward_backward(int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                   const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
                                   const long long* order, real* d) noexcept nogil:
     """mse, half_sse, mae, huber, binary_cross_entropy; target of row r is row order[r] of y (r where order is NULL)."""
-    cdef real part[BLOCK]
-    cdef Py_ssize_t r
-    cdef const real* target
-    memset(part, 0, sizeof(part))
-    for r in range(rows):
-        target = y + (order[r] if order != NULL else r) * y_row
-        if code == MSE:
-            loss_row(MSE, delta, scale, n, ld, out + r * ld, target, y_column, d + r * ld, part)
-        elif code == HALF_SSE:
-            loss_row(HALF_SSE, delta, scale, n, ld, out + r * ld, target, y_column, d + r * ld, part)
-        elif code == MAE:
-            loss_row(MAE, delta, scale, n, ld, out + r * ld, target, y_column, d + r * ld, part)
-        elif code == HUBER:
-            loss_row(HUBER, delta, scale, n, ld, out + r * ld, target, y_column, d + r * ld, part)
-        else:
-            loss_row(BINARY_CROSS_ENTROPY, delta, scale, n, ld, out + r * ld, target, y_column, d + r * ld, part)
-    return lane_sum(part)
+    if code == MSE:
+        return loss_rows_of(MSE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+    if code == HALF_SSE:
+        return loss_rows_of(HALF_SSE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+    if code == MAE:
+        return loss_rows_of(MAE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+    if code == HUBER:
+        return loss_rows_of(HUBER, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+    return loss_rows_of(BINARY_CROSS_ENTROPY, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
 
 
 cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
@@ -79,19 +88,32 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
 
     Rows add up one after the other; label values are inside 0..n-1, checked when they were copied.
     """
-    cdef Py_ssize_t r, j
-    cdef int target
-    cdef real total, shift, factor, own
+    cdef real turned[GROUP_COLUMNS * BLOCK]
+    cdef real total[BLOCK]
+    cdef real shift[BLOCK]
+    cdef real factor[BLOCK]
+    cdef Py_ssize_t r, j, group, first = 0
+    cdef int lane, target
     cdef double loss = 0
-    for r in range(rows):
-        target = label[order[r] if order != NULL else r]
-        own = z[r * ld + target]
-        total = exponentials(n, ld, z + r * ld, d + r * ld, &shift)
-        factor = scale / total
-        for j in range(ld):
-            d[r * ld + j] = d[r * ld + j] * factor
-        d[r * ld + target] -= scale
-        loss += (shift - own) + real_log(total)
+    while first < rows:
+        group = min(<Py_ssize_t>BLOCK, rows - first) if n <= GROUP_COLUMNS else 1
+        if n <= GROUP_COLUMNS:
+            group_exponentials(group, n, ld, z + first * ld, turned, total, shift)
+        else:
+            total[0] = exponentials(n, ld, z + first * ld, d + first * ld, shift)
+        for lane in range(BLOCK if n <= GROUP_COLUMNS else 1):
+            factor[lane] = scale / total[lane]
+            total[lane] = real_log(total[lane])
+        if n <= GROUP_COLUMNS:
+            group_scale(group, n, ld, turned, factor, d + first * ld)
+        else:
+            for j in range(ld):
+                d[first * ld + j] = d[first * ld + j] * factor[0]
+        for r in range(group):
+            target = label[order[first + r] if order != NULL else first + r]
+            d[(first + r) * ld + target] -= scale
+            loss += (shift[r] - z[(first + r) * ld + target]) + total[r]
+        first += group
     return loss
 
 

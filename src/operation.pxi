@@ -130,7 +130,6 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
     cdef const real* x = tile.x
     cdef Py_ssize_t x_row = tile.x_row, x_column = tile.x_column
     cdef const real* dz = buffer(tile, op.y, op.ldy)
-    cdef real one = 1
     if op.a >= 0:
         x = buffer(tile, op.a, op.lda)
         x_row = op.lda
@@ -143,7 +142,7 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
             gemm(end - begin, op.ldw, tile.rows, start, x + begin * x_column, x_column, x_row, dz, op.ldy,
                  kernel, op.ldw, NULL, tile.pack)
     if bias != NULL:
-        gemm_unpacked(1, op.ldy, tile.rows, start, &one, 0, 0, dz, op.ldy, bias, op.ldy, NULL)
+        column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
 
 
 cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:

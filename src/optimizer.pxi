@@ -102,14 +102,3 @@ cdef void optimizer_step(Py_ssize_t n, StepScalar* s, real l1, real l2, bint dec
         momentum_step(n, s, l1, l2, w, g, m)
     else:
         adam_step(n, s, l1, l2, s.decay if decays else <real>0, w, g, m, v)
-
-
-cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
-                    real* t, Py_ssize_t ldt) noexcept nogil:
-    """t[j, i] = w[i, j] for w (rows, columns) IN and t (columns, rows) OUT, in square patches that stay in cache."""
-    cdef Py_ssize_t i, j, i0, j0
-    for i0 in range(0, rows, 16):
-        for j0 in range(0, columns, 16):
-            for j in range(j0, min(j0 + 16, columns)):
-                for i in range(i0, min(i0 + 16, rows)):
-                    t[j * ldt + i] = w[i * ldw + j]

@@ -4,23 +4,27 @@
 cdef extern from *:
     """
     #if defined(__SIZEOF_INT128__)
-    static inline unsigned long long high_product(unsigned long long a, unsigned long long b) {
-        return (unsigned long long)(((unsigned __int128)a * b) >> 64);
+    static inline unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long *low) {
+        unsigned __int128 product = (unsigned __int128)a * b;
+        *low = (unsigned long long)product;
+        return (unsigned long long)(product >> 64);
     }
     #else
-    static inline unsigned long long high_product(unsigned long long a, unsigned long long b) {
+    static inline unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long *low) {
         unsigned long long a0 = (unsigned int)a, a1 = a >> 32, b0 = (unsigned int)b, b1 = b >> 32;
         unsigned long long middle = a1 * b0 + ((a0 * b0) >> 32);
         unsigned long long other = a0 * b1 + (unsigned int)middle;
+        *low = a * b;
         return a1 * b1 + (middle >> 32) + (other >> 32);
     }
     #endif
     """
-    unsigned long long high_product(unsigned long long, unsigned long long) noexcept nogil
+    unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long* low) noexcept nogil
 
 
 cdef enum:
     SHUFFLE_STREAM = 1
+    SHUFFLE_BLOCKS = 8
 
 
 cdef inline void philox(unsigned long long counter, unsigned long long seed, unsigned long long stream,
@@ -29,10 +33,8 @@ cdef inline void philox(unsigned long long counter, unsigned long long seed, uns
     cdef unsigned long long c0 = counter, c1 = 0, c2 = 0, c3 = 0, high0, high1, low0, low1
     cdef int i
     for i in range(10):
-        high0 = high_product(0xD2E7470EE14C6C93ULL, c0)
-        low0 = 0xD2E7470EE14C6C93ULL * c0
-        high1 = high_product(0xCA5A826395121157ULL, c2)
-        low1 = 0xCA5A826395121157ULL * c2
+        high0 = wide_product(0xD2E7470EE14C6C93ULL, c0, &low0)
+        high1 = wide_product(0xCA5A826395121157ULL, c2, &low1)
         c0 = high1 ^ c1 ^ seed
         c1 = low1
         c2 = high0 ^ c3 ^ stream
@@ -46,20 +48,24 @@ cdef inline void philox(unsigned long long counter, unsigned long long seed, uns
 
 
 cdef void shuffle(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, long long* order) noexcept nogil:
-    """order (OUT) = a permutation of 0..n-1 that depends on n, seed and epoch alone."""
-    cdef unsigned long long word[4]
-    cdef unsigned long long counter = 0
+    """order (OUT) = a permutation of 0..n-1 that depends on n, seed and epoch alone.
+
+    Words are drawn SHUFFLE_BLOCKS blocks ahead: the blocks do not depend on each other, so their latencies overlap.
+    """
+    cdef unsigned long long word[4 * SHUFFLE_BLOCKS]
+    cdef unsigned long long low, counter = 0, stream = (<unsigned long long>SHUFFLE_STREAM << 32) + epoch
     cdef Py_ssize_t i, j
     cdef long long held
-    cdef int used = 4
+    cdef int block, used = 4 * SHUFFLE_BLOCKS
     for i in range(n):
         order[i] = i
     for i in range(n - 1, 0, -1):
-        if used == 4:
-            counter += 1
-            philox(counter, seed, (<unsigned long long>SHUFFLE_STREAM << 32) + epoch, word)
+        if used == 4 * SHUFFLE_BLOCKS:
+            for block in range(SHUFFLE_BLOCKS):
+                counter += 1
+                philox(counter, seed, stream, word + 4 * block)
             used = 0
-        j = <Py_ssize_t>high_product(word[used], <unsigned long long>i + 1)
+        j = <Py_ssize_t>wide_product(word[used], <unsigned long long>i + 1, &low)
         used += 1
         held = order[i]
         order[i] = order[j]

@@ -28,20 +28,21 @@
 #endif
 
 /* A barrier for threads that live for one call: the last to arrive starts the next round, the others spin for a few
- * microseconds and then give up their time slice, so that more threads than cores still make progress. */
+ * microseconds and then give up their time slice, so that more threads than cores still make progress.  Returns whether
+ * this thread did, which may have cost it milliseconds. */
 typedef struct {
     int arrived;
     int round;
 } barrier_t;
 
-static inline void barrier_wait(barrier_t *b, int n_threads) {
+static inline int barrier_wait(barrier_t *b, int n_threads) {
     int round, spin = 0;
-    if (n_threads == 1) return;
+    if (n_threads == 1) return 0;
     round = flag_load(&b->round);
     if (flag_add(&b->arrived, 1) == n_threads) {
         flag_store(&b->arrived, 0);
         flag_store(&b->round, round + 1);
-        return;
+        return 0;
     }
     while (flag_load(&b->round) == round) {
         if (++spin < 2000)
@@ -49,6 +50,7 @@ static inline void barrier_wait(barrier_t *b, int n_threads) {
         else
             fastbp_yield();
     }
+    return spin >= 2000;
 }
 
 /* Denormal numbers cost up to a hundred times a normal one: results are flushed and operands read as zero inside the

@@ -68,13 +68,18 @@ cdef void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const re
     cdef const real* row
     for r in range(rows):
         row = x + (order[r] if order != NULL else r) * x_row
-        if x_column == 1:
-            memcpy(out + r * ld, row, n * sizeof(real))
-        else:
+        if n <= BLOCK:
+            memset(out, 0, BLOCK * sizeof(real))
             for j in range(n):
-                out[r * ld + j] = row[j * x_column]
-        for j in range(n, ld):
-            out[r * ld + j] = 0
+                out[j] = row[j * x_column]
+        else:
+            for j in range(n if x_column != 1 else 0):
+                out[j] = row[j * x_column]
+            if x_column == 1:
+                memcpy(out, row, n * sizeof(real))
+            for j in range(n, ld):
+                out[j] = 0
+        out += ld
 
 
 cdef inline bint is_finite(double x) noexcept nogil:
@@ -158,7 +163,7 @@ cdef void update_segments(Engine engine, int thread, int n_threads, Py_ssize_t n
     cdef Segment* segment
     for i in range(engine.n_segments):
         segment = &engine.segments[i]
-        unit = BLOCK if segment.rows == 1 else segment.ld
+        unit = BLOCK if segment.rows == 1 and segment.copy < 0 else segment.ld  # a copy is made of whole rows
         begin = share(segment.rows * segment.ld // unit, thread, n_threads)
         end = share(segment.rows * segment.ld // unit, thread + 1, n_threads)
         at = segment.offset + begin * unit
@@ -238,18 +243,27 @@ cdef void row_phase(Engine engine, Call* call, int thread, const long long* orde
         index += 1
 
 
-cdef void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
+cdef inline void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
     """Ask the interpreter for a pending Ctrl-C about every millisecond of estimated work (thread 0 alone)."""
     call.seconds_to_check -= rows * engine.seconds_per_row + SECONDS_PER_TILE
-    if call.seconds_to_check > 0:
-        return
-    call.seconds_to_check = 1e-3
-    with gil:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as error:
-            engine.pending = error
-            flag_store(&call.status, INTERRUPTED)
+    if call.seconds_to_check <= 0:
+        call.seconds_to_check = 1e-3
+        check_signals(engine, call)
+
+
+cdef void check_signals(Engine engine, Call* call) noexcept with gil:
+    """Apart from `poll`, because a function that may take the GIL takes it whenever it is called."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        engine.pending = error
+        flag_store(&call.status, INTERRUPTED)
+
+
+cdef inline void meet(Call* call, int thread) noexcept nogil:
+    """Wait for the other threads; a long wait counts as time since the last look for Ctrl-C."""
+    if barrier_wait(&call.barrier, call.n_threads) and thread == 0:
+        call.seconds_to_check = 0
 
 
 cdef bint take_step(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first, Py_ssize_t rows,
@@ -262,7 +276,7 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
     cdef Py_ssize_t i, n_tiles = (rows + engine.tile_rows - 1) // engine.tile_rows
     cdef double mean = 1.0 / (<double>rows * engine.loss_divisor), total = 0
     row_phase(engine, call, thread, order, first, rows, <real>mean)
-    barrier_wait(&call.barrier, call.n_threads)
+    meet(call, thread)
     if flag_load(&call.status) != RUNNING:
         return False
     for i in range(n_tiles):
@@ -277,7 +291,7 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
         update_by_parameters(engine, call, thread, call.n_threads, order, first, rows, &scalar)
     else:
         update_segments(engine, thread, call.n_threads, (rows + engine.block_rows - 1) // engine.block_rows, &scalar)
-    barrier_wait(&call.barrier, call.n_threads)
+    meet(call, thread)
     return True
 
 

@@ -27,16 +27,16 @@ typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
 /* A register tile of the products: TILE_ROWS rows of TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
- * operands fill the register file (32 vector registers with AVX-512, 16 before).  A single row takes WIDE_BLOCKS, for
- * enough independent chains. */
+ * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
+ * TILE_ROWS_1 and TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
 #if VECTOR_BYTES == 64
-enum { TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
+enum { TILE_ROWS_1 = 14, TILE_ROWS_2 = 12, TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
-enum { TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+enum { TILE_ROWS_1 = 6, TILE_ROWS_2 = 6, TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
 #elif VECTOR_BYTES == 16
-enum { TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
+enum { TILE_ROWS_1 = 3, TILE_ROWS_2 = 3, TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
 #else
-enum { TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
+enum { TILE_ROWS_1 = 4, TILE_ROWS_2 = 4, TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
 #endif
 
 enum {
@@ -75,6 +75,48 @@ static inline vreal vfma(vreal a, vreal b, vreal c) {
     return r;
 #endif
 }
+
+/* Exchange the off-diagonal halves of every pair of rows `step` apart: one stage of a transpose. */
+static inline void vexchange(vreal *row, const int step) {
+#if defined(FASTBP_FLOAT32)
+    typedef int mask_t __attribute__((vector_size(VECTOR_BYTES)));
+#else
+    typedef long long mask_t __attribute__((vector_size(VECTOR_BYTES)));
 #endif
+    mask_t low, high;
+    int i;
+    for (i = 0; i < LANES; i++) {
+        low[i] = i & step ? LANES + i - step : i;
+        high[i] = i & step ? LANES + i : i + step;
+    }
+    for (i = 0; i < LANES; i++) {
+        if (!(i & step)) {
+            vreal upper = row[i], lower = row[i + step];
+#if defined(__clang__)
+            int k;
+            for (k = 0; k < LANES; k++) {
+                row[i][k] = low[k] < LANES ? upper[low[k]] : lower[low[k] - LANES];
+                row[i + step][k] = high[k] < LANES ? upper[high[k]] : lower[high[k] - LANES];
+            }
+#else
+            row[i] = __builtin_shuffle(upper, lower, low);
+            row[i + step] = __builtin_shuffle(upper, lower, high);
+#endif
+        }
+    }
+}
+#endif
+
+/* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
+static inline void vtranspose(vreal *row) {
+#if VECTOR_BYTES
+    vexchange(row, 1);
+    if (LANES > 2) vexchange(row, 2);
+    if (LANES > 4) vexchange(row, 4);
+    if (LANES > 8) vexchange(row, 8);
+#else
+    (void)row;
+#endif
+}
 
 #endif

@@ -14,7 +14,9 @@ import json
 import fastbp as fb
 network = fb.Network([2, 3, 1], seed=0)
 network.fit([[1, 2]], [3])
-print(json.dumps([fb.backend(), network.backend, network.instruction_set, fb.show_config("dict")["instruction set"]]))
+config = fb.show_config("dict")
+own = [network.backend, network.instruction_set]
+print(json.dumps([fb.backend(), *own, config["instruction set"]]))
 """
 
 BUILT = [isa for isa in INSTRUCTION_SETS if (isa, "float32") in compiled_modules()]
@@ -70,7 +72,7 @@ def test_unknown_names():
 
 @needs_kernels
 def test_an_instruction_set_this_processor_lacks():
-    """Refused by name, before any of its code runs: only modules of the processor's own sets are imported."""
+    """Refused by name, before any of its code runs: its modules are not even imported."""
     weak = """
 import sys
 from importlib import abc, util
@@ -120,7 +122,8 @@ with warnings.catch_warnings(record=True) as caught:
     import fastbp as fb
 network = fb.Network([2, 3, 1], seed=0)
 network.fit([[1, 2]], [3])
-print(json.dumps([fb.__file__, network.backend, [[w.category.__name__, str(w.message)] for w in caught]]))
+warned = [[w.category.__name__, str(w.message)] for w in caught]
+print(json.dumps([fb.__file__, network.backend, warned]))
 """
     file, backend, warned = child.result(code, path=bare)
     assert Path(file).parent == bare / "fastbp"

@@ -1,4 +1,4 @@
-"""The table of bad input, arrays: which exception, what it says, and that nothing has changed by then."""
+"""Arrays that are refused: which exception, what it says, and that nothing has changed."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The table of bad input, layers and other descriptions: which exception, what it says, and that nothing has changed by then."""
+"""Layers, optimizers and networks that are refused: which exception and what it says."""
 
 import pytest
 from support.refusal import INF, NAN, Bad

@@ -1,4 +1,4 @@
-"""The table of bad input, options: which exception, what it says, and that nothing has changed by then."""
+"""Options that are refused: which exception, what it says, and that nothing has changed."""
 
 import numpy as np
 import pytest

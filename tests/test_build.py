@@ -1,4 +1,4 @@
-"""The extension under test is the one built from the sources beside it, with the flags that the bits need."""
+"""The extension under test is the one built from the sources beside it, with the right flags."""
 
 import hashlib
 import os

@@ -249,7 +249,8 @@ from support.training_case import CASES
 case = CASES["four blocks"]
 X, y = case.data(600)
 network = case.network("float32")
-threading.Thread(target=lambda: network.train_steps(X, y, steps=10**9, n_threads=2), daemon=True).start()
+work = lambda: network.train_steps(X, y, steps=10**9, n_threads=2)
+threading.Thread(target=work, daemon=True).start()
 time.sleep(0.1)
 """
     done = child.run(code, timeout=30)

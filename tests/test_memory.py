@@ -1,4 +1,4 @@
-"""What training does with memory: allocates none, relies on no content of its scratch, stays inside it."""
+"""Training allocates nothing, relies on no content of its scratch memory and stays inside it."""
 
 import platform
 import shutil
@@ -32,7 +32,7 @@ def _train_arguments(network: fb.Network, X, y, batch_size: int, **options) -> d
 
 
 def malloc_calls(name: str, steps: list[int], counter) -> list[int]:
-    """The calls of malloc during engine.train of so many steps each; runs in a child with the counter preloaded."""
+    """How often engine.train of so many steps calls malloc; needs the counter preloaded."""
     case = CASES[name]
     network = case.network("float32")
     X, y = case.data(5 * case.batch_size // 2 + 1)
@@ -53,7 +53,8 @@ import ctypes, json
 import numpy as np
 import test_memory
 counter = ctypes.c_long.in_dll(ctypes.CDLL(None), "malloc_calls")
-found = {name: test_memory.malloc_calls(name, [1, 1000, 1], counter) for name in test_memory.ONE_OF_EACH}
+count = test_memory.malloc_calls
+found = {name: count(name, [1, 1000, 1], counter) for name in test_memory.ONE_OF_EACH}
 before = counter.value
 for i in range(1000):
     np.empty(100 + i)
@@ -166,7 +167,7 @@ _MARGIN = 512  # bytes at each end, whole cache lines
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)
 def test_canaries(name, dtype, backend, monkeypatch):
-    """Nothing is written outside an array; NaN around the caller's data would show if it were read."""
+    """Nothing is written outside the memory of parameters, state and scratch."""
     blocks = []
 
     def guarded(size, dtype, *, purpose):

@@ -1,4 +1,4 @@
-"""The table of bad input, what it accepts: which exception, what it says, and that nothing has changed by then."""
+"""What is odd but accepted, and what shows only after the checks."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_seeds():
 
 
 def test_own_views(network):
-    """Row 40: weights may be views of the very parameters; row 42: out may overlap X or the weights."""
+    """Row 40: weights may be views of the parameters; row 42: out may overlap X."""
     kernel = network.parameters["dense_1/kernel"]
     expected = kernel[::-1].copy()
     network.set_weights([kernel[::-1], *list(network.parameters.values())[1:]])

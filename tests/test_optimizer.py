@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support import oracle
+from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
 import fastbp as fb
@@ -133,6 +134,61 @@ def test_trajectory_of_fifty_steps(
         size = float(np.abs(value).max()) + 1
         assert_near(got, value, dtype=dtype, length=50 * 46, magnitude=size, name=name)
         assert_different(value, before, dtype="float64", length=50 * 46, magnitude=size)
+
+
+# one column that feeds many, many that feed one, in each regime of the plan
+BOTTLENECKS = [
+    (3, 1, 200, 2),
+    (5, 40, 1, 33, 1, 70, 3),
+    (1, 9, 1),
+    (4, 1, 17, 17),
+    (2, 300, 1, 300, 2),
+]
+
+
+@pytest.mark.parametrize("sizes", BOTTLENECKS, ids=lambda sizes: "-".join(map(str, sizes)))
+def test_trajectory_through_a_bottleneck(
+    sizes: tuple[int, ...], backend: str, dtype: str, rng: np.random.Generator
+) -> None:
+    layers = [fb.Input(sizes[0]), *(fb.Dense(n, "tanh") for n in sizes[1:])]
+    X = rng.normal(size=(30, sizes[0])).astype(dtype).astype(float)
+    y = rng.normal(size=(30, sizes[-1])).astype(dtype).astype(float)
+    assert_trajectory(Case(layers, fb.Loss("mse"), [], X, y), backend, dtype)
+
+
+@pytest.mark.parametrize("seed", range(300, 360))
+def test_trajectory_of_random_networks(seed: int, backend: str) -> None:
+    assert_trajectory(random_case(seed), backend, "float64")
+
+
+def assert_trajectory(case: Case, backend: str, dtype: str) -> None:
+    """Two epochs in one call: what a step leaves behind is what the next begins with."""
+    network = fb.Network(
+        case.layers,
+        loss=case.loss,
+        optimizer=fb.SGD(0.05),
+        dtype=dtype,
+        backend=backend,
+        seed=1,
+    )
+    if case.weights:
+        network.set_weights(case.weights)
+    start = network.get_weights()
+    n = len(case.X)
+    batches = [list(range(i, min(i + 8, n))) for i in range(0, n, 8)]
+    history = network.fit(case.X, case.y, batches=batches, epochs=2, verbose=False)
+    want, losses = oracle.train(
+        network.layers, network.loss, network.optimizer, start, case.X, case.y, batches * 2
+    )
+    seen = [len(rows) for rows in batches]
+    means = np.reshape(losses, (2, -1)) @ seen / n
+    length = 2 * n + sum(len(w) for w in start)
+    assert_near(
+        history.history["loss"], means, dtype=dtype, length=length, magnitude=np.abs(means) + 1
+    )
+    for (name, got), value in zip(network.parameters.items(), want, strict=True):
+        size = np.abs(value).max() + 1
+        assert_near(got, value, dtype=dtype, length=length, magnitude=size, name=name)
 
 
 @every_optimizer

@@ -173,6 +173,8 @@ class Engine:
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows])
                     if math.isfinite(loss):
                         self._update_whole(hyper, power)
+                        steps += 1  # and no call in between, in which a signal could be handled
+                        self.progress = COMPLETED, epoch, batch, steps
                 except BaseException as error:
                     # of a signal handler: between two steps, as by the compiled engine
                     self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
@@ -182,8 +184,7 @@ class Engine:
                     self.progress = DIVERGED, epoch, batch, steps
                     return
                 n = len(x[rows])
-                total, seen, steps = total + loss * n, seen + n, steps + 1
-                self.progress = COMPLETED, epoch, batch, steps
+                total, seen = total + loss * n, seen + n
             losses[epoch] = total / seen if seen else 0.0
             if guarded and not np.isfinite(self.w).all():
                 self._restore(good, power)

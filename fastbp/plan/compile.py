@@ -24,6 +24,9 @@ Purpose = Literal["train", "predict", "manual", "trace"]
 # the weights.
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
+# Where all activations are kept anyway, a tile is the share of a thread: long enough to use a
+# kernel's panel often.
+_WHOLE_ROWS = (64, 128)
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache.
 _CHUNK_BYTES = 128 * 1024
 # A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
@@ -178,7 +181,7 @@ def _tiles(
     fitting = _TILE_BYTES // (numbers_per_row * dtype.itemsize) // 8 * 8
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
     if whole:
-        n_tiles = max(-(-rows // most), min(4, rows // 16), 1)
+        n_tiles = max(-(-rows // _WHOLE_ROWS[1]), min(4, rows // _WHOLE_ROWS[0]), 1)
         tile = _eighths(-(-rows // n_tiles), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1

@@ -1,4 +1,4 @@
-"""Networks and data for tests that compare bits: both regimes of training, and every kind of node."""
+"""Networks and data for tests that compare bits: both regimes of training, every kind of node."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import fastbp as fb
 
 @dataclass(frozen=True)
 class Case:
-    """`by_parameters` and `n_blocks` are what the plan must make of the sizes, or the case is none."""
+    """`by_parameters` and `n_blocks` are what the plan must make of the sizes."""
 
     layers: list[Any]
     loss: str
@@ -71,7 +71,7 @@ def train(name: str, dtype: str, *, n_threads: int = 1, backend: str = "cython")
 
 
 def digests() -> dict[str, str]:
-    """Of every case and both dtypes: training, and what predict, evaluate and trace say after it."""
+    """Of every case and dtype: training, and what predict, evaluate and trace say after it."""
     found = {}
     for name, case in CASES.items():
         for dtype in ("float32", "float64"):
