@@ -21,7 +21,7 @@ _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good
 
 def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """See `Network.trace`."""
-    with network._usage.writing():
+    with network._usage.writing:
         X, y = network._checked_pair(X, y)
         runtime = network._runtime
         engine, plan, scratch = runtime.engine("trace", len(X))

@@ -178,7 +178,7 @@ class Network:
 
     def forward(self, X: ArrayLike) -> Array:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        with self._usage.writing():
+        with self._usage.writing:
             X = self._checked(X)
             self._manual = engine, plan, scratch = self._runtime.engine("manual", len(X))
             engine.forward(X)
@@ -196,7 +196,7 @@ class Network:
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
         """
-        with self._usage.writing():
+        with self._usage.writing:
             if self._manual is None:
                 raise RuntimeError("backward needs a forward before it")
             engine, plan, scratch = self._manual
@@ -223,7 +223,7 @@ class Network:
 
         Raises RuntimeError without gradients.
         """
-        with self._usage.writing():
+        with self._usage.writing:
             if self._gradient is None:
                 raise RuntimeError("step needs a backward before it")
             runtime = self._runtime
@@ -291,7 +291,7 @@ class Network:
         self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name."""
-        with self._usage.reading():
+        with self._usage.reading:
             X, y = self._checked_pair(X, y)
             return training.evaluate(self, X, y, n_threads)
 
@@ -303,7 +303,7 @@ class Network:
         check_finite: bool | None,
         n_threads: int | str,
     ) -> Array:
-        with self._usage.reading():
+        with self._usage.reading:
             runtime = self._runtime
             X = self._checked(X, minimum_rows=0, check_finite=check_finite is not False)
             shape = (len(X), self.n_outputs)
@@ -314,14 +314,7 @@ class Network:
                 )
             if len(X):
                 fused = activation != "linear" and runtime.graph.fused
-                with runtime.predictor(1) as (_, plan):
-                    threads = runtime.threads(n_threads, plan, len(X), 1)
-                with runtime.predictor(threads) as (engine, plan):
-                    status = engine.predict(
-                        X, result, transform=CODES[activation] if fused else 0, n_threads=threads
-                    )
-                    if status:
-                        raise engine.take_pending()
+                training.predict(runtime, X, result, CODES[activation] if fused else 0, n_threads)
             if out is not None and result is not out:
                 out[...] = result
                 return out
@@ -359,7 +352,7 @@ class Network:
 
         Raises ValueError for wrong shapes and NaN, nothing set.
         """
-        with self._usage.writing():
+        with self._usage.writing:
             shapes = [(tensor.name, tensor.shape) for tensor in self._runtime.layout.tensors]
             checked = check_weights(weights, shapes=shapes, dtype=self.dtype)
             for view, value in zip(self.parameters.values(), checked, strict=True):
@@ -378,7 +371,7 @@ class Network:
         return self.parameters, {**self.optimizer_state, **counters}, runtime.steps
 
     def _restore(self, parameters: dict[str, Array], state: dict[str, Array], steps: int) -> None:
-        with self._usage.writing():
+        with self._usage.writing:
             for views, values in ((self.parameters, parameters), (self.optimizer_state, state)):
                 for name, view in views.items():
                     view[...] = values[name]
@@ -465,7 +458,7 @@ class Network:
         """
         from fastbp import checkpoint
 
-        with self._usage.reading():
+        with self._usage.reading:
             checkpoint.save(self, path)
 
     @classmethod
@@ -531,7 +524,7 @@ def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
         found = None
     if found is None or found.name not in ("float32", "float64"):
         raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
-    return found.newbyteorder("=")
+    return np.dtype(found.name)  # the very object that arrays carry
 
 
 def _block(scratch: Array, plan: Plan, offset: int, rows: int, n: int | None) -> Array:

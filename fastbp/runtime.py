@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.argument import available_threads, check_n_threads
+from fastbp.argument import check_n_threads
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.conversion import as_real
 from fastbp.initializer import initial_value
@@ -68,7 +67,8 @@ class Runtime:
         self.steps = 0
         self.epochs = 0
         self._engines: dict[tuple[Purpose, int, int], tuple[Any, Plan, Array]] = {}
-        self._idle: list[tuple[Any, Plan, Array]] = []
+        self._idle: list[tuple[Any, Plan, None]] = []
+        self.flops_per_row = 6.0 * self.layout.n_parameters
         self.initialize(seed)
 
     def initialize(self, seed: int) -> None:
@@ -143,41 +143,45 @@ class Runtime:
         engine = self._module.Engine(plan, self.parameters, self.state, scratch, tile_loss)
         return engine, plan, scratch
 
-    @contextmanager
-    def predictor(self, n_threads: int) -> Iterator[tuple[Any, Plan]]:
-        """An engine for forward passes that no other call uses meanwhile."""
+    def take_predictor(self, n_rows: int, n_threads: object) -> tuple[Any, Plan, int]:
+        """(engine, plan, threads to use) for a forward pass over `n_rows` rows, the engine no other
+        call's until `give_back`.
+        """
+        threads = self._threads(n_threads, n_rows * self.flops_per_row / 3, 1)
         try:
-            found = self._idle.pop()
+            engine, plan, _ = self._idle.pop()
         except IndexError:
-            found = None
-        if found is None or found[1].n_workers < n_threads:
-            found = self._make("predict", _PREDICT_ROWS, n_threads)
-        try:
-            yield found[0], found[1]
-        finally:
-            self._idle.append(found)
+            plan = None
+        if plan is None or plan.n_workers < threads:
+            engine, plan, _ = self._make("predict", _PREDICT_ROWS, threads)
+        return engine, plan, threads
+
+    def give_back(self, engine: Any, plan: Plan) -> None:
+        """End the use of an engine from `take_predictor`."""
+        self._idle.append((engine, plan, None))
 
     def scan(self, array: Array) -> int:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
 
-    def threads(self, n_threads: object, plan: Plan, n_rows: int, n_steps: int) -> int:
-        """How many threads to start for `n_steps` steps over `n_rows` rows each; "auto" only where
-        they pay.
-        """
-        allowed = check_n_threads(n_threads)
+    def take_trainer(
+        self, rows: int, n_threads: object, n_steps: int
+    ) -> tuple[Any, Plan, int]:
+        """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
+        workers = self._threads(n_threads, rows * self.flops_per_row, n_steps)
+        engine, plan, _ = self.engine("train", rows, workers)
+        shares = plan.n_tiles if plan.by_parameters else -(-rows // plan.block_rows)
+        return engine, plan, workers if n_threads != "auto" else min(workers, shares)
+
+    def _threads(self, n_threads: object, step_flops: float, n_steps: int) -> int:
+        """What was asked for; with "auto" more than one only where they pay."""
         if self.backend == "numpy":
             return 1
-        if plan.purpose == "train":
-            shares = plan.n_tiles if plan.by_parameters else -(-n_rows // plan.block_rows)
-        else:
-            shares = -(-n_rows // plan.tile_rows)
-        if n_threads == "auto":
-            flops = n_rows * plan.flops_per_row
-            if flops < _THREAD_STEP_FLOPS or flops * n_steps < _THREAD_CALL_FLOPS:
-                return 1
-            return max(1, min(allowed, shares, available_threads()))
-        return allowed
+        if n_threads != "auto":
+            return check_n_threads(n_threads)
+        if step_flops < _THREAD_STEP_FLOPS or step_flops * n_steps < _THREAD_CALL_FLOPS:
+            return 1
+        return check_n_threads("auto")
 
 
 def _zeros(size: int, dtype: np.dtype[Any], purpose: str) -> Array:

@@ -21,6 +21,7 @@ from fastbp.validation import check_batches, check_parameters
 
 if TYPE_CHECKING:
     from fastbp.network import Network
+    from fastbp.runtime import Runtime
 
 Array = NDArray[Any]
 
@@ -43,11 +44,11 @@ def fit(
     check_finite: bool,
 ) -> History:
     """See `Network.fit`."""
-    with network._usage.writing():
+    with network._usage.writing:
         epochs = check_integer(epochs, name="epochs", minimum=0)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
         shuffle = _check_bool(shuffle, "shuffle")
-        check_n_threads(n_threads)
+        n_threads = _check_threads(n_threads)
         lines = _Lines(_check_verbose(verbose), epochs)
         X, y = network._checked_pair(X, y, check_finite=check_finite)
         validation = _check_validation(network, validation_data, check_finite)
@@ -73,7 +74,7 @@ def fit(
 
 def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.train_on_batch`."""
-    with network._usage.writing():
+    with network._usage.writing:
         X, y = network._checked_pair(X, y)
         call = _Call(network, X, y, batch_size=len(X), shuffle=False, n_threads=1)
         return float(call.run(1, guarded=False)[0])
@@ -90,10 +91,11 @@ def train_steps(
     n_threads: int | str,
 ) -> float:
     """See `Network.train_steps`."""
-    with network._usage.writing():
+    with network._usage.writing:
         steps = check_integer(steps, name="steps", minimum=1)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
         shuffle = _check_bool(shuffle, "shuffle")
+        n_threads = _check_threads(n_threads)
         X, y = network._checked_pair(X, y)
         check_parameters(network.parameters, isfinite=network._runtime.scan)
         call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
@@ -105,26 +107,36 @@ def train_steps(
         return float(losses @ seen / seen.sum())
 
 
+def predict(
+    runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str
+) -> None:
+    """Fill `out` with the outputs for checked rows, by the activation whose code is `transform`."""
+    engine, plan, threads = runtime.take_predictor(len(X), n_threads)
+    try:
+        if engine.predict(X, out, transform=transform, n_threads=threads):
+            raise engine.take_pending()
+    finally:
+        runtime.give_back(engine, plan)
+
+
 def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
     """Loss and metrics of checked data."""
     runtime = network._runtime
-    with runtime.predictor(1) as (_, plan):
-        threads = runtime.threads(n_threads, plan, len(X), 1)
-    with runtime.predictor(threads) as (engine, plan):
+    engine, plan, threads = runtime.take_predictor(len(X), n_threads)
+    try:
         tile_loss = np.empty(-(-len(X) // plan.tile_rows))
         if engine.evaluate(X, y, tile_loss, n_threads=threads):
             raise engine.take_pending()
-        found = {"loss": float(tile_loss.sum() / (len(X) * plan.loss_divisor))}
-        if network.metrics:
-            response = np.empty((len(X), network.n_outputs), network.dtype)
-            transform = CODES[FUSED.get(network.loss.name, "linear")]
-            if engine.predict(X, response, transform=transform, n_threads=threads):
-                raise engine.take_pending()
-            with np.errstate(
-                all="ignore"
-            ):  # a metric that overflows is infinite, as the loss would be
-                for name in network.metrics:
-                    found[name] = metric(name, loss=network.loss.name)(response, y)
+    finally:
+        runtime.give_back(engine, plan)
+    found = {"loss": float(tile_loss.sum() / (len(X) * plan.loss_divisor))}
+    if network.metrics:
+        response = np.empty((len(X), network.n_outputs), network.dtype)
+        transform = CODES[FUSED.get(network.loss.name, "linear")]
+        predict(runtime, X, response, transform, n_threads)
+        with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
+            for name in network.metrics:
+                found[name] = metric(name, loss=network.loss.name)(response, y)
     return found
 
 
@@ -160,9 +172,9 @@ class _Call:
     ) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         network, runtime = self.network, self.network._runtime
-        _, plan, _ = runtime.engine("train", self.batch_size)
-        threads = runtime.threads(self.n_threads, plan, self.batch_size, self.n_batches * epochs)
-        engine, plan, _ = runtime.engine("train", self.batch_size, threads)
+        engine, _, threads = runtime.take_trainer(
+            self.batch_size, self.n_threads, self.n_batches * epochs
+        )
         losses = np.zeros(epochs)
         try:
             engine.train(
@@ -213,6 +225,12 @@ def _check_bool(value: object, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
+
+
+def _check_threads(n_threads: object) -> int | str:
+    """The number, capped, or "auto", which is decided when the work is known."""
+    number = check_n_threads(n_threads)
+    return "auto" if n_threads == "auto" else number
 
 
 def _check_verbose(verbose: object) -> str:

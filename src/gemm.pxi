@@ -192,7 +192,7 @@ cdef inline void column_group(const int vectors, Py_ssize_t rows, int start, con
 
 
 cdef void column_sums(Py_ssize_t rows, Py_ssize_t n, int start, const real* a, Py_ssize_t lda, real* c) noexcept nogil:
-    """c[j] = sum_r a[r, j], or c[j] + sum_r a[r, j] with START_C: one chain of additions in the order of r; n whole blocks."""
+    """c[j] = sum_r a[r, j], with START_C added to c[j]: one chain of additions in the order of r; n whole blocks."""
     cdef Py_ssize_t left = n // LANES
     while left >= 8:
         column_group(8, rows, start, a, lda, c)

@@ -41,7 +41,7 @@ cdef inline real loss_term(const int code, real delta, real out, real target, re
 cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                 const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
                                 const long long* order, real* d) noexcept nogil:
-    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK in a block that is not full."""
+    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full."""
     cdef real part[BLOCK]
     cdef Py_ssize_t r, j, block, whole = n // BLOCK if y_column == 1 else 0
     cdef const real* target

@@ -72,7 +72,7 @@ def test_writers_are_refused_while_readers_run(backend):
     network = _network(backend)
     X, y = classification(400, 20, 3)
     before = digest(network)
-    with network._usage.reading(), network._usage.reading():
+    with network._usage.reading, network._usage.reading():
         for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
             with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
                 call()

@@ -119,12 +119,12 @@ def _poison(monkeypatch: pytest.MonkeyPatch, byte: int) -> None:
     monkeypatch.setattr(Runtime, "_make", lambda self, *args: filled(make(self, *args)))
     monkeypatch.setattr(Runtime, "engine", lambda self, *args: filled(take(self, *args)))
 
-    def fresh_predictor(self, n_threads):
+    def fresh_predictor(self, *args):
         self._idle.clear()
-        return predictor(self, n_threads)
+        return take_predictor(self, *args)
 
-    predictor = Runtime.predictor
-    monkeypatch.setattr(Runtime, "predictor", fresh_predictor)
+    take_predictor = Runtime.take_predictor
+    monkeypatch.setattr(Runtime, "take_predictor", fresh_predictor)
 
 
 def _everything(name: str, dtype: str, backend: str) -> list[bytes]:
