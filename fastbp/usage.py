@@ -1,4 +1,4 @@
-"""Who uses a network right now: many readers or one writer, decided at once and never waited for."""
+"""Who uses a network now: many readers or one writer, decided at once and never waited for."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Training:
 
         self.thread = threading.Thread(target=work)
         self.thread.start()
-        _until(lambda: network._usage._writing)
+        _until(lambda: network._usage.is_written)
 
 
 def test_everything_else_is_refused_while_fit_runs(backend):
@@ -72,7 +72,7 @@ def test_writers_are_refused_while_readers_run(backend):
     network = _network(backend)
     X, y = classification(400, 20, 3)
     before = digest(network)
-    with network._usage.reading, network._usage.reading():
+    with network._usage.reading, network._usage.reading:
         for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
             with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
                 call()
