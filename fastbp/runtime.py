@@ -175,10 +175,11 @@ class Runtime:
 
     def _threads(self, n_threads: object, step_flops: float, n_steps: int) -> int:
         """What was asked for; with "auto" more than one only where they pay."""
+        if n_threads != "auto":
+            asked = check_n_threads(n_threads)
+            return 1 if self.backend == "numpy" else asked
         if self.backend == "numpy":
             return 1
-        if n_threads != "auto":
-            return check_n_threads(n_threads)
         if step_flops < _THREAD_STEP_FLOPS or step_flops * n_steps < _THREAD_CALL_FLOPS:
             return 1
         return check_n_threads("auto")
