@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import inspection, training
-from fastbp.activation import CODES, Activation, resolve_activation
-from fastbp.argument import check_integer, check_seed, check_size
+from fastbp.activation import CODES, Activation
+from fastbp.architecture import resolve_layers, short_form
+from fastbp.argument import check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
-from fastbp.layer import Branch, Dense, Input, Layer, Residual, layer_from_config
+from fastbp.layer import Input, Layer, layer_from_config
 from fastbp.loss import Loss, resolve_loss
+from fastbp.manual import Manual
 from fastbp.metric import metric, resolve_metric
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
-from fastbp.plan import Plan
-from fastbp.plan.parameter import padded
 from fastbp.random import draw_seed
 from fastbp.runtime import Runtime
 from fastbp.usage import Usage
@@ -72,7 +72,7 @@ class Network:
         seed: object = None,
         backend: str | None = None,
     ) -> None:
-        self.layers = _layers(layers, activation)
+        self.layers = resolve_layers(layers, activation)
         self.loss = resolve_loss(loss)
         self.optimizer = resolve_optimizer(optimizer)
         if isinstance(metrics, str):
@@ -92,8 +92,7 @@ class Network:
             backend=backend,
         )
         self._gradient: Array | None = None
-        self._manual: tuple[Any, Plan, Array] | None = None
-        self._manual_rows = 0
+        self._manual = Manual(self._runtime)
 
     # training
 
@@ -179,11 +178,7 @@ class Network:
     def forward(self, X: ArrayLike) -> Array:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
         with self._usage.writing:
-            X = self._checked(X)
-            self._manual = engine, plan, scratch = self._runtime.engine("manual", len(X))
-            engine.forward(X)
-            self._manual_rows = len(X)
-            return _block(scratch, plan, plan.output, len(X), self.n_outputs).copy()
+            return self._manual.forward(self._checked(X))
 
     def backward(self, dL_dout: ArrayLike) -> Array:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
@@ -197,25 +192,8 @@ class Network:
             ValueError: another shape, NaN.
         """
         with self._usage.writing:
-            if self._manual is None:
-                raise RuntimeError("backward needs a forward before it")
-            engine, plan, scratch = self._manual
-            rows = self._manual_rows
-            given = check_X(
-                dL_dout,
-                n_features=self.n_outputs,
-                dtype=self.dtype,
-                name="dL_dout",
-                isfinite=self._runtime.scan,
-            )
-            if len(given) != rows:
-                raise ValueError(f"dL_dout has {len(given)} rows, the last forward had {rows}")
-            d = _block(scratch, plan, plan.output_gradient, rows, None)
-            d[...] = 0
-            d[:, : self.n_outputs] = given
-            engine.backward()
-            self._gradient = scratch[plan.arena.gradient :][: self._runtime.layout.size].copy()
-            return _block(scratch, plan, plan.input_gradient, rows, self.n_features).copy()
+            dX, self._gradient = self._manual.backward(dL_dout)
+            return dX
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -226,11 +204,7 @@ class Network:
         with self._usage.writing:
             if self._gradient is None:
                 raise RuntimeError("step needs a backward before it")
-            runtime = self._runtime
-            engine, plan, scratch = self._manual or runtime.engine("manual", 1)
-            scratch[plan.arena.gradient :][: runtime.layout.size] = self._gradient
-            engine.step(runtime.hyper, runtime.power)
-            runtime.steps += 1
+            self._manual.step(self._gradient)
 
     def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         """Every intermediate number of one forward and backward pass over all rows, without an
@@ -421,7 +395,7 @@ class Network:
         print(inspection.summary(self))
 
     def __repr__(self) -> str:
-        sizes = "-".join(str(width) for width in [self.n_features, *(_units(self.layers[1:]))])
+        sizes = "-".join(str(width) for width in [self.n_features, *(short_form(self.layers[1:]))])
         return (
             f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
             f"{self.n_parameters} parameters, {self.backend}>"
@@ -488,35 +462,6 @@ class Network:
         return X, y
 
 
-def _layers(
-    layers: Sequence[int] | Sequence[Input | Layer], activation: str | Activation | None
-) -> tuple[Input | Layer, ...]:
-    """Layers as given, or those that a list of sizes stands for."""
-    if not isinstance(layers, list | tuple) or not layers:
-        raise TypeError(
-            f"layers must be a non-empty list of layers or of sizes, got {shown(layers)}"
-        )
-    if isinstance(layers[0], Input):
-        if activation is not None:
-            raise ValueError("activation goes with a list of sizes; give each Dense its own")
-        for i, layer in enumerate(layers[1:], 1):
-            if not isinstance(layer, Dense | Residual | Branch):
-                raise TypeError(
-                    f"layers[{i}] must be a Dense, Residual or Branch, got {shown(layer)}"
-                )
-        return tuple(layers)
-    if isinstance(layers[0], Dense | Residual | Branch):
-        raise ValueError("the first layer must be an Input: fb.Input(n_features)")
-    sizes = [check_size(size, name=f"layer {i} size") for i, size in enumerate(layers)]
-    if len(sizes) < 2:
-        raise ValueError(
-            f"a list of sizes needs at least n_features and n_outputs, got {shown(layers)}"
-        )
-    hidden = resolve_activation("relu" if activation is None else activation)
-    inner = [Dense(size, hidden) for size in sizes[1:-1]]
-    return (Input(sizes[0]), *inner, Dense(sizes[-1]))
-
-
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = np.dtype(dtype)
@@ -525,24 +470,3 @@ def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if found is None or found.name not in ("float32", "float64"):
         raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
     return np.dtype(found.name)  # the very object that arrays carry
-
-
-def _block(scratch: Array, plan: Plan, offset: int, rows: int, n: int | None) -> Array:
-    """The rows of one buffer of a whole-batch plan, without padding unless n is None."""
-    width = plan.n_features if offset == plan.input_gradient else plan.n_outputs
-    ld = padded(width, plan.dtype)
-    start = plan.arena.activations + offset
-    return scratch[start : start + rows * ld].reshape(rows, ld)[:, :n]
-
-
-def _units(layers: Sequence[Any]) -> list[str]:
-    """Widths for the short form: "(64-64)+" for a Residual, "(32|32)" for a Branch."""
-    found = []
-    for layer in layers:
-        if isinstance(layer, Dense):
-            found.append(str(layer.units))
-        elif isinstance(layer, Residual):
-            found.append(f"({'-'.join(_units(layer.layers))})+")
-        else:
-            found.append("(" + "|".join("-".join(_units(part)) for part in layer.branches) + ")")
-    return found

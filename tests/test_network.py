@@ -298,3 +298,9 @@ def test_backends_agree(backend):
             net.fit(A, y, epochs=2, batch_size=16)
         for a, b in zip(*(net.get_weights() for net in networks), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def test_summary_of_a_projection_that_the_widths_do_not_need(capsys):
+    layers = [fb.Input(4), fb.Residual([fb.Dense(4)], projection="auto"), fb.Dense(2)]
+    fb.Network(layers).summary()
+    assert "projection" not in capsys.readouterr().out
