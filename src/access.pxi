@@ -27,12 +27,12 @@ def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, 
 
 
 def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):
-    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n, ldw >= depth), c (m, ldc >= n).
+    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n <= 4, ldw >= depth), c (m, 64 bytes).
 
-    The rest of c is zeroed.
+    The rest of c is zeroed.  Raises ValueError for shapes that do not fit.
     """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = w.shape[0]
-    if w.shape[1] < depth or c.shape[0] != m or c.shape[1] < n or (bias is not None and bias.shape[0] < n):
+    if n > 4 or w.shape[1] < depth or c.shape[0] != m or c.shape[1] != BLOCK or (bias is not None and bias.shape[0] < n):
         raise ValueError("shapes do not fit")
     if m and depth and n:
         dot_columns(m, n, depth, &a[0, 0], a.strides[0] // <Py_ssize_t>sizeof(real),

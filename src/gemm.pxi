@@ -213,7 +213,7 @@ cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssiz
     """LANES rows of a times n columns of a kernel: the rows in the lanes, turned there LANES numbers of k at a time."""
     cdef vreal sum[4]
     cdef vreal row[LANES]
-    cdef real result[LANES]
+    cdef real result[4 * LANES]
     cdef Py_ssize_t k, block
     cdef int i, o
     for o in range(n):
@@ -227,23 +227,34 @@ cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssiz
             for o in range(n):
                 sum[o] = vfma(row[i], vset(w[o * ldw + k + i]), sum[o])
     for o in range(n):
-        vstore(result, sum[o])
-        for i in range(LANES):
+        vstore(result + o * LANES, sum[o])
+    for i in range(LANES):
+        for o in range(n):
             for k in range(depth // LANES * LANES, depth):
-                result[i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[i])
-            c[i * ldc + o] = result[i]
+                result[o * LANES + i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[o * LANES + i])
+        store_row(c + i * ldc, result[i], result[LANES + i] if n > 1 else 0,
+                  result[2 * LANES + i] if n > 2 else 0, result[3 * LANES + i] if n > 3 else 0)
+
+
+cdef inline real dot(Py_ssize_t depth, const real* a, Py_ssize_t a_column, const real* w, const real* bias) noexcept nogil:
+    cdef real sum = bias[0] if bias != NULL else 0
+    cdef Py_ssize_t k
+    for k in range(depth):
+        sum = real_fma(a[k * a_column], w[k], sum)
+    return sum
 
 
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                       const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
-    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the few outputs of a kernel stored by columns; the same chains.
+    """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the up to four outputs of a kernel stored by columns; the same chains.
 
-    Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, n) OUT, the rest of each padded row set to zero.
+    Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
     """
-    cdef real sum
-    cdef Py_ssize_t i, o, k, done = 0
-    memset(c, 0, m * ldc * sizeof(real))
-    if a_column == 1 and n <= 4:
+    cdef Py_ssize_t i, done = 0
+    cdef const real* bias1 = bias + 1 if bias != NULL else NULL
+    cdef const real* bias2 = bias + 2 if bias != NULL else NULL
+    cdef const real* bias3 = bias + 3 if bias != NULL else NULL
+    if a_column == 1:
         while m - done >= LANES:
             if n == 1:
                 dot_group(1, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
@@ -255,11 +266,10 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
                 dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
     for i in range(done, m):
-        for o in range(n):
-            sum = bias[o] if bias != NULL else 0
-            for k in range(depth):
-                sum = real_fma(a[i * a_row + k * a_column], w[o * ldw + k], sum)
-            c[i * ldc + o] = sum
+        store_row(c + i * ldc, dot(depth, a + i * a_row, a_column, w, bias),
+                  dot(depth, a + i * a_row, a_column, w + ldw, bias1) if n > 1 else 0,
+                  dot(depth, a + i * a_row, a_column, w + 2 * ldw, bias2) if n > 2 else 0,
+                  dot(depth, a + i * a_row, a_column, w + 3 * ldw, bias3) if n > 3 else 0)
 
 
 cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,

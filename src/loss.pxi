@@ -38,10 +38,28 @@ cdef inline real loss_term(const int code, real delta, real out, real target, re
     return <real>0.5 * e * e if size <= delta else delta * (size - <real>0.5 * delta)
 
 
+cdef inline void narrow_row(const int code, real delta, real scale, Py_ssize_t n, const real* out, const real* y,
+                            real* d, real* part) noexcept nogil:
+    """A row of up to four outputs, its gradient stored whole; element j joins partial sum j of `part` (4, IN and OUT)."""
+    cdef real slope[4]
+    slope[1] = 0
+    slope[2] = 0
+    slope[3] = 0
+    part[0] += loss_term(code, delta, out[0], y[0], &slope[0])
+    if n > 1:
+        part[1] += loss_term(code, delta, out[1], y[1], &slope[1])
+    if n > 2:
+        part[2] += loss_term(code, delta, out[2], y[2], &slope[2])
+    if n > 3:
+        part[3] += loss_term(code, delta, out[3], y[3], &slope[3])
+    store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
+
+
 cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                 const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
                                 const long long* order, real* d) noexcept nogil:
-    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full."""
+    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full,
+    r modulo BLOCK - 3 and on if the row is narrow."""
     cdef real part[BLOCK]
     cdef Py_ssize_t r, j, block, whole = n // BLOCK if y_column == 1 else 0
     cdef const real* target
@@ -57,7 +75,11 @@ cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize
             out += BLOCK
             target += BLOCK
             d += BLOCK
-        if whole * BLOCK < ld:
+        if n <= 4 and y_column == 1:
+            narrow_row(code, delta, scale, n, out, target, d, part + r % (BLOCK - 3))
+            out += ld
+            d += ld
+        elif whole * BLOCK < ld:
             memset(d, 0, (ld - whole * BLOCK) * sizeof(real))
             for j in range(n - whole * BLOCK):
                 part[(r + j) % BLOCK] += loss_term(code, delta, out[j], target[j * y_column], &slope)

@@ -58,7 +58,12 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
     """Where part `part` of `parts` begins when n things are dealt out evenly."""
-    return n * part // parts
+    return n * part // parts if parts > 1 else n * part
+
+
+cdef inline Py_ssize_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    """How many pieces of `size` n things make; a small step has one and is spared the division."""
+    return 1 if n <= size else (n + size - 1) // size
 
 
 cdef void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const real* x, Py_ssize_t x_row,
@@ -138,8 +143,8 @@ cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, 
     cdef Tile tile
     cdef Weights weights
     cdef Py_ssize_t begin = index * engine.tile_rows, i
-    cdef Py_ssize_t block = begin // engine.block_rows
-    cdef int start = START_C if begin % engine.block_rows else START_ZERO
+    cdef Py_ssize_t block = begin // engine.block_rows if index else 0
+    cdef int start = START_C if begin > block * engine.block_rows else START_ZERO
     cdef const long long* tile_order = order + begin if order != NULL else NULL
     tile.rows = min(engine.tile_rows, rows - begin)
     tile.first = begin if engine.by_parameters else 0
@@ -159,13 +164,14 @@ cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, 
 
 cdef void update_segments(Engine engine, int thread, int n_threads, Py_ssize_t n_blocks, StepScalar* scalar) noexcept nogil:
     """The update of this thread's share of every segment, from the sum of the row blocks' gradients."""
-    cdef Py_ssize_t i, begin, end, at, unit
+    cdef Py_ssize_t i, begin, end, at, unit, n_units
     cdef Segment* segment
     for i in range(engine.n_segments):
         segment = &engine.segments[i]
         unit = BLOCK if segment.rows == 1 and segment.copy < 0 else segment.ld  # a copy is made of whole rows
-        begin = share(segment.rows * segment.ld // unit, thread, n_threads)
-        end = share(segment.rows * segment.ld // unit, thread + 1, n_threads)
+        n_units = segment.rows * segment.ld // unit
+        begin = share(n_units, thread, n_threads)
+        end = share(n_units, thread + 1, n_threads)
         at = segment.offset + begin * unit
         if end > begin:
             block_sum((end - begin) * unit, engine.gradient + at, engine.n_parameters, n_blocks)
@@ -227,14 +233,14 @@ cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_thre
 cdef void row_phase(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first,
                     Py_ssize_t rows, real scale) noexcept nogil:
     """This thread's tiles: whole blocks dealt in turn, or an even share of the tiles where the regime is by parameters."""
-    cdef Py_ssize_t n_tiles = (rows + engine.tile_rows - 1) // engine.tile_rows
+    cdef Py_ssize_t n_tiles = pieces(rows, engine.tile_rows)
     cdef Py_ssize_t index = 0, end = n_tiles
-    cdef Py_ssize_t tiles_in_block = engine.block_rows // engine.tile_rows
     if engine.by_parameters:
         index = share(n_tiles, thread, call.n_threads)
         end = share(n_tiles, thread + 1, call.n_threads)
     while index < end:
-        if engine.by_parameters or (index // tiles_in_block) % call.n_threads == thread:
+        if engine.by_parameters or call.n_threads == 1 or (
+                index * engine.tile_rows // engine.block_rows) % call.n_threads == thread:
             rows_of_tile(engine, call, thread, index, order, first, rows, scale)
             if thread == 0:
                 poll(engine, call, min(engine.tile_rows, rows - index * engine.tile_rows))
@@ -273,7 +279,7 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
     `power` (IN and OUT) holds beta1^t and beta2^t.  Every thread adds up the tiles' losses, so all decide alike.
     """
     cdef StepScalar scalar
-    cdef Py_ssize_t i, n_tiles = (rows + engine.tile_rows - 1) // engine.tile_rows
+    cdef Py_ssize_t i, n_tiles = pieces(rows, engine.tile_rows)
     cdef double mean = 1.0 / (<double>rows * engine.loss_divisor), total = 0
     row_phase(engine, call, thread, order, first, rows, <real>mean)
     meet(call, thread)
@@ -290,7 +296,7 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
     if engine.by_parameters:
         update_by_parameters(engine, call, thread, call.n_threads, order, first, rows, &scalar)
     else:
-        update_segments(engine, thread, call.n_threads, (rows + engine.block_rows - 1) // engine.block_rows, &scalar)
+        update_segments(engine, thread, call.n_threads, pieces(rows, engine.block_rows), &scalar)
     meet(call, thread)
     return True
 

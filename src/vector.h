@@ -107,6 +107,25 @@ static inline void vexchange(vreal *row, const int step) {
 }
 #endif
 
+/* One padded row of up to four numbers, BLOCK numbers in whole vectors: a vector load soon after would have to wait for
+ * the cache if it met single numbers in the store buffer. */
+static inline void store_row(real *p, real a, real b, real c, real d) {
+#if VECTOR_BYTES == 0
+    int i;
+    p[0] = a, p[1] = b, p[2] = c, p[3] = d;
+    for (i = 4; i < BLOCK; i++) p[i] = 0;
+#elif VECTOR_BYTES == 16 && !defined(FASTBP_FLOAT32)
+    vstore(p, (vreal){a, b});
+    vstore(p + LANES, (vreal){c, d});
+    vstore(p + 2 * LANES, (vreal){0});
+    vstore(p + 3 * LANES, (vreal){0});
+#else
+    int i;
+    vstore(p, (vreal){a, b, c, d});
+    for (i = 1; i < BLOCK_VECTORS; i++) vstore(p + i * LANES, (vreal){0});
+#endif
+}
+
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
 static inline void vtranspose(vreal *row) {
 #if VECTOR_BYTES

@@ -192,7 +192,7 @@ def test_column_product_is_one_chain(build: str, dtype: str) -> None:
         want = chains(dtype, BIAS if with_bias else ZERO, fused)[depth][:m, :n]
         w = np.full((n, depth + 3), np.nan, dtype)
         w[:, :depth] = part["b"][:depth, :n].T
-        whole, c = framed(m, 16, dtype)
+        whole, c = framed(m, module.sizes()["block"], dtype)
         bias = part["bias"][:n].copy() if with_bias else None
         for way in ("rows", "spread"):
             c[...] = np.nan
