@@ -39,7 +39,7 @@ cdef inline real loss_term(const int code, real delta, real out, real target, re
 
 
 cdef inline void narrow_row(const int code, real delta, real scale, Py_ssize_t n, const real* out, const real* y,
-                            real* d, real* part) noexcept nogil:
+                            Py_ssize_t y_column, real* d, real* part) noexcept nogil:
     """A row of up to four outputs, its gradient stored whole; element j joins partial sum j of `part` (4, IN and OUT)."""
     cdef real slope[4]
     slope[1] = 0
@@ -47,45 +47,59 @@ cdef inline void narrow_row(const int code, real delta, real scale, Py_ssize_t n
     slope[3] = 0
     part[0] += loss_term(code, delta, out[0], y[0], &slope[0])
     if n > 1:
-        part[1] += loss_term(code, delta, out[1], y[1], &slope[1])
+        part[1] += loss_term(code, delta, out[1], y[y_column], &slope[1])
     if n > 2:
-        part[2] += loss_term(code, delta, out[2], y[2], &slope[2])
+        part[2] += loss_term(code, delta, out[2], y[2 * y_column], &slope[2])
     if n > 3:
-        part[3] += loss_term(code, delta, out[3], y[3], &slope[3])
+        part[3] += loss_term(code, delta, out[3], y[3 * y_column], &slope[3])
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
+
+
+cdef inline void block_row(const int code, real delta, real scale, const real* out, const real* y, Py_ssize_t y_column,
+                           real* d, real* part) noexcept nogil:
+    """One whole block of a row; element j joins partial sum j of `part` (BLOCK, IN and OUT), however y lies in memory."""
+    cdef real slope
+    cdef int lane
+    if y_column == 1:
+        for lane in range(BLOCK):
+            part[lane] += loss_term(code, delta, out[lane], y[lane], &slope)
+            d[lane] = scale * slope
+    else:
+        for lane in range(BLOCK):
+            part[lane] += loss_term(code, delta, out[lane], y[lane * y_column], &slope)
+            d[lane] = scale * slope
 
 
 cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                 const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
                                 const long long* order, real* d) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full,
-    r modulo BLOCK - 3 and on if the row is narrow."""
+    r modulo BLOCK - 3 and on if the row is narrow.
+    """
     cdef real part[BLOCK]
-    cdef Py_ssize_t r, j, block, whole = n // BLOCK if y_column == 1 else 0
+    cdef Py_ssize_t r, j, block, rest = n % BLOCK
     cdef const real* target
     cdef real slope
-    cdef int lane
     memset(part, 0, sizeof(part))
     for r in range(rows):
         target = y + (order[r] if order != NULL else r) * y_row
-        for block in range(whole):
-            for lane in range(BLOCK):
-                part[lane] += loss_term(code, delta, out[lane], target[lane], &slope)
-                d[lane] = scale * slope
-            out += BLOCK
-            target += BLOCK
-            d += BLOCK
-        if n <= 4 and y_column == 1:
-            narrow_row(code, delta, scale, n, out, target, d, part + r % (BLOCK - 3))
+        if n <= 4:
+            narrow_row(code, delta, scale, n, out, target, y_column, d, part + r % (BLOCK - 3))
             out += ld
             d += ld
-        elif whole * BLOCK < ld:
-            memset(d, 0, (ld - whole * BLOCK) * sizeof(real))
-            for j in range(n - whole * BLOCK):
+            continue
+        for block in range(n // BLOCK):
+            block_row(code, delta, scale, out, target, y_column, d, part)
+            out += BLOCK
+            target += BLOCK * y_column
+            d += BLOCK
+        if rest:
+            memset(d, 0, BLOCK * sizeof(real))
+            for j in range(rest):
                 part[(r + j) % BLOCK] += loss_term(code, delta, out[j], target[j * y_column], &slope)
                 d[j] = scale * slope
-            out += ld - whole * BLOCK
-            d += ld - whole * BLOCK
+            out += BLOCK
+            d += BLOCK
     return lane_sum(part)
 
 

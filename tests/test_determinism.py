@@ -196,14 +196,15 @@ def _everything(network: fb.Network, X, y, Z) -> str:
 
 @needs_kernels
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_outputs", [2, 37])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(layout, dtype):
+def test_layouts(layout, n_outputs, dtype):
     random = np.random.default_rng(5)
     X, Z = (random.standard_normal((20, 6)).astype(dtype) for _ in range(2))
-    y = random.standard_normal((20, 2)).astype(dtype)
+    y = random.standard_normal((20, n_outputs)).astype(dtype)
     given = [LAYOUTS[layout](array) for array in (X, y, Z)]
     kept = [np.array(array).tobytes() for array in given]
-    networks = [fb.Network([6, 11, 2], dtype=dtype, seed=2) for _ in range(2)]
+    networks = [fb.Network([6, 11, n_outputs], dtype=dtype, seed=2) for _ in range(2)]
     assert _everything(networks[0], X, y, Z) == _everything(networks[1], *given)
     assert kept == [np.array(array).tobytes() for array in given]
 
