@@ -61,7 +61,12 @@ def fit(
         together = validation is None and not network.metrics and not lines.enabled
         done = 0
         while done < epochs:
-            losses = call.run(epochs - done if together else 1, first=done)
+            try:
+                losses = call.run(epochs - done if together else 1, first=done)
+            except BaseException:
+                for i, loss in enumerate(call.finished):  # `network.history` tells what led here
+                    history.append(done + i, {"loss": float(loss)})
+                raise
             for i, loss in enumerate(losses):
                 figures = {"loss": float(loss)}
                 if not together:
@@ -166,6 +171,7 @@ class _Call:
         shuffled = shuffle and order is None
         self.order = np.empty(len(X), np.int64) if shuffled else None
         self.n_threads = n_threads
+        self.finished = np.zeros(0)  # losses of the last run's whole epochs
 
     def run(
         self, epochs: int, *, first: int = 0, max_steps: int = -1, guarded: bool = True
@@ -189,6 +195,7 @@ class _Call:
             restored = status == _DIVERGED and guarded
             runtime.steps += epoch * self.n_batches if restored else steps
             runtime.epochs += epoch if guarded else 0
+            self.finished = losses[:epoch]
         if status == _DIVERGED:
             self._diverged(losses[epoch], first + epoch, batch, guarded)
         if status == _INTERRUPTED:

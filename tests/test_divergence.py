@@ -55,6 +55,23 @@ def test_back_at_the_last_good_epoch(name, dtype, backend):
     assert np.isfinite(network.predict(1e-3 * X[:2])).all()
 
 
+@pytest.mark.parametrize("metrics", [[], ["mse"]])
+def test_the_finished_epochs_stay_in_the_history(metrics, backend):
+    random = np.random.default_rng(0)
+    X, y = random.standard_normal((20, 3)), random.standard_normal((20, 2))
+    network = fb.Network(
+        [3, 2], optimizer=OPTIMIZERS["sgd"], metrics=metrics, seed=1, backend=backend
+    )
+    reference = network.copy()
+    with pytest.raises(fb.DivergenceError) as caught:
+        network.fit(X, y, epochs=1000, batch_size=6)
+    found = PLACE.match(str(caught.value))
+    assert found and int(found[3]) > 1
+    past = reference.fit(X, y, epochs=int(found[3]) - 1, batch_size=6)
+    assert network.history.history["loss"] == past.history["loss"]
+    assert network.history.epoch == past.epoch
+
+
 def test_some_of_them_diverge_after_a_good_epoch(backend):
     epochs = set()
     for name in OPTIMIZERS:
