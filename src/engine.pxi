@@ -28,7 +28,7 @@ cdef void step_scalar(Hyper* h, const double* power, StepScalar* s) noexcept nog
     s.beta2 = <real>h.beta2
     s.rest1 = <real>(1 - h.beta1)
     s.rest2 = <real>(1 - h.beta2)
-    s.epsilon = <real>h.epsilon
+    s.epsilon = real_max(<real>h.epsilon, REAL_SMALLEST)    # 0 / 0 where a gradient is 0 and epsilon rounds to 0
     s.correction1 = <real>(h.learning_rate / (1 - power[0]))
     s.correction2 = <real>(1 / sqrt(1 - power[1]))
     s.decay = <real>(h.learning_rate * h.weight_decay)
@@ -257,7 +257,7 @@ cdef class Engine:
         self.call.status = RUNNING
         self.call.started = self.call.finished = 0
         self.call.epoch = self.call.batch = self.call.steps = 0
-        self.call.seconds_to_check = 1e-3
+        self.call.seconds_to_check = SECONDS_PER_CHECK
         self.call.barrier.arrived = self.call.barrier.round = 0
         # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
         for index in range(1, min(n_threads, self.n_workers) if FASTBP_HAS_THREADS else 1):
@@ -314,11 +314,13 @@ cdef double* double_pointer(double[::1] values):
 
 cdef void run_task(Engine engine, Call* call, int thread) noexcept nogil:
     cdef unsigned long mode = float_mode_flush()
+    if thread == 0:
+        call.host_mode = mode
     if engine.task == TRAIN:
         train_epochs(engine, call, thread)
     else:
         forward_tiles(engine, call, thread)
-    float_mode_restore(mode)
+    float_mode_restore(call.host_mode if thread == 0 else mode)
 
 
 cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:

@@ -59,7 +59,7 @@ static inline int barrier_wait(barrier_t *b, int n_threads) {
 #include <xmmintrin.h>
 static inline unsigned long float_mode_flush(void) {
     unsigned int mode = _mm_getcsr();
-    _mm_setcsr((mode & ~0x3fu) | 0x8040u);
+    _mm_setcsr(0x9fc0u); /* flush, operands too; every exception masked, nearest even: whatever the host has set */
     return mode;
 }
 static inline void float_mode_restore(unsigned long mode) { _mm_setcsr((unsigned int)mode); }

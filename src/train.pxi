@@ -13,12 +13,15 @@ cdef enum:
     DIVERGED = 2
     FAILED = 3
 
-# What a tile costs beside its arithmetic, for how often to look for Ctrl-C.
+# What a tile costs beside its arithmetic, and the estimated work between two looks for Ctrl-C: each takes the GIL, for
+# which a busy Python thread can let it wait 5 ms.
 cdef extern from *:
     """
     #define SECONDS_PER_TILE 2e-7
+    #define SECONDS_PER_CHECK 1e-2
     """
     const double SECONDS_PER_TILE
+    const double SECONDS_PER_CHECK
 
 # The data and the progress of one call, shared by its threads.
 cdef struct Call:
@@ -41,6 +44,7 @@ cdef struct Call:
     Py_ssize_t max_steps            # stop after so many, or -1
     bint guarded                    # keep and restore the state of the last good epoch
     double* losses                  # one an epoch (OUT)
+    unsigned long host_mode         # the calling thread's float mode outside the engine
     int n_threads
     int started                     # 0 while the threads gather
     int finished                    # threads but the first that have left the call
@@ -238,6 +242,8 @@ cdef void row_phase(Engine engine, Call* call, int thread, const long long* orde
     if engine.by_parameters:
         index = share(n_tiles, thread, call.n_threads)
         end = share(n_tiles, thread + 1, call.n_threads)
+        if thread == 0 and index == end:    # fewer tiles than threads: this one only waits, but it alone hears Ctrl-C
+            poll(engine, call, rows)
     while index < end:
         if engine.by_parameters or call.n_threads == 1 or (
                 index * engine.tile_rows // engine.block_rows) % call.n_threads == thread:
@@ -250,20 +256,25 @@ cdef void row_phase(Engine engine, Call* call, int thread, const long long* orde
 
 
 cdef inline void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
-    """Ask the interpreter for a pending Ctrl-C about every millisecond of estimated work (thread 0 alone)."""
+    """Ask the interpreter for a pending Ctrl-C about every hundredth of a second of estimated work (thread 0 alone)."""
     call.seconds_to_check -= rows * engine.seconds_per_row + SECONDS_PER_TILE
     if call.seconds_to_check <= 0:
-        call.seconds_to_check = 1e-3
+        call.seconds_to_check = SECONDS_PER_CHECK
         check_signals(engine, call)
 
 
 cdef void check_signals(Engine engine, Call* call) noexcept with gil:
-    """Apart from `poll`, because a function that may take the GIL takes it whenever it is called."""
+    """Apart from `poll`, because a function that may take the GIL takes it whenever it is called.
+
+    A handler is the host's Python code: it runs in the host's float mode.
+    """
+    float_mode_restore(call.host_mode)
     try:
         PyErr_CheckSignals()
     except BaseException as error:
         engine.pending = error
         flag_store(&call.status, INTERRUPTED)
+    call.host_mode = float_mode_flush()
 
 
 cdef inline void meet(Call* call, int thread) noexcept nogil:
@@ -306,8 +317,9 @@ cdef void begin_epoch(Engine engine, Call* call, int thread, double* power) noex
     if thread == 0:
         if call.guarded:
             memcpy(engine.good, engine.w, engine.n_parameters * sizeof(real))
-            memcpy(engine.good + engine.n_parameters, engine.state,
-                   engine.n_states * engine.n_parameters * sizeof(real))
+            if engine.n_states > 0:     # else `state` is NULL, which memcpy must not see
+                memcpy(engine.good + engine.n_parameters, engine.state,
+                       engine.n_states * engine.n_parameters * sizeof(real))
             engine.good_power[0] = power[0]
             engine.good_power[1] = power[1]
         if call.order != NULL:
@@ -318,7 +330,8 @@ cdef void begin_epoch(Engine engine, Call* call, int thread, double* power) noex
 cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
     if call.guarded:
         memcpy(engine.w, engine.good, engine.n_parameters * sizeof(real))
-        memcpy(engine.state, engine.good + engine.n_parameters, engine.n_states * engine.n_parameters * sizeof(real))
+        if engine.n_states > 0:
+            memcpy(engine.state, engine.good + engine.n_parameters, engine.n_states * engine.n_parameters * sizeof(real))
         engine.power[0] = engine.good_power[0]
         engine.power[1] = engine.good_power[1]
 

@@ -205,3 +205,36 @@ print(json.dumps(bool(n and np.isfinite(network.predict(X)).all())))
 """
     )
     assert child.result(code.replace("BACKEND", "None"), timeout=60)
+
+
+MORE_THREADS_THAN_TILES = PRELUDE + """
+import signal, time
+class Stop(Exception):
+    pass
+seen = []
+def handler(number, frame):
+    smallest = 5e-324
+    seen.append(smallest * 1.0 > 0)  # a handler runs in the host's float mode
+    raise Stop
+signal.signal(signal.SIGALRM, handler)
+random = np.random.default_rng(0)
+X = random.standard_normal((320, 256)).astype(np.float32)
+y = random.standard_normal((320, 64)).astype(np.float32)
+network = fb.Network([256, 256, 64], seed=0, backend="cython")
+network.fit(X, y, batch_size=32, n_threads=2)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+start = time.perf_counter()
+try:
+    network.fit(X, y, epochs=10**6, batch_size=32, n_threads=2)
+except Stop:
+    stopped = True
+print(json.dumps([stopped, seen, time.perf_counter() - start]))
+"""
+
+
+@pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+def test_more_threads_than_tiles():
+    """The thread that hears signals has no tile of its own, and runs the handler unflushed."""
+    stopped, seen, took = child.result(MORE_THREADS_THAN_TILES, timeout=60)
+    assert stopped and seen == [True]
+    assert took < 0.1 + _WORST

@@ -174,4 +174,5 @@ def optimizer_step(
     if code == ADAMW and decays:
         w -= one(hyper[1] * hyper[6]) * w
     step = one(hyper[1] / (1 - power[0]))
-    w -= step * state[0] / (np.sqrt(state[1]) * one(1 / math.sqrt(1 - power[1])) + one(hyper[5]))
+    epsilon = max(one(hyper[5]), np.finfo(w.dtype).tiny)
+    w -= step * state[0] / (np.sqrt(state[1]) * one(1 / math.sqrt(1 - power[1])) + epsilon)
