@@ -60,12 +60,14 @@ def apply_step(const double[::1] hyper, const double[::1] power, real[::1] w, co
                real[::1] v, *, double l1=0, double l2=0, bint decays=True):
     """One optimizer step on w with gradient g; m and v its state.
 
-    `hyper` and `power` as `Engine.train` takes them, `power` after the step.
+    `hyper` and `power` as `Engine.train` takes them, `power` after the step; whole blocks of 64 bytes.
     """
     cdef StepScalar scalar
     cdef Hyper own
     if not w.shape[0] == g.shape[0] == m.shape[0] == v.shape[0] or hyper.shape[0] != 7 or power.shape[0] != 2:
         raise ValueError("w, g, m and v must have one length, hyper 7 numbers, power 2")
+    if w.shape[0] % BLOCK:
+        raise ValueError(f"w must have a multiple of {BLOCK} elements, got {w.shape[0]}")
     fill_hyper(&own, hyper)
     step_scalar(&own, &power[0], &scalar)
     if w.shape[0]:

@@ -33,7 +33,7 @@ cdef inline real elu(real z, real alpha) noexcept nogil:
     return z if z > 0 else below if z == z else z
 
 
-cdef void activation_forward(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
+cdef inline void forward_run(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
     """a = f(z) for every activation but softmax, which needs whole rows."""
     cdef Py_ssize_t i
     cdef real scale = SELU_SCALE, selu_alpha = SELU_ALPHA
@@ -68,7 +68,7 @@ cdef void activation_forward(int code, real alpha, Py_ssize_t n, const real* z, 
         memcpy(a, z, n * sizeof(real))
 
 
-cdef void activation_backward(int code, real alpha, Py_ssize_t n, const real* z, const real* a, real* d) noexcept nogil:
+cdef inline void backward_run(int code, real alpha, Py_ssize_t n, in_array z, in_array a, out_array d) noexcept nogil:
     """d = d * f'(z); relu' at 0 is 0."""
     cdef Py_ssize_t i
     cdef real s, scale = SELU_SCALE, tail = SELU_SCALE * SELU_ALPHA
@@ -101,6 +101,16 @@ cdef void activation_backward(int code, real alpha, Py_ssize_t n, const real* z,
     elif code == SOFTPLUS:
         for i in range(n):
             d[i] = d[i] * real_sigmoid(z[i])
+
+
+# Called with a literal code, the runs above are one loop where they are inlined.
+
+cdef void activation_forward(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
+    forward_run(code, alpha, n, z, a)
+
+
+cdef void activation_backward(int code, real alpha, Py_ssize_t n, const real* z, const real* a, real* d) noexcept nogil:
+    backward_run(code, alpha, n, z, a, d)
 
 
 cdef inline real lane_sum(const real* part) noexcept nogil:

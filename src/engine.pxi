@@ -47,6 +47,7 @@ cdef class Engine:
     cdef double* forward_alpha
     cdef double* backward_alpha
     cdef Segment* segments
+    cdef NarrowLayer* narrow_layers
     cdef double* l1
     cdef double* l2
     cdef Py_ssize_t n_forward, n_backward, n_parameter, n_segments
@@ -54,7 +55,7 @@ cdef class Engine:
     cdef Py_ssize_t input, ld_input, output, output_gradient
     cdef Py_ssize_t tile_rows, block_rows, chunk_rows, capacity, n_workers
     cdef Py_ssize_t activation_stride, pack_stride, chunk_stride
-    cdef bint by_parameters, gathers
+    cdef bint by_parameters, gathers, narrow
     cdef int loss
     cdef double delta, loss_divisor, seconds_per_row
     cdef real* w
@@ -101,6 +102,7 @@ cdef class Engine:
         self.tile_rows, self.block_rows, self.chunk_rows = plan.tile_rows, plan.block_rows, plan.chunk_rows
         self.capacity, self.n_workers = plan.capacity, plan.n_workers
         self.by_parameters, self.gathers = plan.by_parameters, plan.gathers
+        self.narrow = plan.narrow
         self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
         self.seconds_per_row = plan.seconds_per_row
         arena = plan.arena
@@ -112,6 +114,11 @@ cdef class Engine:
         self.pack = base + <Py_ssize_t>arena.pack
         self.chunk = base + <Py_ssize_t>arena.chunk
         self.good = base + <Py_ssize_t>arena.good
+        if self.narrow:
+            layers = bytearray(self.n_forward * sizeof(NarrowLayer))
+            self.owners += (layers,)
+            self.narrow_layers = <NarrowLayer*><char*>layers
+            find_narrow_layers(self)
 
     cdef int set_input(self, const real[:, :] x) except -1:
         self.call.n_rows = x.shape[0]

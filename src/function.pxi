@@ -13,6 +13,8 @@ cimport cython
 
 cdef extern from "real.h" nogil:
     ctypedef unsigned long long real_bits
+    ctypedef const real* in_array
+    ctypedef real* out_array
     const int REAL_FRACTION_BITS
     const real REAL_ROUND
     const real REAL_POWER_ROUND

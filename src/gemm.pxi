@@ -244,16 +244,29 @@ cdef inline real dot(Py_ssize_t depth, const real* a, Py_ssize_t a_column, const
     return sum
 
 
+cdef inline void dot_rows(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
+                          Py_ssize_t a_column, const real* w, Py_ssize_t ldw, const real* bias, real* c,
+                          Py_ssize_t ldc) noexcept nogil:
+    """The same for any number of rows, one at a time."""
+    cdef const real* bias1 = bias + 1 if bias != NULL else NULL
+    cdef const real* bias2 = bias + 2 if bias != NULL else NULL
+    cdef const real* bias3 = bias + 3 if bias != NULL else NULL
+    cdef Py_ssize_t i
+    for i in range(rows):
+        store_row(c, dot(depth, a, a_column, w, bias), dot(depth, a, a_column, w + ldw, bias1) if n > 1 else 0,
+                  dot(depth, a, a_column, w + 2 * ldw, bias2) if n > 2 else 0,
+                  dot(depth, a, a_column, w + 3 * ldw, bias3) if n > 3 else 0)
+        a += a_row
+        c += ldc
+
+
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                       const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the up to four outputs of a kernel stored by columns; the same chains.
 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
     """
-    cdef Py_ssize_t i, done = 0
-    cdef const real* bias1 = bias + 1 if bias != NULL else NULL
-    cdef const real* bias2 = bias + 2 if bias != NULL else NULL
-    cdef const real* bias3 = bias + 3 if bias != NULL else NULL
+    cdef Py_ssize_t done = 0
     if a_column == 1:
         while m - done >= LANES:
             if n == 1:
@@ -265,11 +278,7 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
             else:
                 dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
-    for i in range(done, m):
-        store_row(c + i * ldc, dot(depth, a + i * a_row, a_column, w, bias),
-                  dot(depth, a + i * a_row, a_column, w + ldw, bias1) if n > 1 else 0,
-                  dot(depth, a + i * a_row, a_column, w + 2 * ldw, bias2) if n > 2 else 0,
-                  dot(depth, a + i * a_row, a_column, w + 3 * ldw, bias3) if n > 3 else 0)
+    dot_rows(m - done, n, depth, a + done * a_row, a_row, a_column, w, ldw, bias, c + done * ldc, ldc)
 
 
 cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,

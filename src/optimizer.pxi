@@ -3,6 +3,9 @@
 # g is the gradient of the loss, the sum over row blocks in their order where there are several.  The penalty joins it here:
 #     g = g + l2 * w + l1 * sign(w)
 # Element by element: no order of summation beside that of the blocks; square root and division correctly rounded.
+#
+# n is a multiple of BLOCK everywhere, and none of the arrays overlap.  A loop over the numbers of a block inside a loop over
+# blocks compiles to whole vectors alone, without a tail and without a look at n.
 
 cdef enum:
     SGD = 0
@@ -38,35 +41,35 @@ cdef void block_sum(Py_ssize_t n, real* g, Py_ssize_t stride, Py_ssize_t n_block
             g[i] += g[i + block * stride]
 
 
-cdef void sgd_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real* w, const real* g) noexcept nogil:
+cdef inline void sgd_step(Py_ssize_t n, StepScalar* s, real l1, real l2, out_array w, in_array g) noexcept nogil:
     """w = w - learning_rate * g"""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t block, i
     cdef real rate = s.learning_rate
     if l1 == 0 and l2 == 0:
-        for i in range(n):
-            w[i] = real_fma(-rate, g[i], w[i])
+        for block in range(n // BLOCK):
+            for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                w[i] = real_fma(-rate, g[i], w[i])
     else:
-        for i in range(n):
-            w[i] = real_fma(-rate, penalised(g[i], w[i], l1, l2), w[i])
+        for block in range(n // BLOCK):
+            for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                w[i] = real_fma(-rate, penalised(g[i], w[i], l1, l2), w[i])
 
 
-cdef void momentum_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real* w, const real* g, real* v) noexcept nogil:
+cdef inline void momentum_step(Py_ssize_t n, StepScalar* s, real l1, real l2, out_array w, in_array g,
+                               out_array v) noexcept nogil:
     """v = momentum v + g;  w = w - learning_rate * v, or with Nesterov w - learning_rate * (g + momentum v)
 
     Sutskever et al., On the importance of initialization and momentum in deep learning, 2013, with the learning rate
     outside the velocity.
     """
-    cdef Py_ssize_t i
+    cdef Py_ssize_t block, i
     cdef real gradient, rate = s.learning_rate, mu = s.momentum
-    if s.code == NESTEROV:
-        for i in range(n):
+    cdef bint nesterov = s.code == NESTEROV
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
             gradient = penalised(g[i], w[i], l1, l2)
             v[i] = real_fma(mu, v[i], gradient)
-            w[i] = real_fma(-rate, real_fma(mu, v[i], gradient), w[i])
-    else:
-        for i in range(n):
-            v[i] = real_fma(mu, v[i], penalised(g[i], w[i], l1, l2))
-            w[i] = real_fma(-rate, v[i], w[i])
+            w[i] = real_fma(-rate, real_fma(mu, v[i], gradient) if nesterov else v[i], w[i])
 
 
 cdef inline real adam_element(StepScalar* s, real gradient, real w, real* m, real* v) noexcept nogil:
@@ -76,22 +79,24 @@ cdef inline real adam_element(StepScalar* s, real gradient, real w, real* m, rea
     return w - s.correction1 * m[0] / (real_sqrt(v[0]) * s.correction2 + s.epsilon)
 
 
-cdef void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real decay,
-                    real* w, const real* g, real* m, real* v) noexcept nogil:
+cdef inline void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real decay,
+                           out_array w, in_array g, out_array m, out_array v) noexcept nogil:
     """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
     w = w - decay w - learning_rate m_hat / (sqrt(v_hat) + epsilon)
 
     m_hat = m / (1 - beta1^t), v_hat = v / (1 - beta2^t).  Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's
     (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019), zero for Adam.
     """
-    cdef Py_ssize_t i
+    cdef Py_ssize_t block, i
     cdef StepScalar local = s[0]
     if l1 == 0 and l2 == 0 and decay == 0:
-        for i in range(n):
-            w[i] = adam_element(&local, g[i], w[i], &m[i], &v[i])
+        for block in range(n // BLOCK):
+            for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                w[i] = adam_element(&local, g[i], w[i], &m[i], &v[i])
     else:
-        for i in range(n):
-            w[i] = adam_element(&local, penalised(g[i], w[i], l1, l2), real_fma(-decay, w[i], w[i]), &m[i], &v[i])
+        for block in range(n // BLOCK):
+            for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                w[i] = adam_element(&local, penalised(g[i], w[i], l1, l2), real_fma(-decay, w[i], w[i]), &m[i], &v[i])
 
 
 cdef void optimizer_step(Py_ssize_t n, StepScalar* s, real l1, real l2, bint decays,

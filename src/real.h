@@ -34,6 +34,11 @@ typedef uint64_t real_bits;
 #define REAL_LARGEST DBL_MAX
 #define REAL_ROUND 6755399441055744.0 /* 1.5 * 2**52 */
 #endif
+
+/* Parameters of functions whose arrays do not overlap, so that loops over them need not look. */
+typedef const real *__restrict in_array;
+typedef real *__restrict out_array;
+
 #define REAL_INFINITY ((real)INFINITY)
 #define REAL_NAN ((real)NAN)
 #define REAL_ONE_BITS ((real_bits)REAL_EXPONENT_BIAS << REAL_FRACTION_BITS)

@@ -291,7 +291,10 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
     """
     cdef StepScalar scalar
     cdef Py_ssize_t i, n_tiles = pieces(rows, engine.tile_rows)
-    cdef double mean = 1.0 / (<double>rows * engine.loss_divisor), total = 0
+    cdef double mean, total = 0
+    if engine.narrow and rows <= NARROW_ROWS and call.n_threads == 1:
+        return narrow_step(engine, call, order, first, rows, power, loss)
+    mean = 1.0 / (<double>rows * engine.loss_divisor)
     row_phase(engine, call, thread, order, first, rows, <real>mean)
     meet(call, thread)
     if flag_load(&call.status) != RUNNING:

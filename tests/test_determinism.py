@@ -11,7 +11,9 @@ from support.network_state import classification, digest
 from support.training_case import CASES, train
 
 import fastbp as fb
+from fastbp.activation import CODES
 from fastbp.backend import compiled_modules
+from fastbp.loss import CODES as LOSSES
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
@@ -139,6 +141,47 @@ def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
     assert network.predict(X[begin:end]).tobytes() == whole[begin:end].tobytes()
     assert network.predict(X[begin : begin + 1]).tobytes() == whole[begin : begin + 1].tobytes()
     assert network.predict(X, batch_size=begin + 1).tobytes() == whole.tobytes()
+
+
+optimizers = st.sampled_from(
+    [fb.Adam(0.01), fb.AdamW(0.01), fb.SGD(0.05), fb.SGD(0.05, momentum=0.9, nesterov=True)]
+)
+
+
+@needs_kernels
+@settings(max_examples=150, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 8), min_size=2, max_size=4), rows=st.integers(1, 8),
+    activation=st.sampled_from(sorted(set(CODES) - {"softmax"})),
+    last=st.sampled_from(sorted(CODES)),
+    loss=st.sampled_from(sorted(LOSSES)), dtype=st.sampled_from(DTYPES), optimizer=optimizers,
+    l2=st.sampled_from([0.0, 0.01]), use_bias=st.booleans(), shuffle=st.booleans(),
+)  # fmt: skip
+def test_latency_path(
+    widths, rows, activation, last, loss, dtype, optimizer, l2, use_bias, shuffle
+):
+    """One thread takes the short way of narrow.pxi, two take the general one: the same bits."""
+    last = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss, last)
+    widths[-1] += loss == "cross_entropy"
+    layers = [fb.Dense(n, activation, l2=l2, use_bias=use_bias) for n in widths[1:-1]]
+    layers.append(fb.Dense(widths[-1], last, l2=l2))
+    random = np.random.default_rng(rows)
+    X = random.standard_normal((3 * rows + 1, widths[0])).astype(dtype)
+    y = random.random((len(X), widths[-1]))
+    if loss == "cross_entropy":
+        y = y.argmax(axis=1)
+    found = []
+    for n_threads in (1, 2):
+        network = fb.Network(
+            [fb.Input(widths[0]), *layers], loss=loss, optimizer=optimizer, dtype=dtype, seed=3
+        )
+        narrow = network._runtime.engine("train", rows)[1].narrow
+        assert narrow == ("softmax" not in (activation, last) or loss == "cross_entropy")
+        history = network.fit(
+            X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False
+        )
+        found.append((digest(network), history.history["loss"]))
+    assert found[0] == found[1]
 
 
 # memory layouts

@@ -11,8 +11,9 @@ from fastbp.loss import Loss
 from fastbp.optimizer import AdamW, Optimizer
 from fastbp.plan.arena import Arena, place
 from fastbp.plan.builder import Builder
-from fastbp.plan.graph import Graph
+from fastbp.plan.graph import DenseNode, Graph
 from fastbp.plan.operation import Program, SegmentTable, program
+from fastbp.plan.parameter import block
 from fastbp.plan.segment import parameter_segments
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
@@ -68,6 +69,7 @@ class Plan:
     n_workers: int
     by_parameters: bool
     gathers: bool
+    narrow: bool
     loss_code: int
     loss_delta: float
     loss_divisor: float
@@ -120,6 +122,7 @@ def compile_plan(
     n_states = len(optimizer.state_names)
     n_gradients = -(-rows // block_rows) if training and not by_parameters else 0
     chunk_rows, chunk = _chunk(graph) if by_parameters else (0, 0)
+    narrow = purpose == "train" and not by_parameters and _is_narrow(graph)
     arena = place(
         dtype,
         gradient=parameters.size * n_gradients,
@@ -154,11 +157,22 @@ def compile_plan(
         capacity=rows,
         n_workers=n_workers,
         by_parameters=whole,
-        gathers=(builder.gathers and training) or manual,
+        gathers=(builder.gathers and training) or manual or narrow,
+        narrow=narrow,
         loss_code=loss.code,
         loss_delta=loss.delta,
         loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
         flops_per_row=flops_per_row if training else flops_per_row / 3,
+    )
+
+
+def _is_narrow(graph: Graph) -> bool:
+    """Whether the network is a chain of dense layers that are each no wider than 64 bytes."""
+    return max(graph.width) <= block(graph.parameters.dtype) and all(
+        isinstance(node, DenseNode)
+        and node.source == node.out - 1
+        and node.activation.name != "softmax"
+        for node in graph.nodes
     )
 
 

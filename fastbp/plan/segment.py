@@ -44,13 +44,13 @@ def parameter_segments(
             tensor.l1,
             tensor.l2,
         )
-        index[tensor.name] = len(segments)
         if merge and segments and _alike(segments[-1], own):
             last = segments[-1]
             size = last.rows * last.ld + own.rows * own.ld
             segments[-1] = Segment(last.offset, 1, size, size, -1, 0, decays, own.l1, own.l2)
         else:
             segments.append(own)
+        index[tensor.name] = len(segments) - 1
     return Segments(segment_table(segments), index, copy, copies_size)
 
 
