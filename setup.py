@@ -33,6 +33,10 @@ COMMON = [
     "-fno-trapping-math",
     "-fno-stack-protector",
     "-fvisibility=hidden",
+    # A panel of tiles needs every register: what is not marked inline must stay a function of its
+    # own.
+    "-fno-inline-functions-called-once",
+    "-fno-ipa-cp-clone",
 ]
 INSTRUCTION_SET = {
     "v2": ["-march=x86-64-v2"],

@@ -27,8 +27,11 @@ cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t d
     cdef vreal sum[TILE_ACCUMULATORS]
     cdef vreal column[TILE_ACCUMULATORS]
     cdef vreal scale
+    cdef const real* group[4]   # every fifth row: a pointer for each row would need more registers than there are
     cdef int r, v
     cdef Py_ssize_t k
+    for r in range(4):
+        group[r] = opaque(a + 5 * r * a_row)
     if start == START_C:
         for r in range(rows):
             for v in range(vectors):
@@ -46,10 +49,11 @@ cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t d
         for v in range(vectors):
             column[v] = vload(b + v * LANES)
         for r in range(rows):
-            scale = vset(a[r * a_row])
+            scale = vset(group[r // 5][r % 5 * a_row])
             for v in range(vectors):
                 sum[r * vectors + v] = vfma(scale, column[v], sum[r * vectors + v])
-        a += a_column
+        for r in range(4):
+            group[r] += a_column
         b += ldb
     for r in range(rows):
         for v in range(vectors):
@@ -111,6 +115,23 @@ cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int star
         left -= 1
 
 
+# Functions of their own, so that the loops of their tiles have the registers to themselves.
+
+cdef void panel_1(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                  const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
+    panel(BLOCK_VECTORS, TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
+cdef void panel_2(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                  const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
+    panel(2 * BLOCK_VECTORS, TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
+cdef void panel_3(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                  const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
+    panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
 cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
                         const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                         const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
@@ -129,11 +150,11 @@ cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     while blocks > 0:
         width = (blocks + left - 1) // left
         if width == 1:
-            panel(BLOCK_VECTORS, TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel_1(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 2 and width == 2:
-            panel(2 * BLOCK_VECTORS, TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel_2(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         elif TILE_BLOCKS >= 3 and width == 3:
-            panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
+            panel_3(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         b += width * BLOCK
         c += width * BLOCK
         row_bias += width * BLOCK

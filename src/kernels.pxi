@@ -11,6 +11,7 @@ cdef extern from "vector.h" nogil:
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
     void vtranspose(vreal* row) noexcept
+    const real* opaque(const real* p) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "thread.h" nogil:

@@ -70,7 +70,7 @@ cdef inline Py_ssize_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
     return 1 if n <= size else (n + size - 1) // size
 
 
-cdef void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const real* x, Py_ssize_t x_row,
+cdef inline void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const real* x, Py_ssize_t x_row,
                  Py_ssize_t x_column, real* out, Py_ssize_t ld) noexcept nogil:
     """out[r, :n] = x[order[r], :n]  (row r where order is NULL); zero in the padding"""
     cdef Py_ssize_t r, j
@@ -127,7 +127,7 @@ cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const long long*
                                  call.y + shift * call.y_row, call.y_row, call.y_column, order, d)
 
 
-cdef void bind_rows(Engine engine, Call* call, Tile* tile, const long long* order, Py_ssize_t first) noexcept nogil:
+cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const long long* order, Py_ssize_t first) noexcept nogil:
     """Let the tile see its rows of the input: in place where a plain row will do, else gathered into its buffer."""
     if order == NULL and call.x_column == 1 and not engine.gathers:
         tile.x = call.x + first * call.x_row

@@ -107,6 +107,14 @@ static inline void vexchange(vreal *row, const int step) {
 }
 #endif
 
+/* The same pointer, of which the compiler no longer knows where it came from. */
+static inline const real *opaque(const real *p) {
+#if defined(__GNUC__)
+    __asm__("" : "+r"(p));
+#endif
+    return p;
+}
+
 /* One padded row of up to four numbers, BLOCK numbers in whole vectors: a vector load soon after would have to wait for
  * the cache if it met single numbers in the store buffer. */
 static inline void store_row(real *p, real a, real b, real c, real d) {
