@@ -56,7 +56,7 @@ class Manual:
         runtime = self._runtime
         engine, plan, scratch = self._held or runtime.engine("manual", 1)
         self._gradient(plan, scratch)[:] = gradient
-        engine.step(runtime.hyper, runtime.power)
+        engine.step()
         runtime.steps += 1
 
     def _gradient(self, plan: Plan, scratch: Array) -> Array:

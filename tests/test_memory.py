@@ -23,11 +23,10 @@ ONE_OF_EACH = ["one block", "four blocks", "graph", "parameters"]
 
 def _train_arguments(network: fb.Network, X, y, batch_size: int, **options) -> dict:
     """What `training._Call.run` hands to the engine, for a call as often as one likes."""
-    own = network._runtime
     X, y = network._checked_pair(X, y)
     return {
         "x": X, "y": y, "batch_size": batch_size, "epochs": 10**6, "losses": np.zeros(10**6),
-        "hyper": own.hyper, "power": own.power, "order": np.empty(len(X), np.int64), **options,
+        "order": np.empty(len(X), np.int64), **options,
     }  # fmt: skip
 
 
