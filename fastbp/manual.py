@@ -24,6 +24,7 @@ class Manual:
 
     def forward(self, X: Array) -> Array:
         """The outputs for checked rows."""
+        self._held = None  # before the next is made: both may be large
         self._held = engine, plan, scratch = self._runtime.engine("manual", len(X))
         engine.forward(X)
         self._rows = len(X)

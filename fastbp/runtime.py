@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,9 @@ _BRIEF_FLOPS = 1e6
 _ANY_TARGET = ("mse", "half_sse", "mae", "huber")
 _LIMIT_PARAMETERS = 2**60
 _PREDICT_ROWS = 256
-_KEPT_ENGINES = 4
+# Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
+_KEPT_ENGINES = 64
+_KEPT_BYTES = 2**26
 
 
 class Runtime:
@@ -65,6 +66,8 @@ class Runtime:
         self.response_code = CODES[self.graph.response] if self.graph.fused else 0
         self.declared_code = CODES[self.graph.declared] if self.graph.fused else 0
         if self.layout.size > _LIMIT_PARAMETERS:
+            from decimal import Decimal  # a float may not hold it
+
             raise ValueError(
                 f"network needs {Decimal(self.layout.size):.2g} parameters; limit 2^60"
             )
@@ -130,8 +133,9 @@ class Runtime:
         key = (purpose, rows, n_threads)
         found = self._engines.pop(key, None)
         if found is None:
-            while len(self._engines) >= _KEPT_ENGINES:
-                self._engines.pop(next(iter(self._engines)))
+            held = sum(scratch.nbytes for _, _, scratch in self._engines.values())
+            while self._engines and (len(self._engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
+                held -= self._engines.pop(next(iter(self._engines)))[2].nbytes
             found = self._make(purpose, rows, n_threads)
         self._engines[key] = found
         return found

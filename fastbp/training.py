@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _INTERRUPTED, _DIVERGED = 1, 2
+_EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 _PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
 
 
@@ -116,11 +117,17 @@ def train_steps(
         check_parameters(network.parameters, isfinite=network._runtime.scan)
         call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
         epochs = -(-steps // call.n_batches)
-        losses = call.run(epochs, max_steps=steps)
-        left = steps - (epochs - 1) * call.n_batches
-        seen = np.full(epochs, float(len(X)))
-        seen[-1] = min(left * call.batch_size, len(X))
-        return float(losses @ seen / seen.sum())
+        rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(X))
+        total, done = 0.0, 0
+        while done < epochs:
+            losses = call.run(
+                min(epochs - done, _EPOCHS_AT_ONCE), first=done,
+                max_steps=steps - done * call.n_batches,
+            )  # fmt: skip
+            total += float(losses.sum()) * len(X)
+            done += len(losses)
+        total -= float(losses[-1]) * (len(X) - rows_at_last)
+        return total / ((epochs - 1) * len(X) + rows_at_last)
 
 
 def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:

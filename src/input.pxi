@@ -79,22 +79,32 @@ def class_index(y, Py_ssize_t n_classes):
     cdef const int[:] narrow
     cdef const long long[:] wide
     cdef int[::1] result
-    cdef Py_ssize_t i, n
-    cdef long long value = 0
+    cdef const char* p
+    cdef Py_ssize_t i, stride, n
+    cdef long long value
+    cdef bint is_wide
     if type(y) is not ARRAY or y.ndim != 1 or not y.flags.aligned or not (y.dtype is INT64 or y.dtype is INT32):
         return None
     n = y.shape[0]
-    found = EMPTY(n, INT32)
-    result = found
-    if y.dtype is INT64:
+    if n == 0:
+        return None
+    is_wide = y.dtype is INT64
+    if is_wide:
         wide = y
+        p = <const char*>&wide[0]
+        stride = wide.strides[0]
     else:
         narrow = y
+        p = <const char*>&narrow[0]
+        stride = narrow.strides[0]
+    found = EMPTY(n, INT32)
+    result = found
     for i in range(n):
-        value = wide[i] if wide is not None else narrow[i]
+        value = (<const long long*>p)[0] if is_wide else (<const int*>p)[0]
         if not 0 <= value < n_classes:
             return None
         result[i] = <int>value
+        p += stride
     return found
 
 
