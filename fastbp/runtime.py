@@ -140,11 +140,14 @@ class Runtime:
         self._engines[key] = found
         return found
 
-    def _make(self, purpose: Purpose, rows: int, n_threads: int) -> tuple[Any, Plan, Array]:
+    def _plan(self, purpose: Purpose, rows: int, n_threads: int) -> Plan:
         graph = self.declared if purpose == "manual" else self.graph
-        plan = compile_plan(
+        return compile_plan(
             graph, self.loss, self.optimizer, rows=rows, purpose=purpose, n_workers=n_threads
         )
+
+    def _make(self, purpose: Purpose, rows: int, n_threads: int) -> tuple[Any, Plan, Array]:
+        plan = self._plan(purpose, rows, n_threads)
         scratch = allocate(plan.arena.size, self.dtype, purpose="activations and gradients")
         tile_loss = np.empty(plan.n_tiles)
         engine = self._module.Engine(
@@ -202,14 +205,17 @@ class Runtime:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
 
-    def take_trainer(
-        self, rows: int, n_threads: object, n_steps: int
-    ) -> tuple[Any, Plan, int]:
+    def take_trainer(self, rows: int, n_threads: object, n_steps: int) -> tuple[Any, Plan, int]:
         """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
         workers = self._threads(n_threads, rows * self.flops_per_row, n_steps)
         engine, plan, _ = self.engine("train", rows, workers)
-        shares = plan.n_tiles if plan.by_parameters else -(-rows // plan.block_rows)
-        return engine, plan, workers if n_threads != "auto" else min(workers, shares)
+        return engine, plan, _useful(workers, plan) if n_threads == "auto" else workers
+
+    def training_plan(self, rows: int, n_steps: int) -> tuple[Plan, int]:
+        """The plan of that engine without its memory, and the threads of "auto"."""
+        workers = self._threads("auto", rows * self.flops_per_row, n_steps)
+        plan = self._plan("train", rows, workers)
+        return plan, _useful(workers, plan)
 
     def _threads(self, n_threads: object, step_flops: float, n_steps: int) -> int:
         """What was asked for; with "auto" more than one only where they pay."""
@@ -219,6 +225,12 @@ class Runtime:
             return 1
         asked = check_n_threads(n_threads)
         return 1 if self.backend == "numpy" else asked
+
+
+def _useful(n_threads: int, plan: Plan) -> int:
+    """No more threads than there are shares to deal out."""
+    shares = plan.n_tiles if plan.by_parameters else -(-plan.capacity // plan.block_rows)
+    return min(n_threads, shares)
 
 
 def _hyper(optimizer: Optimizer) -> NDArray[np.float64]:
