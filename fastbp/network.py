@@ -303,13 +303,15 @@ class Network(Model):
     def _checked_pair(
         self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
     ) -> tuple[Array, Array]:
-        X = self._checked(X, check_finite=check_finite)
         runtime = self._runtime
-        found = runtime.accept_target(y, check_finite)
-        if found is not None and len(found) == len(X):
-            return X, found
-        return X, check_y(
-            y, n_rows=len(X), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
+        rows = runtime.accept(X, runtime.n_features, check_finite)
+        if rows is None:
+            rows = self._checked(X, check_finite=check_finite)
+        target = runtime.accept_target(y, runtime.n_outputs, check_finite)
+        if target is not None and len(target) == len(rows):
+            return rows, target
+        return rows, check_y(
+            y, n_rows=len(rows), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
             check_finite=check_finite, isfinite=runtime.scan,
         )  # fmt: skip
 

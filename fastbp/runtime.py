@@ -23,6 +23,7 @@ from fastbp.plan.parameter import DenseParameters
 from fastbp.usage import Usage
 
 Array = NDArray[Any]
+_Accept = Callable[[object, int, bool], Array | None]
 
 # Starting and joining a thread takes about 64 us and a barrier about 0.2 us: a second thread pays
 # from a call of a millisecond on, if its steps are long beside their two barriers (flops, at 100
@@ -76,7 +77,12 @@ class Runtime:
         self._module = engine_module(self.backend, dtype)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
-        self.accept: Callable[[object, int, bool], Array | None] = self._module.accept
+        self.accept: _Accept = self._module.accept
+        self.accept_target: _Accept = _closer_look
+        if loss.name in _ANY_TARGET:
+            self.accept_target = self.accept
+        elif loss.name == "cross_entropy":
+            self.accept_target = self._module.class_index
         self.parameters = _zeros(self.layout.size, dtype, "parameters")
         self.state = _zeros(self.layout.size * len(optimizer.state_names), dtype, "optimizer state")
         self.power = np.ones(2)  # beta1^t, beta2^t
@@ -192,15 +198,6 @@ class Runtime:
         """End the use of an engine from `take_predictor`."""
         self._idle.append(engine)
 
-    def accept_target(self, y: object, check_finite: bool) -> Array | None:
-        """The same for targets: real numbers where the loss takes any, or class indices."""
-        if self.loss.name in _ANY_TARGET:
-            return self.accept(y, self.n_outputs, check_finite)
-        if self.loss.name == "cross_entropy":
-            found: Array | None = self._module.class_index(y, self.n_outputs)
-            return found
-        return None
-
     def scan(self, array: Array) -> int:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
@@ -225,6 +222,11 @@ class Runtime:
             return 1
         asked = check_n_threads(n_threads)
         return 1 if self.backend == "numpy" else asked
+
+
+def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:
+    """Every target is left to `check_y`."""
+    return None
 
 
 def _useful(n_threads: int, plan: Plan) -> int:

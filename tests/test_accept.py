@@ -68,17 +68,17 @@ def test_everything_else_is_left_alone(module, real):
 def test_class_index(module, kind):
     y = np.array([2, 0, 1, 2, 0], kind)
     for given in (y, y[::-2], np.broadcast_to(y[:1], 3)):
-        found = module.class_index(given, 3)
+        found = module.class_index(given, 3, True)
         assert found.dtype == np.int32 and (found == given).all()
         assert not np.shares_memory(found, given)
         expected = check_y(given, n_rows=len(given), n_out=3, loss="cross_entropy", dtype="f4")
         assert (found == expected).all()
-    assert module.class_index(y, 2) is None
-    assert module.class_index(np.where(y == 1, -1, y), 3) is None
+    assert module.class_index(y, 2, True) is None
+    assert module.class_index(np.where(y == 1, -1, y), 3, True) is None
 
 
 def test_class_index_leaves_the_rest_alone(module):
     y = np.array([2, 0, 1])
     wide = np.array([2**32, 0])
     for bad in (y[:, None], y.astype("u8"), y.astype(">i8"), y.astype(float), [0, 1], wide, y > 0):
-        assert module.class_index(bad, 3) is None
+        assert module.class_index(bad, 3, True) is None

@@ -340,7 +340,7 @@ def accept(x: object, n_columns: int, check_finite: bool) -> None:
     return None
 
 
-def class_index(y: object, n_classes: int) -> None:
+def class_index(y: object, n_classes: int, check_finite: bool) -> None:
     return None
 
 
