@@ -39,7 +39,8 @@ cdef class Engine:
 
     Parameters: `plan` (fastbp.plan.Plan), the flat `parameters` and optimizer `state` (IN and OUT, kept by reference), and
     `scratch`, all of the plan's dtype and 64-byte aligned; `hyper` (7,), the optimizer's numbers as Runtime orders them, and
-    `power` (2,), beta1^t and beta2^t (IN and OUT, kept by reference).  Nothing is allocated after construction but in `train`'s set-up.
+    `power` (2,), beta1^t and beta2^t (IN and OUT, kept by reference).  Nothing is allocated after construction but in
+    `train`'s set-up.
     """
     cdef readonly object plan
     cdef object owners, pending, bound, bound_row, is_busy
@@ -149,7 +150,8 @@ cdef class Engine:
               Py_ssize_t max_steps=-1, bint guarded=True):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
-        `losses` (epochs,) OUT: the mean loss of each epoch.  `order` (n_rows,) SCRATCH for a shuffled epoch; `given` and `limits` an explicit order of rows and where each batch begins in it.
+        `losses` (epochs,) OUT: the mean loss of each epoch.  `order` (n_rows,) SCRATCH for a shuffled epoch;
+        `given` and `limits` an explicit order of rows and where each batch begins in it.
         `status` is 0, 1 (interrupted; the exception is in `pending`) or 2 (diverged; state of the last good epoch restored).
         """
         cdef Call* call = &self.call

@@ -74,7 +74,8 @@ cdef object converted(x, Py_ssize_t n_rows, Py_ssize_t n_columns):
 def class_index(y, Py_ssize_t n_classes, bint check_finite):
     """y (n,), a plain array of int64 or int32, as an int32 array of its own; None for any other or an index out of range.
 
-    `check_finite` is that of `accept`, and idle.  Each number is read once, so what was checked is what is kept, whatever another thread does to y.
+    `check_finite` is that of `accept`, and idle.  Each number is read once, so what was checked is what is kept, whatever
+    another thread does to y.
     """
     cdef const int[:] narrow
     cdef const long long[:] wide
