@@ -6,8 +6,10 @@
 (1, 1)
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from fastbp import backend as _backend
-from fastbp import examples
 from fastbp.activation import Activation
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
@@ -17,6 +19,9 @@ from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
 from fastbp.show_config import show_config
+
+if _TYPE_CHECKING:
+    from fastbp import examples
 
 __version__ = "0.1.0"
 
@@ -40,6 +45,15 @@ __all__ = [
     "examples",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """`fastbp.examples`, read in when it is first asked for."""
+    if name == "examples":
+        from importlib import import_module
+
+        return import_module("fastbp.examples")
+    raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 
 
 def backend() -> str:

@@ -31,6 +31,7 @@ from fastbp.plan.graph import lower
 from fastbp.plan.parameter import ParameterLayout
 
 if TYPE_CHECKING:
+    from fastbp.model import Model
     from fastbp.network import Network
 
 # A width that needs no weights to be believed: identities side by side have none.
@@ -40,7 +41,7 @@ Arrays = Mapping[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
 
 
-def save(network: "Network", path: PathLike, *, extra: Any = None) -> None:
+def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
     """Write a network, its optimizer state and its step count to `path`.
 
     The file appears under its name only when it is complete; until then, and after any failure, an

@@ -12,6 +12,7 @@ from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.plan.graph import DenseNode
 
 if TYPE_CHECKING:
+    from fastbp.model import Model
     from fastbp.network import Network
 
 Array = NDArray[Any]
@@ -92,7 +93,7 @@ def _central_difference(
     return float((losses[0] - losses[1]) / (2 * step))
 
 
-def summary(network: Network) -> str:
+def summary(network: Model) -> str:
     """The table that `Network.summary` prints."""
     rows = [("layer", "output", "activation", "parameters")]
     names = iter(network._runtime.layers)

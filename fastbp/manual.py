@@ -24,6 +24,7 @@ class Manual:
 
     def forward(self, X: Array) -> Array:
         """The outputs for checked rows."""
+        self._held = None  # before the next is made: both may be large
         self._held = engine, plan, scratch = self._runtime.engine("manual", len(X))
         engine.forward(X)
         self._rows = len(X)
@@ -56,7 +57,7 @@ class Manual:
         runtime = self._runtime
         engine, plan, scratch = self._held or runtime.engine("manual", 1)
         self._gradient(plan, scratch)[:] = gradient
-        engine.step(runtime.hyper, runtime.power)
+        engine.step()
         runtime.steps += 1
 
     def _gradient(self, plan: Plan, scratch: Array) -> Array:

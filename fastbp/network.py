@@ -1,34 +1,34 @@
-"""The network: layers, a loss and an optimizer, and the verbs that use them."""
+"""The network: the verbs that train it and compute with it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import inspection, training
-from fastbp.activation import CODES, Activation
-from fastbp.architecture import resolve_layers, short_form
+from fastbp import inspection, prediction, training
+from fastbp.activation import Activation
+from fastbp.architecture import resolve_layers
 from fastbp.argument import check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
-from fastbp.layer import Input, Layer, layer_from_config
+from fastbp.layer import Input, Layer
 from fastbp.loss import Loss, resolve_loss
 from fastbp.manual import Manual
 from fastbp.metric import metric, resolve_metric
-from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
+from fastbp.model import Model
+from fastbp.optimizer import Optimizer, resolve_optimizer
+from fastbp.prediction import Predictor
 from fastbp.random import draw_seed
 from fastbp.runtime import Runtime
-from fastbp.usage import Usage
-from fastbp.validation import check_out, check_weights, check_X, check_y
+from fastbp.validation import check_X, check_y
 
 Array = NDArray[Any]
 
 
-class Network:
+class Network(Model):
     """A dense network: y = f(x), trained by backpropagation.
 
     Args:
@@ -82,7 +82,6 @@ class Network:
             metric(name, loss=self.loss.name)
         self.seed = draw_seed() if seed is None else check_seed(seed)
         self.history = History()
-        self._usage = Usage()
         self._runtime = Runtime(
             self.layers,
             self.loss,
@@ -91,6 +90,7 @@ class Network:
             seed=self.seed,
             backend=backend,
         )
+        self._usage = self._runtime.usage
         self._gradient: Array | None = None
         self._manual = Manual(self._runtime)
 
@@ -231,7 +231,7 @@ class Network:
 
     def __call__(self, X: ArrayLike) -> Array:
         """What the declared layers output for each row, (n, n_outputs)."""
-        return self._respond(X, None, self._runtime.graph.declared, None, "auto")
+        return prediction.respond(self, X, self._runtime.declared_code)
 
     def predict(
         self,
@@ -250,7 +250,28 @@ class Network:
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
-        return self._respond(X, out, self._runtime.graph.response, check_finite, n_threads)
+        return prediction.respond(
+            self, X, self._runtime.response_code, out=out,
+            check_finite=check_finite is not False, n_threads=n_threads,
+        )  # fmt: skip
+
+    def predictor(self, *, batch_size: int = 1) -> Predictor:
+        """`predict` for exactly `batch_size` rows a call, prepared once: a small network answers
+        for one row within a microsecond.
+
+        It follows later changes of the parameters.  The array it returns is its own, overwritten by
+        its next call; each thread needs a predictor of its own.  With a `batch_size` of 1 it takes
+        (n_features,) too and returns (n_outputs,).
+
+        >>> import numpy as np, fastbp as fb
+        >>> net = fb.Network([2, 4, 1], activation="tanh", seed=0)
+        >>> respond, x = net.predictor(), np.array([0.5, -0.5], np.float32)
+        >>> respond(x).shape
+        (1,)
+        >>> bool(respond(x) == net.predict(x[np.newaxis])[0])
+        True
+        """
+        return Predictor(self, batch_size=batch_size)
 
     def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
         """The class of each row, (n,): the largest response, or for one output whether it is at
@@ -269,197 +290,30 @@ class Network:
             X, y = self._checked_pair(X, y)
             return training.evaluate(self, X, y, n_threads)
 
-    def _respond(
-        self,
-        X: ArrayLike,
-        out: Array | None,
-        activation: str,
-        check_finite: bool | None,
-        n_threads: int | str,
-    ) -> Array:
-        with self._usage.reading:
-            runtime = self._runtime
-            X = self._checked(X, minimum_rows=0, check_finite=check_finite is not False)
-            shape = (len(X), self.n_outputs)
-            result = np.empty(shape, self.dtype)
-            if out is not None:
-                result = check_out(
-                    out, shape=shape, dtype=self.dtype, others=(X, runtime.parameters)
-                )
-            if len(X):
-                fused = activation != "linear" and runtime.graph.fused
-                training.predict(runtime, X, result, CODES[activation] if fused else 0, n_threads)
-            if out is not None and result is not out:
-                out[...] = result
-                return out
-            return result
-
-    # parameters
-
-    @property
-    def parameters(self) -> dict[str, Array]:
-        """Writable views by name: "dense_1/kernel" (n_in, n_out), "dense_1/bias" (n_out,), ..."""
-        return self._runtime.layout.views(self._runtime.parameters)
-
-    @property
-    def gradients(self) -> dict[str, Array]:
-        """The same names, from the last `backward` or `trace`: the loss's gradient, without
-        penalties.
-
-        Raises RuntimeError before the first of them.
-        """
-        if self._gradient is None:
-            raise RuntimeError("gradients need a backward or trace before them")
-        return self._runtime.layout.views(self._gradient)
-
-    @property
-    def optimizer_state(self) -> dict[str, Array]:
-        """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
-        return self._runtime.state_views()
-
-    def get_weights(self) -> list[Array]:
-        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias."""
-        return [view.copy() for view in self.parameters.values()]
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """All parameters, in the order of `get_weights`.
-
-        Raises ValueError for wrong shapes and NaN, nothing set.
-        """
-        with self._usage.writing:
-            shapes = [(tensor.name, tensor.shape) for tensor in self._runtime.layout.tensors]
-            checked = check_weights(weights, shapes=shapes, dtype=self.dtype)
-            for view, value in zip(self.parameters.values(), checked, strict=True):
-                view[...] = value
-
-    def copy(self) -> Network:
-        """An independent network in the same state: parameters, optimizer, random streams."""
-        twin = Network.from_config(self.get_config(), backend=self.backend)
-        twin._restore(*self._state())
-        return twin
-
-    def _state(self) -> tuple[dict[str, Array], dict[str, Array], int]:
-        """What a checkpoint holds: parameters, optimizer state with its counters, steps."""
-        runtime = self._runtime
-        counters = {"power": runtime.power.copy(), "epochs": np.array([float(runtime.epochs)])}
-        return self.parameters, {**self.optimizer_state, **counters}, runtime.steps
-
-    def _restore(self, parameters: dict[str, Array], state: dict[str, Array], steps: int) -> None:
-        with self._usage.writing:
-            for views, values in ((self.parameters, parameters), (self.optimizer_state, state)):
-                for name, view in views.items():
-                    view[...] = values[name]
-            self._runtime.power[:] = state["power"]
-            self._runtime.epochs = int(state["epochs"][0])
-            self._runtime.steps = steps
-
-    # description
-
-    @property
-    def n_features(self) -> int:
-        """Columns of X."""
-        return self._runtime.graph.n_features
-
-    @property
-    def n_outputs(self) -> int:
-        """Columns of the output."""
-        return self._runtime.graph.n_outputs
-
-    @property
-    def n_parameters(self) -> int:
-        """Numbers in all kernels and biases."""
-        return self._runtime.layout.n_parameters
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of parameters and arithmetic."""
-        return self._runtime.dtype
-
-    @property
-    def backend(self) -> str:
-        """What computes: "cython" or "numpy"."""
-        return self._runtime.backend
-
-    @property
-    def instruction_set(self) -> str:
-        """The build of the kernels in use: "v4", "v3", "v2", "portable", or "numpy"."""
-        return self._runtime.instruction_set
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps taken so far."""
-        return self._runtime.steps
-
-    def summary(self) -> None:
-        """Print the layers with their shapes and parameter counts."""
-        print(inspection.summary(self))
-
-    def __repr__(self) -> str:
-        sizes = "-".join(str(width) for width in [self.n_features, *(short_form(self.layers[1:]))])
-        return (
-            f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
-            f"{self.n_parameters} parameters, {self.backend}>"
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """A description that JSON can hold, without the parameters."""
-        return {
-            "layers": [layer.to_config() for layer in self.layers],
-            "loss": self.loss.to_config(),
-            "optimizer": self.optimizer.to_config(),
-            "metrics": list(self.metrics),
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], *, backend: str | None = None) -> Network:
-        """A network at its initial values from what `get_config` described."""
-        values = dict(config)
-        return cls(
-            [layer_from_config(layer) for layer in values["layers"]],
-            loss=Loss(**values["loss"]),
-            optimizer=optimizer_from_config(values["optimizer"]),
-            metrics=values["metrics"],
-            dtype=values["dtype"],
-            seed=values["seed"],
-            backend=backend or values.get("backend"),
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, optimizer state and description to one file, whole or not at all; see
-        `fastbp.checkpoint`.
-        """
-        from fastbp import checkpoint
-
-        with self._usage.reading:
-            checkpoint.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Network:
-        """Read what `save` wrote.
-
-        Raises ModelFormatError, OSError; nothing in the file is ever run.
-        """
-        from fastbp import checkpoint
-
-        return checkpoint.load(path, backend=backend)
-
     def _checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
+        runtime = self._runtime
+        found = runtime.accept(X, runtime.n_features, check_finite)
+        if found is not None:
+            return found
         return check_X(
             X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
-            check_finite=check_finite, isfinite=self._runtime.scan,
+            check_finite=check_finite, isfinite=runtime.scan,
         )  # fmt: skip
 
     def _checked_pair(
         self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
     ) -> tuple[Array, Array]:
-        X = self._checked(X, check_finite=check_finite)
-        y = check_y(
-            y, n_rows=len(X), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
-            check_finite=check_finite, isfinite=self._runtime.scan,
+        runtime = self._runtime
+        rows = runtime.accept(X, runtime.n_features, check_finite)
+        if rows is None:
+            rows = self._checked(X, check_finite=check_finite)
+        target = runtime.accept_target(y, runtime.n_outputs, check_finite)
+        if target is not None and len(target) == len(rows):
+            return rows, target
+        return rows, check_y(
+            y, n_rows=len(rows), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
+            check_finite=check_finite, isfinite=runtime.scan,
         )  # fmt: skip
-        return X, y
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:

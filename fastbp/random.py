@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from numpy.random import Philox
 from numpy.typing import NDArray
 
 SHUFFLE = 1
@@ -38,7 +39,7 @@ def raw(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.uint64]:
     if not 0 <= epoch < 2**32:
         raise ValueError(f"epoch of a random stream must be in 0..2**32-1, got {epoch}")
     key = np.array([seed, purpose * 2**32 + epoch], dtype=np.uint64)
-    return np.asarray(np.random.Philox(key=key).random_raw(n), dtype=np.uint64)
+    return np.asarray(Philox(key=key).random_raw(n), dtype=np.uint64)
 
 
 def uniform(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.float64]:

@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.activation import CODES
 from fastbp.argument import check_integer, check_n_threads
 from fastbp.conversion import shown
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.metric import metric
-from fastbp.plan.graph import FUSED
+from fastbp.prediction import predict
 from fastbp.validation import check_batches, check_parameters
 
 if TYPE_CHECKING:
     from fastbp.network import Network
-    from fastbp.runtime import Runtime
 
 Array = NDArray[Any]
 
 _INTERRUPTED, _DIVERGED = 1, 2
+_EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 _PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
 
 
@@ -81,8 +80,21 @@ def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.train_on_batch`."""
     with network._usage.writing:
         X, y = network._checked_pair(X, y)
-        call = _Call(network, X, y, batch_size=len(X), shuffle=False, n_threads=1)
-        return float(call.run(1, guarded=False)[0])
+        runtime = network._runtime
+        engine, _, _ = runtime.engine("train", len(X), 1)
+        try:
+            loss: float = engine.train_batch(X, y)
+        finally:
+            # a signal handler may raise as soon as the call returns: what was done counts
+            status, _, _, steps = engine.take_progress()
+            runtime.steps += steps
+        if status == _DIVERGED:
+            rate = network.optimizer.learning_rate
+            what = _non_finite(loss)
+            raise DivergenceError(f"{what} (learning_rate={rate}); parameters unchanged")
+        if status == _INTERRUPTED:
+            raise engine.take_pending()
+        return loss
 
 
 def train_steps(
@@ -105,40 +117,34 @@ def train_steps(
         check_parameters(network.parameters, isfinite=network._runtime.scan)
         call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
         epochs = -(-steps // call.n_batches)
-        losses = call.run(epochs, max_steps=steps)
-        left = steps - (epochs - 1) * call.n_batches
-        seen = np.full(epochs, float(len(X)))
-        seen[-1] = min(left * call.batch_size, len(X))
-        return float(losses @ seen / seen.sum())
-
-
-def predict(
-    runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str
-) -> None:
-    """Fill `out` with the outputs for checked rows, by the activation whose code is `transform`."""
-    engine, plan, threads = runtime.take_predictor(len(X), n_threads)
-    try:
-        if engine.predict(X, out, transform=transform, n_threads=threads):
-            raise engine.take_pending()
-    finally:
-        runtime.give_back(engine, plan)
+        rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(X))
+        total, done = 0.0, 0
+        while done < epochs:
+            losses = call.run(
+                min(epochs - done, _EPOCHS_AT_ONCE), first=done,
+                max_steps=steps - done * call.n_batches,
+            )  # fmt: skip
+            total += float(losses.sum()) * len(X)
+            done += len(losses)
+        total -= float(losses[-1]) * (len(X) - rows_at_last)
+        return total / ((epochs - 1) * len(X) + rows_at_last)
 
 
 def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
     """Loss and metrics of checked data."""
     runtime = network._runtime
-    engine, plan, threads = runtime.take_predictor(len(X), n_threads)
+    threads = runtime.threads_to_predict(len(X), n_threads)
+    engine = runtime.take_predictor(threads)
     try:
-        tile_loss = np.empty(-(-len(X) // plan.tile_rows))
+        tile_loss = np.empty(-(-len(X) // engine.plan.tile_rows))
         if engine.evaluate(X, y, tile_loss, n_threads=threads):
             raise engine.take_pending()
     finally:
-        runtime.give_back(engine, plan)
-    found = {"loss": float(tile_loss.sum() / (len(X) * plan.loss_divisor))}
+        runtime.give_back(engine)
+    found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
     if network.metrics:
         response = np.empty((len(X), network.n_outputs), network.dtype)
-        transform = CODES[FUSED.get(network.loss.name, "linear")]
-        predict(runtime, X, response, transform, n_threads)
+        predict(runtime, X, response, runtime.response_code, n_threads)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name in network.metrics:
                 found[name] = metric(name, loss=network.loss.name)(response, y)
@@ -173,9 +179,7 @@ class _Call:
         self.n_threads = n_threads
         self.finished = np.zeros(0)  # losses of the last run's whole epochs
 
-    def run(
-        self, epochs: int, *, first: int = 0, max_steps: int = -1, guarded: bool = True
-    ) -> NDArray[np.float64]:
+    def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         network, runtime = self.network, self.network._runtime
         engine, _, threads = runtime.take_trainer(
@@ -185,31 +189,30 @@ class _Call:
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
-                hyper=runtime.hyper, power=runtime.power, n_threads=threads, order=self.order,
-                given=self.given, limits=self.limits, seed=network.seed, first_epoch=runtime.epochs,
-                max_steps=max_steps, guarded=guarded,
+                n_threads=threads, order=self.order, given=self.given, limits=self.limits,
+                seed=network.seed, first_epoch=runtime.epochs, max_steps=max_steps,
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch, steps = engine.take_progress()
-            restored = status == _DIVERGED and guarded
-            runtime.steps += epoch * self.n_batches if restored else steps
-            runtime.epochs += epoch if guarded else 0
+            runtime.steps += epoch * self.n_batches if status == _DIVERGED else steps
+            runtime.epochs += epoch
             self.finished = losses[:epoch]
         if status == _DIVERGED:
-            self._diverged(losses[epoch], first + epoch, batch, guarded)
+            self._diverged(losses[epoch], first + epoch, batch)
         if status == _INTERRUPTED:
             raise engine.take_pending()
         return losses
 
-    def _diverged(self, loss: float, epoch: int, batch: int, guarded: bool) -> None:
-        what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
+    def _diverged(self, loss: float, epoch: int, batch: int) -> None:
         rate = self.network.optimizer.learning_rate
         place = f"epoch {epoch + 1}, batch {batch + 1} (learning_rate={rate})"
-        if not guarded:
-            raise DivergenceError(f"{what} (learning_rate={rate}); parameters unchanged")
         where = f"the end of epoch {epoch}" if epoch else "before the call"
-        raise DivergenceError(f"{what} at {place}; parameters restored to {where}")
+        raise DivergenceError(f"{_non_finite(loss)} at {place}; parameters restored to {where}")
+
+
+def _non_finite(loss: float) -> str:
+    return "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
 
 
 def _figures(

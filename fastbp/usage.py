@@ -12,13 +12,14 @@ class Usage:
 
     `with usage.reading:` is for calls that leave the parameters alone; it raises ModelBusyError
     during a call that changes them.  `with usage.writing:` is for those; it raises ModelBusyError
-    during any other call.
+    during any other call.  Where a reader and a writer begin in the same instant each can see the
+    other and both be refused.
     """
 
     def __init__(self) -> None:
-        self.lock = Lock()
-        self.n_readers = 0
-        self.is_written = False
+        self.readers: list[None] = []  # appending and popping are atomic, and cheaper than a lock
+        self.writer = Lock()
+        self.is_written = self.writer.locked
         self.reading = _Reading(self)
         self.writing = _Writing(self)
 
@@ -31,14 +32,13 @@ class _Reading:
 
     def __enter__(self) -> None:
         usage = self._usage
-        with usage.lock:
-            if usage.is_written:
-                raise ModelBusyError("model is in use by a call that trains it")
-            usage.n_readers += 1
+        usage.readers.append(None)  # before the look: a writer does both the other way round
+        if usage.is_written():
+            usage.readers.pop()
+            raise ModelBusyError("model is in use by a call that trains it")
 
     def __exit__(self, *exception: object) -> None:
-        with self._usage.lock:
-            self._usage.n_readers -= 1
+        self._usage.readers.pop()
 
 
 class _Writing:
@@ -47,14 +47,12 @@ class _Writing:
 
     def __enter__(self) -> None:
         usage = self._usage
-        with usage.lock:
-            n_calls = usage.n_readers + usage.is_written
-            if n_calls:
-                raise ModelBusyError(
-                    f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}"
-                )
-            usage.is_written = True
+        if not usage.readers and usage.writer.acquire(False):
+            if not usage.readers:  # nor has one begun since
+                return
+            usage.writer.release()
+        n_calls = max(1, len(usage.readers) + usage.is_written())  # the last may have just ended
+        raise ModelBusyError(f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}")
 
     def __exit__(self, *exception: object) -> None:
-        with self._usage.lock:
-            self._usage.is_written = False
+        self._usage.writer.release()

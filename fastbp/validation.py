@@ -73,14 +73,6 @@ def check_X(
         TypeError: sparse.
         ValueError: complex, not numbers, masked, wrong shape, NaN, infinite, too big for `dtype`.
     """
-    # An array that is right already must cost no more than its scan.
-    if type(X) is np.ndarray and X.dtype is dtype and X.ndim == 2 and X.flags.aligned:
-        n_rows, width = X.shape
-        by_row, by_column = X.strides
-        whole = not (by_row | by_column) & (X.itemsize - 1)
-        if width == n_features and n_rows >= minimum_rows and n_rows and whole:
-            if not check_finite or (isfinite is not None and isfinite(X) < 0):
-                return X
     dtype = np.dtype(dtype)
     array = as_numeric(X, name=name, dtype=dtype)
     shape = array.shape
@@ -178,10 +170,7 @@ def _class_index(
                 f"{name}{place(own.shape, flat)} = {shown(own.flat[flat])} is not a class index"
             )
     else:
-        # Negative numbers wrap to huge ones: one comparison serves both ends.
         own = own.astype(np.int64, copy=False)
-        if own.size == 0 or np.maximum.reduce(own.reshape(-1).view(np.uint64)) < n_out:
-            return own.astype(np.int32).reshape(-1)
     flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
     if flat >= 0:
         value = shown(array.flat[flat])

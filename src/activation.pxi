@@ -198,7 +198,7 @@ cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const re
     cdef Py_ssize_t r, j, group
     cdef int lane
     cdef real sum
-    if n <= GROUP_COLUMNS:
+    if n <= GROUP_COLUMNS and rows > 1:
         for r in range((rows + BLOCK - 1) // BLOCK):
             group = min(<Py_ssize_t>BLOCK, rows - r * BLOCK)
             group_exponentials(group, n, ld, z + r * BLOCK * ld, turned, total, shift)
@@ -207,7 +207,12 @@ cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const re
             group_scale(group, n, ld, turned, total, a + r * BLOCK * ld)
     else:
         for r in range(rows):
-            sum = 1 / exponentials(n, ld, z + r * ld, a + r * ld, shift)
+            sum = exponentials(n, ld, z + r * ld, a + r * ld, shift)
+            if n <= GROUP_COLUMNS:      # one row alone: the sum in order, as a group takes it
+                sum = 0
+                for j in range(n):
+                    sum += a[j]
+            sum = 1 / sum
             for j in range(ld):
                 a[r * ld + j] = a[r * ld + j] * sum
 

@@ -38,9 +38,14 @@ cdef class Engine:
     """Kernels bound to one plan and its memory.
 
     Parameters: `plan` (fastbp.plan.Plan), the flat `parameters` and optimizer `state` (IN and OUT, kept by reference), and
-    `scratch`, all of the plan's dtype and 64-byte aligned.  Nothing is allocated after construction but in `train`'s set-up.
+    `scratch`, all of the plan's dtype and 64-byte aligned; `hyper` (7,), the optimizer's numbers as Runtime orders them, and
+    `power` (2,), beta1^t and beta2^t (IN and OUT, kept by reference).  Nothing is allocated after construction but in
+    `train`'s set-up.
     """
-    cdef object plan, owners, pending
+    cdef readonly object plan
+    cdef object owners, pending, bound, bound_row, is_busy
+    cdef Py_ssize_t bound_rows
+    cdef real* bound_out
     cdef Operation* forward_table
     cdef Operation* backward_table
     cdef Operation* parameter_table
@@ -71,21 +76,25 @@ cdef class Engine:
     cdef Py_ssize_t ld_out
     cdef int transform, task
     cdef Hyper hyper
+    cdef double* kept_power
     cdef double power[2]
     cdef double good_power[2]
     cdef Call call
 
-    def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss):
+    def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
+                  const double[::1] hyper, double[::1] power):
         cdef real* base = &scratch[0]
         self.plan = plan
         self.w = &parameters[0]
         self.state = &state[0] if state.shape[0] > 0 else NULL
         self.tile_loss = &tile_loss[0]
+        fill_hyper(&self.hyper, hyper)
+        self.kept_power = &power[0]
         self.n_parameters = parameters.shape[0]
         self.n_states = plan.n_states
         arrays = [plan.forward.table, plan.backward.table, plan.parameter.table, plan.segments.table,
                   plan.forward.alpha, plan.backward.alpha, plan.segments.l1, plan.segments.l2]
-        self.owners = (parameters, state, scratch, tile_loss, arrays)
+        self.owners = (parameters, state, scratch, tile_loss, power, arrays)
         self.n_forward, self.n_backward = len(plan.forward.table), len(plan.backward.table)
         self.n_parameter, self.n_segments = len(plan.parameter.table), len(plan.segments.table)
         self.forward_table = <Operation*>table_pointer(arrays[0], sizeof(Operation))
@@ -142,43 +151,55 @@ cdef class Engine:
             self.call.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
         return 0
 
-    cdef int set_hyper(self, const double[::1] hyper, const double[::1] power) except -1:
-        fill_hyper(&self.hyper, hyper)
-        self.power[0] = power[0]
-        self.power[1] = power[1]
-        return 0
-
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
-              const double[::1] hyper, double[::1] power, int n_threads=1, long long[::1] order=None,
-              const long long[::1] given=None, const long long[::1] limits=None, unsigned long long seed=0,
-              Py_ssize_t first_epoch=0, Py_ssize_t max_steps=-1, bint guarded=True):
+              int n_threads=1, long long[::1] order=None, const long long[::1] given=None,
+              const long long[::1] limits=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
+              Py_ssize_t max_steps=-1, bint guarded=True):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
-        `losses` (epochs,) OUT: the mean loss of each epoch.  `power` (2,) IN and OUT: beta1^t, beta2^t.  `order` (n_rows,)
-        SCRATCH for a shuffled epoch; `given` and `limits` an explicit order of rows and where each batch begins in it.
+        `losses` (epochs,) OUT: the mean loss of each epoch.  `order` (n_rows,) SCRATCH for a shuffled epoch;
+        `given` and `limits` an explicit order of rows and where each batch begins in it.
         `status` is 0, 1 (interrupted; the exception is in `pending`) or 2 (diverged; state of the last good epoch restored).
         """
         cdef Call* call = &self.call
-        self.set_input(x)
-        self.set_target(y)
-        self.set_hyper(hyper, power)
         call.given = &given[0] if given is not None else NULL
         call.limits = &limits[0] if limits is not None else NULL
         call.order = &order[0] if order is not None else NULL
         call.batch_size = batch_size
-        call.n_batches = limits.shape[0] - 1 if limits is not None else (call.n_rows + batch_size - 1) // batch_size
+        call.n_batches = limits.shape[0] - 1 if limits is not None else (x.shape[0] + batch_size - 1) // batch_size
         call.seed = seed
         call.epochs = epochs
         call.first_epoch = first_epoch
         call.max_steps = max_steps
         call.guarded = guarded
         call.losses = &losses[0]
+        self.run_training(x, y, n_threads)
+
+    def train_batch(self, const real[:, :] x, y):
+        """One unguarded step on all rows, by one thread; returns their mean loss before it. Otherwise as `train`."""
+        cdef double loss = 0
+        cdef Call* call = &self.call
+        call.given = call.limits = call.order = NULL
+        call.batch_size = x.shape[0]
+        call.n_batches = call.epochs = 1
+        call.max_steps = -1
+        call.guarded = False
+        call.losses = &loss
+        self.run_training(x, y, 1)
+        return loss
+
+    cdef int run_training(self, const real[:, :] x, y, int n_threads) except -1:
+        self.set_input(x)
+        self.set_target(y)
+        self.power[0] = self.kept_power[0]
+        self.power[1] = self.kept_power[1]
         self.refresh()
         self.run_threads(TRAIN, n_threads)
-        if call.status == DIVERGED:
-            restore_epoch(self, call)
-        power[0] = self.power[0]
-        power[1] = self.power[1]
+        if self.call.status == DIVERGED:
+            restore_epoch(self, &self.call)
+        self.kept_power[0] = self.power[0]
+        self.kept_power[1] = self.power[1]
+        return 0
 
     def take_progress(self):
         """(status, epochs done, batch reached, steps done) of the last `train`, once.
@@ -190,7 +211,7 @@ cdef class Engine:
         self.call.epoch = self.call.batch = self.call.steps = 0
         return found
 
-    def predict(self, const real[:, :] x, real[:, ::1] out, *, int transform=0, int n_threads=1):
+    def predict(self, const real[:, :] x, real[:, ::1] out, int transform, int n_threads):
         """out (n_rows, n_outputs) OUT = the outputs, by the activation `transform`; 0, or 1 where interrupted."""
         self.transform = transform
         self.set_input(x)
@@ -198,6 +219,38 @@ cdef class Engine:
         self.ld_out = out.shape[1]
         self.run_threads(PREDICT, n_threads)
         return self.call.status
+
+    def bind(self, out, row, is_busy):
+        """Prepare `respond`: `out` (n_rows, n_outputs), at most a tile of rows; `row` its only row where (n_features,) may
+        come, else None; `is_busy()` says whether another call trains.
+        """
+        cdef real[:, ::1] view = out
+        self.bound, self.bound_row, self.is_busy = out, row, is_busy
+        self.bound_out = &view[0, 0]
+        self.bound_rows = view.shape[0]
+
+    def respond(self, x, int transform):
+        """What `predict` puts out for x (n_rows, n_features), in the array of `bind`, or for (n_features,) in its row.
+
+        None, and nothing done, where x needs a closer look (see `accept`) or the parameters are in use.  The interpreter is
+        not released, so that nothing else runs meanwhile: for calls of microseconds.
+        """
+        cdef const real[:, :] rows
+        cdef bint single = self.bound_row is not None and type(x) is ARRAY and x.ndim == 1
+        x = accepted(x[None] if single else x, self.bound_rows, self.n_features, True)
+        if x is None or self.is_busy():
+            return None
+        rows = x
+        self.set_input(rows)
+        self.transform = transform
+        self.out = self.bound_out
+        self.ld_out = self.n_outputs
+        self.task = PREDICT
+        self.call.status = RUNNING
+        self.call.n_threads = 1
+        self.call.seconds_to_check = SECONDS_PER_CHECK
+        run_task(self, &self.call, 0)
+        return self.bound_row if single else self.bound
 
     def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
         """tile_loss[i] OUT = sum of the losses of the rows of tile i; 0, or 1 where interrupted."""
@@ -229,20 +282,17 @@ cdef class Engine:
         with nogil:
             backward_rows(self, &self.call)
 
-    def step(self, const double[::1] hyper, double[::1] power):
+    def step(self):
         """One optimizer step from the gradient in the scratch memory."""
         cdef StepScalar scalar
         cdef unsigned long mode
-        self.set_hyper(hyper, power)
         with nogil:
             mode = float_mode_flush()
-            self.power[0] *= self.hyper.beta1
-            self.power[1] *= self.hyper.beta2
-            step_scalar(&self.hyper, self.power, &scalar)
+            self.kept_power[0] *= self.hyper.beta1
+            self.kept_power[1] *= self.hyper.beta2
+            step_scalar(&self.hyper, self.kept_power, &scalar)
             update_segments(self, 0, 1, 1, &scalar)
             float_mode_restore(mode)
-        power[0] = self.power[0]
-        power[1] = self.power[1]
 
     cdef int refresh(self) except -1:
         """Transposed copies, padding zero, from the parameters, which the user may have written to since."""
@@ -424,25 +474,6 @@ cdef void backward_rows(Engine engine, Call* call) noexcept nogil:
             run(&engine.backward_table[i], engine.backward_alpha[i], &tile, &weights,
                 START_C if index else START_ZERO)
     float_mode_restore(mode)
-
-
-def first_nonfinite(const real[:, :] x):
-    """The flat index (row-major) of the first element of x that is nan or infinite, or -1."""
-    cdef Py_ssize_t i, j, rows = x.shape[0], n = x.shape[1]
-    cdef Py_ssize_t row = x.strides[0] // <Py_ssize_t>sizeof(real), column = x.strides[1] // <Py_ssize_t>sizeof(real)
-    cdef const real* p
-    if rows == 0 or n == 0:
-        return -1
-    p = &x[0, 0]
-    with nogil:
-        for i in range(rows):
-            if column == 1 and all_finite(n, p + i * row):
-                continue
-            for j in range(n):
-                if not p[i * row + j * column] - p[i * row + j * column] == 0:
-                    with gil:
-                        return i * n + j
-    return -1
 
 
 def build_info():

@@ -1,5 +1,7 @@
 # What depends on the type in function.pxi: float32. The numbers are printed by derive_coefficients.py.
 
+ctypedef double other_real
+
 cdef inline real ln2_high() noexcept nogil:
     """log(2) to few enough bits that its product with any exponent is exact."""
     return <real>6.9314575e-01

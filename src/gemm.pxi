@@ -132,6 +132,36 @@ cdef void panel_3(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_s
     panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
+cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
+                     const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                     const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                     const real* bias) noexcept nogil:
+    """One row, as many blocks of it at a time as there are: only their chains are independent of each other."""
+    cdef Py_ssize_t width
+    while blocks > 0:
+        width = min(blocks, <Py_ssize_t>WIDE_BLOCKS)
+        if width == 1:
+            tile(1, BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 2 and width == 2:
+            tile(1, 2 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 3 and width == 3:
+            tile(1, 3 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 4 and width == 4:
+            tile(1, 4 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 5 and width == 5:
+            tile(1, 5 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 6 and width == 6:
+            tile(1, 6 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 7 and width == 7:
+            tile(1, 7 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        elif WIDE_BLOCKS >= 8:
+            tile(1, 8 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        b += width * BLOCK
+        c += width * BLOCK
+        bias += width * BLOCK
+        blocks -= width
+
+
 cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
                         const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                         const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
@@ -140,12 +170,8 @@ cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     cdef Py_ssize_t blocks = n // BLOCK, left, width
     cdef const real* row_bias = bias
     if m == 1:
-        while blocks >= WIDE_BLOCKS:
-            tile(1, WIDE_BLOCKS * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
-            b += WIDE_BLOCKS * BLOCK
-            c += WIDE_BLOCKS * BLOCK
-            row_bias += WIDE_BLOCKS * BLOCK
-            blocks -= WIDE_BLOCKS
+        single_row(blocks, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        return
     left = (blocks + TILE_BLOCKS - 1) // TILE_BLOCKS
     while blocks > 0:
         width = (blocks + left - 1) // left

@@ -37,7 +37,7 @@ class Training:
 
         self.thread = threading.Thread(target=work)
         self.thread.start()
-        _until(lambda: network._usage.is_written)
+        _until(network._usage.is_written)
 
 
 def test_everything_else_is_refused_while_fit_runs(backend):

@@ -23,11 +23,10 @@ ONE_OF_EACH = ["one block", "four blocks", "graph", "parameters"]
 
 def _train_arguments(network: fb.Network, X, y, batch_size: int, **options) -> dict:
     """What `training._Call.run` hands to the engine, for a call as often as one likes."""
-    own = network._runtime
     X, y = network._checked_pair(X, y)
     return {
         "x": X, "y": y, "batch_size": batch_size, "epochs": 10**6, "losses": np.zeros(10**6),
-        "hyper": own.hyper, "power": own.power, "order": np.empty(len(X), np.int64), **options,
+        "order": np.empty(len(X), np.int64), **options,
     }  # fmt: skip
 
 
@@ -103,6 +102,72 @@ def test_training_makes_no_python_object_a_step(name):
         tracemalloc.stop()
     assert peaks[2] <= peaks[1] + 64
     assert peaks[2] < 4096
+
+
+def _traced_peak(call) -> int:
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@needs_kernels
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_fit_copies_no_data(loss, shuffle):
+    """An order of 8 bytes a row and class indices of 4 are all that grows with the rows."""
+    n = 50_000
+    X = np.zeros((n, 20), np.float32)
+    y = np.zeros(n, np.int64) if loss == "cross_entropy" else np.zeros((n, 3), np.float32)
+    network = fb.Network([20, 8, 3], loss=loss, seed=0)
+    network.fit(X[:256], y[:256], batch_size=256)  # the plan and its memory
+    peak = _traced_peak(lambda: network.fit(X, y, batch_size=256, shuffle=shuffle))
+    assert peak < 8 * n * shuffle + 4 * n * (loss == "cross_entropy") + 2**16
+
+
+@needs_kernels
+def test_one_conversion_of_another_type():
+    n = 50_000
+    X, y = np.zeros((n, 20)), np.zeros((n, 1), np.float32)
+    network = fb.Network([20, 8, 1], seed=0)
+    network.fit(X[:256], y[:256], batch_size=256)
+    peak = _traced_peak(lambda: network.fit(X, y, batch_size=256, shuffle=False))
+    assert X.nbytes // 2 <= peak < X.nbytes // 2 + 2**16
+
+
+@needs_kernels
+def test_memory_of_train_steps_does_not_grow_with_the_steps():
+    network = fb.Network([2, 2, 1], seed=0)
+    X, y = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
+    network.train_steps(X, y, steps=1)
+    assert _traced_peak(lambda: network.train_steps(X, y, steps=300_000)) < 2**19
+
+
+def test_engines_of_several_batch_sizes_are_kept(backend, monkeypatch):
+    network = fb.Network([3, 4, 1], seed=0, backend=backend)
+    made, make = [], Runtime._make
+
+    def counted(self, *args):
+        made.append(args)
+        return make(self, *args)
+
+    monkeypatch.setattr(Runtime, "_make", counted)
+    for _ in range(2):
+        for rows in range(1, 9):
+            network.train_on_batch(np.zeros((rows, 3)), np.zeros((rows, 1)))
+    assert len(made) == 8
+
+
+def test_large_engines_are_not_kept(backend, monkeypatch):
+    network = fb.Network([3, 4, 1], seed=0, backend=backend)
+    scratch = network._runtime.engine("train", 8)[2].nbytes
+    monkeypatch.setattr(runtime, "_KEPT_BYTES", 3 * scratch)
+    for rows in range(8, 0, -1):
+        network.train_on_batch(np.zeros((rows, 3)), np.zeros((rows, 1)))
+    held = [kept.nbytes for _, _, kept in network._runtime._engines.values()]
+    assert sum(held[:-1]) <= 3 * scratch and len(held) < 8
 
 
 # the content of scratch memory

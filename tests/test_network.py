@@ -1,5 +1,6 @@
 """What the verbs of Network promise, on both backends."""
 
+import copy
 import json
 import pickle
 
@@ -278,13 +279,26 @@ def test_properties(network, backend):
     assert fb.Network([5, 3], seed=None).seed != fb.Network([5, 3], seed=None).seed
 
 
-def test_pickle_is_refused_or_right(network):
-    """A network holds memory that kernels point to: a pickle must not come back broken."""
-    try:
-        twin = pickle.loads(pickle.dumps(network))
-    except TypeError:
-        return
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_duplicates_go_on_alike(duplicate, network):
+    """Parameters, optimizer state, shuffling and history, in memory of their own."""
+    network.fit(X, Y, epochs=2)
+    twin = duplicate(network)
+    assert type(twin) is fb.Network and twin.backend == network.backend
+    assert digest(twin) == digest(network) and twin.steps == network.steps
+    assert twin.history.history == network.history.history
+    assert twin.history is not network.history
+    before = digest(network)
+    twin.fit(X, Y)
+    assert digest(network) == before
+    network.fit(X, Y)
     assert digest(twin) == digest(network)
+    assert twin.predict(X).tobytes() == network.predict(X).tobytes()
+
+
+def test_no_duplicate_of_a_network_in_training(network):
+    with network._usage.writing, pytest.raises(fb.ModelBusyError):
+        copy.deepcopy(network)
 
 
 def test_backends_agree(backend):

@@ -6,6 +6,7 @@ Sums run in NumPy's order, so results agree with the compiled ones to rounding, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,10 @@ class Engine:
     """See src/engine.pxi; one thread whatever `n_threads` says."""
 
     def __init__(
-        self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array
-    ) -> None:
-        self.plan, self.w = plan, parameters
+        self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array,
+        hyper: Array, power: Array,
+    ) -> None:  # fmt: skip
+        self.plan, self.w, self.hyper, self.power = plan, parameters, hyper, power
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
         n_gradients = max(0, arena.copies - arena.gradient) // parameters.size
@@ -154,15 +156,15 @@ class Engine:
 
     @_quiet
     def train(
-        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array, hyper: Array,
-        power: Array, n_threads: int = 1, order: Array | None = None, given: Array | None = None,
-        limits: Array | None = None,
-        seed: int = 0, first_epoch: int = 0, max_steps: int = -1, guarded: bool = True,
+        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
+        n_threads: int = 1, order: Array | None = None, given: Array | None = None,
+        limits: Array | None = None, seed: int = 0, first_epoch: int = 0, max_steps: int = -1,
+        guarded: bool = True,
     ) -> None:  # fmt: skip
         self.refresh()
         steps = 0
         for epoch in range(epochs):
-            good = self._state(power) if guarded else None
+            good = self._state() if guarded else None
             if order is not None:
                 order[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             total, seen, batch = 0.0, 0, 0
@@ -172,7 +174,7 @@ class Engine:
                 try:
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows])
                     if math.isfinite(loss):
-                        self._update_whole(hyper, power)
+                        self._update_whole()
                         steps += 1  # and no call in between, in which a signal could be handled
                         self.progress = COMPLETED, epoch, batch, steps
                 except BaseException as error:
@@ -180,14 +182,14 @@ class Engine:
                     self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
                     return
                 if not math.isfinite(loss):
-                    self._restore(good, power)
+                    self._restore(good)
                     self.progress = DIVERGED, epoch, batch, steps
                     return
                 n = len(x[rows])
                 total, seen = total + loss * n, seen + n
             losses[epoch] = total / seen if seen else 0.0
             if guarded and not np.isfinite(self.w).all():
-                self._restore(good, power)
+                self._restore(good)
                 self.progress = DIVERGED, epoch, batch, steps
                 return
             self.progress = COMPLETED, epoch + 1, 0, steps
@@ -198,21 +200,21 @@ class Engine:
         found, self.progress = self.progress, (COMPLETED, 0, 0, 0)
         return found
 
-    def _update_whole(self, hyper: Array, power: Array) -> None:
+    def _update_whole(self) -> None:
         """The update, or the state before it where an exception comes in between."""
-        before = self._state(power)
+        before = self._state()
         try:
-            self._update(hyper, power)
+            self._update()
         except BaseException:
-            self._restore(before, power)
+            self._restore(before)
             raise
 
-    def _state(self, power: Array) -> tuple[Array, Array, Array]:
-        return self.w.copy(), self.states.copy(), power.copy()
+    def _state(self) -> tuple[Array, Array, Array]:
+        return self.w.copy(), self.states.copy(), self.power.copy()
 
-    def _restore(self, good: tuple[Array, Array, Array] | None, power: Array) -> None:
+    def _restore(self, good: tuple[Array, Array, Array] | None) -> None:
         if good is not None:
-            self.w[:], self.states[:], power[:] = good
+            self.w[:], self.states[:], self.power[:] = good
 
     def _row_phase(self, x: Array, y: Array) -> float:
         """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
@@ -239,8 +241,8 @@ class Engine:
         d = self._rows(plan.output_gradient, ld, plan.n_outputs, rows, first)
         return loss_gradient(plan.loss_code, out, y, scale, plan.loss_delta, d)
 
-    def _update(self, hyper: Array, power: Array) -> None:
-        power *= hyper[3:5]
+    def _update(self) -> None:
+        self.power *= self.hyper[3:5]
         plan = self.plan
         if plan.parameter.operations:
             gradient = np.zeros_like(self.w)
@@ -249,18 +251,29 @@ class Engine:
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
         for segment in plan.segments.segments:
-            self._step(segment, hyper, power, gradient)
+            self._step(segment, gradient)
         self.refresh()
 
-    def _step(self, segment: Segment, hyper: Array, power: Array, gradient: Array) -> None:
+    def _step(self, segment: Segment, gradient: Array) -> None:
         run = slice(segment.offset, segment.offset + segment.rows * segment.ld)
         optimizer_step(
-            hyper, power, self.w[run], gradient[run], self.states[:, run],
+            self.hyper, self.power, self.w[run], gradient[run], self.states[:, run],
             l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
         )  # fmt: skip
 
+    def train_batch(self, x: Array, y: Array) -> float:
+        losses = np.zeros(1)
+        self.train(x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False)
+        return float(losses[0])
+
+    def bind(self, out: Array, row: Array | None, is_busy: Callable[[], bool]) -> None:
+        """Nothing to prepare: `respond` leaves every call to `predict`."""
+
+    def respond(self, x: object, transform: int) -> None:
+        return None
+
     @_quiet
-    def predict(self, x: Array, out: Array, *, transform: int = 0, n_threads: int = 1) -> int:
+    def predict(self, x: Array, out: Array, transform: int, n_threads: int) -> int:
         plan = self.plan
         ld = plan.builder.a[plan.graph.output].ld
         for begin in range(0, len(x), plan.tile_rows):
@@ -300,9 +313,9 @@ class Engine:
         self._run(self.plan.backward, self._input(), 0, self.gradients[0], True)
 
     @_quiet
-    def step(self, hyper: Array, power: Array) -> None:
+    def step(self) -> None:
         self.n_gradients = 1
-        self._update(hyper, power)
+        self._update()
 
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
@@ -320,6 +333,15 @@ def _batches(
     if order is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
     return [order[i : i + batch_size] for i in starts]
+
+
+def accept(x: object, n_columns: int, check_finite: bool) -> None:
+    """Every array is left to the checks in Python."""
+    return None
+
+
+def class_index(y: object, n_classes: int, check_finite: bool) -> None:
+    return None
 
 
 def first_nonfinite(x: Array) -> int:

@@ -180,9 +180,13 @@ def _sums_in_place(graph: Graph, rows: int) -> bool:
     """Whether kernels are large beside the activations, so that threads had better share kernels
     than rows.
     """
-    size = graph.parameters.size
-    activations = sum(graph.width[1:]) * 2 * rows
+    size, activations = regime_sizes(graph, rows)
     return size >= _FUSED_PARAMETERS and size > activations
+
+
+def regime_sizes(graph: Graph, rows: int) -> tuple[int, int]:
+    """Parameters (padding included) and activations of a batch with their gradients, in numbers."""
+    return graph.parameters.size, sum(graph.width[1:]) * 2 * rows
 
 
 def _tiles(

@@ -1,0 +1,217 @@
+"""Why a network trains as it does at one batch size: read from the compiled plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from fastbp import runtime as runtime_module
+from fastbp.argument import check_integer
+from fastbp.plan import Plan, Tensor
+from fastbp.plan import compile as compile_module
+from fastbp.plan.operation import Kind
+
+if TYPE_CHECKING:
+    from fastbp.model import Model
+
+_STEPS = "bench/bench_step.py, whole training steps"
+_THREADS = "start and join 64 us, barrier 0.2 us, each core 100 FLOP/ns; fit on one thread and two"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A size beside the threshold that it was compared with; `source` says what set that."""
+
+    question: str
+    value: float
+    threshold: float
+    source: str
+
+    @property
+    def reached(self) -> bool:
+        return self.value >= self.threshold
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One Dense layer: how its kernel (n_in, n_out) is stored, and its arithmetic in a step."""
+
+    name: str
+    shape: tuple[int, int]
+    storage: str
+    n_bytes: int
+    has_transpose: bool
+    flops: int
+
+
+@dataclass(frozen=True, repr=False)
+class PlanExplanation:
+    """What training in batches of `batch_size` rows does, and why; its `repr` is a table.
+
+    Attributes:
+        regime: "by rows", threads share rows and each block of rows sums its gradient beside; or
+            "by parameters", they share kernels, whose gradients go straight into the optimizer.
+        comparisons: the sizes that decided, each with its threshold.
+        tile_rows, n_tiles: rows that go through all layers together, and how often in a batch.
+        block_rows, n_blocks: rows whose gradient is one sum.
+        layers: a `LayerPlan` each.
+        arena: bytes of the memory made for this batch size, by part.
+        memory: bytes of parameters and optimizer state, padding included.
+        flops: floating-point operations of the products in one step.
+        n_rows: rows of the epoch for which `n_threads` is what "auto" chooses.
+    """
+
+    batch_size: int
+    dtype: str
+    backend: str
+    instruction_set: str
+    regime: str
+    comparisons: tuple[Comparison, ...]
+    tile_rows: int
+    n_tiles: int
+    block_rows: int
+    n_blocks: int
+    layers: tuple[LayerPlan, ...]
+    arena: dict[str, int]
+    memory: dict[str, int]
+    flops: int
+    n_rows: int
+    n_threads: int
+
+    def __repr__(self) -> str:
+        lines = [
+            f"batches of {self.batch_size} rows, {self.dtype}, "
+            f"backend {self.backend} ({self.instruction_set})",
+            f"regime {self.regime}: {self.n_tiles} x {self.tile_rows} rows a tile, "
+            f"{self.n_blocks} x {self.block_rows} rows a block, {self.flops:,} FLOP a step",
+            f"n_threads='auto' for an epoch of {self.n_rows} rows: {self.n_threads}",
+            "",
+        ]
+        rows: list[tuple[str, ...]] = [("layer", "kernel", "stored", "bytes", "copy", "FLOP")]
+        for own in self.layers:
+            copy = "transpose" if own.has_transpose else "-"
+            shape = f"{own.shape[0]} x {own.shape[1]}"
+            rows.append((own.name, shape, own.storage, f"{own.n_bytes:,}", copy, f"{own.flops:,}"))
+        lines += [*_aligned(rows), ""]
+        parts = {**self.memory, **self.arena}
+        lines += [*_aligned([("memory", "bytes"), *((k, f"{v:,}") for k, v in parts.items())]), ""]
+        rows = [("compared", "value", "", "threshold", "set by")]
+        for one in self.comparisons:
+            sign = ">=" if one.reached else "<"
+            rows.append(
+                (one.question, f"{one.value:,.0f}", sign, f"{one.threshold:,.0f}", one.source)
+            )
+        return "\n".join(lines + _aligned(rows))
+
+
+def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanation:
+    """See `Network.plan`."""
+    rows = check_integer(batch_size, name="batch_size", minimum=1)
+    total = rows if n_rows is None else check_integer(n_rows, name="n_rows", minimum=1)
+    rows = min(rows, total)  # as `fit` does
+    runtime = network._runtime
+    n_steps = -(-total // rows)
+    plan, n_threads = runtime.training_plan(rows, n_steps)
+    flops = _flops(plan)
+    return PlanExplanation(
+        batch_size=rows,
+        dtype=runtime.dtype.name,
+        backend=runtime.backend,
+        instruction_set=runtime.instruction_set,
+        regime="by parameters" if plan.by_parameters else "by rows",
+        comparisons=_comparisons(plan, n_steps),
+        tile_rows=plan.tile_rows,
+        n_tiles=plan.n_tiles,
+        block_rows=plan.block_rows,
+        n_blocks=-(-rows // plan.block_rows),
+        layers=tuple(
+            _layer(own.name, own.kernel, plan, rows * flops[own.kernel.offset])
+            for own in runtime.layers
+        ),
+        arena=_parts(plan),
+        memory={
+            "parameters": runtime.parameters.nbytes,
+            "optimizer state": runtime.state.nbytes,
+        },
+        flops=rows * sum(flops.values()),
+        n_rows=total,
+        n_threads=n_threads,
+    )
+
+
+def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
+    """In the order in which they are made."""
+    parameters, activations = compile_module.regime_sizes(plan.graph, plan.capacity)
+    step = plan.capacity * plan.flops_per_row
+    found = [
+        Comparison(
+            "parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _STEPS
+        ),
+        Comparison(
+            "the same beside the activations of a batch", parameters, activations + 1, _STEPS
+        ),
+    ]
+    if not plan.by_parameters:
+        found.append(
+            Comparison(
+                "FLOP a step, for more than one block", step, compile_module._BLOCK_FLOPS, _STEPS
+            )
+        )
+    return (
+        *found,
+        Comparison(
+            "FLOP a step, for a thread more", step, runtime_module._THREAD_STEP_FLOPS, _THREADS
+        ),
+        Comparison(
+            "FLOP an epoch, for a thread more", step * n_steps, runtime_module._THREAD_CALL_FLOPS,
+            _THREADS,
+        ),
+    )  # fmt: skip
+
+
+def _flops(plan: Plan) -> dict[int, int]:
+    """Of the products of one row, by the offset of the kernel."""
+    found = {own.kernel.offset: 0 for own in plan.graph.parameters.layers}
+    copies = {own.copy: own.offset for own in plan.segments.segments if own.copy >= 0}
+    for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
+        if op.kind == Kind.DENSE:
+            found[op.w] += 2 * op.n_a * op.n_c
+        elif op.kind == Kind.DENSE_INPUT:
+            found[op.w if op.by_columns else copies[op.w]] += 2 * op.n_a * op.n_c
+        elif op.kind == Kind.DENSE_PARAMETERS:
+            found[op.c] += 2 * op.n_a * op.n_y
+    return found
+
+
+def _layer(name: str, kernel: Tensor, plan: Plan, flops: int) -> LayerPlan:
+    has_transpose = any(
+        segment.copy >= 0 and segment.offset == kernel.offset for segment in plan.segments.segments
+    )
+    return LayerPlan(
+        name=name,
+        shape=(kernel.shape[0], kernel.shape[1]),
+        storage="by columns" if kernel.by_columns else "by rows",
+        n_bytes=kernel.size * plan.dtype.itemsize,
+        has_transpose=has_transpose,
+        flops=flops,
+    )
+
+
+def _parts(plan: Plan) -> dict[str, int]:
+    """Bytes of each part of the arena: from where it starts to where the next one does."""
+    names = [field.name for field in fields(plan.arena) if not field.name.endswith("stride")]
+    starts = [getattr(plan.arena, name) * plan.dtype.itemsize for name in names]
+    ends = [*starts[1:], 0]  # the last name is that of the whole, and its start the size
+    return {
+        name: end - start if name != "size" else start
+        for name, start, end in zip(names, starts, ends, strict=True)
+    }
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,89 @@
+"""Network.plan says what the compiled plan holds and what a training call uses."""
+
+import dataclasses
+
+import pytest
+from support.training_case import CASES
+
+import fastbp as fb
+from fastbp import runtime
+from fastbp.plan import compile as compile_module
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_runs(name, dtype, backend):
+    case = CASES[name]
+    network = case.network(dtype, backend)
+    found = network.plan(case.batch_size)
+    own = network._runtime
+    _, plan, threads = own.take_trainer(case.batch_size, "auto", 1)
+    assert found.regime == ("by parameters" if case.by_parameters else "by rows")
+    assert (found.n_blocks, found.block_rows) == (case.n_blocks, plan.block_rows)
+    assert (found.tile_rows, found.n_tiles) == (plan.tile_rows, plan.n_tiles)
+    assert found.n_threads == threads and found.n_rows == found.batch_size == case.batch_size
+    assert (found.backend, found.instruction_set) == (backend, network.instruction_set)
+    assert found.dtype == dtype
+    arena = dict(found.arena)
+    scratch = own.engine("train", case.batch_size)[2]
+    assert arena.pop("size") == sum(arena.values()) == scratch.nbytes
+    assert found.memory == {
+        "parameters": own.parameters.nbytes, "optimizer state": own.state.nbytes
+    }  # fmt: skip
+
+
+def test_layers_and_arithmetic(backend):
+    """Two products a layer, and the gradient by its input for all but the first."""
+    network = fb.Network([10, 20, 3], seed=0, backend=backend)
+    first, last = network.plan(7).layers
+    assert (first.name, first.shape, first.storage) == ("dense_1", (10, 20), "by rows")
+    assert (last.name, last.shape, last.storage) == ("dense_2", (20, 3), "by columns")
+    assert first.flops == 7 * 2 * 2 * 10 * 20 and last.flops == 7 * 3 * 2 * 20 * 3
+    assert network.plan(7).flops == first.flops + last.flops
+    deep = fb.Network([10, 20, 30], seed=0, backend=backend).plan(7)
+    assert [layer.has_transpose for layer in deep.layers] == [False, True]
+
+
+def test_thresholds_are_those_in_use(monkeypatch):
+    network = fb.Network([10, 64, 64, 16], seed=0)
+    by_rows = network.plan(32)
+    assert by_rows.regime == "by rows" and not by_rows.comparisons[0].reached
+    monkeypatch.setattr(compile_module, "_FUSED_PARAMETERS", 4096)
+    found = network.plan(8)
+    assert found.comparisons[0].threshold == 4096 and found.comparisons[0].reached
+    assert found.regime == "by parameters"
+    monkeypatch.setattr(runtime, "_THREAD_STEP_FLOPS", 1.0)
+    assert found.comparisons[-2].threshold != network.plan(8).comparisons[-2].threshold == 1.0
+    assert all(one.source for one in found.comparisons)
+
+
+def test_threads_of_an_epoch():
+    network = fb.Network([784, 256, 10], seed=0)
+    assert network.plan(8).n_threads == 1
+    assert network.plan(128, n_rows=60_000).n_threads == min(
+        fb.show_config("dict")["threads"], network.plan(128).n_tiles
+    )
+    assert network.plan(128, n_rows=20).batch_size == 20  # as fit has it
+
+
+def test_text(backend):
+    text = str(fb.Network([784, 256, 10], loss="cross_entropy", seed=0, backend=backend).plan(128))
+    assert text.splitlines()[0].startswith("batches of 128 rows, float32")
+    for part in ("regime by parameters", "784 x 256", f"backend {backend}", "good", "threshold"):
+        assert part in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_frozen_and_nothing_changed(backend):
+    network = fb.Network([3, 2], seed=0, backend=backend)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        network.plan(4).regime = "by rows"
+    assert not network._runtime._engines and network.steps == 0
+
+
+@pytest.mark.parametrize("bad, error", [(0, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_refusals(bad, error):
+    network = fb.Network([3, 2], seed=0)
+    with pytest.raises(error, match="^batch_size must be an integer >= 1"):
+        network.plan(bad)
+    with pytest.raises(error, match="^n_rows must be an integer >= 1"):
+        network.plan(1, n_rows=bad)
