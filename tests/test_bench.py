@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,6 +191,13 @@ class TestResult:
         assert generate(readme, committed) == readme, "run python -m bench.report"
 
 
+    @in_repository
+    @pytest.mark.parametrize("words", [["bench.report", "--check"], ["bench", "--help"]])
+    def test_modules_of_the_repository_run(self, words):
+        done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, done.stderr
+
+
 class TestCommand:
     @pytest.mark.parametrize(("words", "message"), [
         (["--workload", "3-3"], "no workload begins with '3-3'; there are 2-2-1 tanh mse, batch"),
@@ -210,7 +219,10 @@ class TestCommand:
         assert ended.value.code == 2 and words[0] in capsys.readouterr().err
 
     def test_choices(self):
-        assert len(USUAL) == 9 and len({one.name for one in (*USUAL, *FURTHER)}) == 15
+        names = [one.name for one in (*USUAL, *FURTHER)]
+        assert len(USUAL) == 9 and len(set(names)) == 15
+        assert names[3] == "64-32-10 relu ce, batch 32"
+        assert "2-20x8-1 tanh mse, batch 1000" in names
         assert "PyTorch compiled" not in [one.name for one in select(None)]
         assert "PyTorch compiled" in [one.name for one in select(["all"])]
 

@@ -1,6 +1,7 @@
 """What is timed: sizes, data and initial weights, the same for every contestant."""
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ class Workload:
 
     @property
     def network(self) -> str:
-        """As "4-32-16-1 tanh mse"; sgd is named, adam is the rule."""
-        words = ["-".join(map(str, self.sizes)), self.activation]
+        """As "4-32-16-1 tanh mse" or "2-20x8-1 tanh mse sgd": adam is not named."""
+        runs = [(str(size), len(list(run))) for size, run in groupby(self.sizes)]
+        parts = [f"{size}x{n}" if n > 4 else "-".join([size] * n) for size, n in runs]
+        words = ["-".join(parts), self.activation]
         words += ["ce" if self.loss == "cross_entropy" else self.loss]
         return " ".join([*words, "sgd"] if self.optimizer == "sgd" else words)
 
