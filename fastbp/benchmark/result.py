@@ -69,6 +69,8 @@ def measure(choice: Choice, *, show: Callable[[str], None]) -> dict[str, Any]:
     constants = probe.constants().get(settings.dtype)
     run.add_limits(result["steps"], choice.workloads, constants)
     result["ratios"] = run.ratios(result["steps"])
+    if any(row.get("fraction", 0.0) > 1 for row in result["steps"]):
+        show("\na step took less than its limit: the roofline's model or constants are wrong")
     show("\n".join(["", *table.machine_lines(result["machine"])]))
     if result["ratios"]:
         show(f"\n{table.RATIO_HEAD}\n{table.lines(result['ratios'], table.ratio_line)}")
