@@ -83,6 +83,10 @@ def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, lo
 
 
 def sizes():
-    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: edge cases."""
+    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: edge cases.
+
+    "lanes" of a vector, and what the probes work on: "probe_chains" vectors, "probed" numbers.
+    """
     return {"block": <int>BLOCK, "tile_rows": <int>TILE_ROWS, "tile_blocks": <int>TILE_BLOCKS,
-            "wide_blocks": <int>WIDE_BLOCKS, "pack_depth": <int>PACK_DEPTH}
+            "wide_blocks": <int>WIDE_BLOCKS, "pack_depth": <int>PACK_DEPTH, "lanes": <int>LANES,
+            "probe_chains": <int>CHAINS, "probed": <int>PROBED}

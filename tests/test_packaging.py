@@ -18,9 +18,12 @@ from fastbp.backend import compiled_modules
 
 WHEEL = os.environ.get("FASTBP_TEST_WHEEL", "")
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("", "backend/", "command/", "dataset/", "examples/", "plan/")
+PACKAGES = (
+    "", "backend/", "benchmark/", "benchmark/peer/", "command/", "dataset/", "examples/", "plan/"
+)  # fmt: skip
 DATA = (
     "fastbp/py.typed",
+    "fastbp/benchmark/schema.json",
     "fastbp/dataset/digits.npz",
     "fastbp/dataset/digits.txt",
     "fastbp/examples/worked_examples.json",

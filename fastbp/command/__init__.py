@@ -1,4 +1,4 @@
-"""The command line: `fastbp info | examples | demo | train | predict`, one module each.
+"""The command line: `fastbp info | examples | demo | train | predict | bench`, one module each.
 
 A subcommand's module has `add_parser(subcommands)` and `run(arguments) -> int`. What a user can get
 wrong raises ValueError, OSError or ImportError; `main` turns these into one line on stderr and the
@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fastbp.command import demo, examples, info, predict, train
+from fastbp.command import bench, demo, examples, info, predict, train
 from fastbp.error import DivergenceError
 
 USAGE_ERROR = 2
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="fastbp", description="Dense neural networks, trained in compiled code.")
     parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, examples, demo, train, predict):
+    for module in (info, examples, demo, train, predict, bench):
         module.add_parser(subcommands)
     return parser
 

@@ -5,16 +5,19 @@ all of them, their gradients and Adam's moments in one flat vector each, so that
 twelve calls however many layers there are, and sums over rows by a product with ones.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
+
+from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
 
 
 class HandWritten:
     """A network of dense layers, tanh or relu between them; mse, or softmax and cross-entropy."""
 
     def __init__(self, workload: Workload, *, tuned: bool) -> None:
-        weights, rows = workload.weights(), workload.batch_size
+        weights, rows, real = workload.weights(), workload.batch_size, workload.dtype
         self.workload, self.tuned = workload, tuned
         self.X, self.y = workload.data()
         if tuned:
@@ -30,13 +33,13 @@ class HandWritten:
         self.m, self.v, self.root = (
             [np.zeros_like(part) for part in self.parameters] for _ in range(3)
         )
-        self.a = [np.empty((rows, n), np.float32) for n in workload.sizes[1:]]
-        self.d = [np.empty((rows, n), np.float32) for n in workload.sizes[1:]]
-        self.slope = [np.empty((rows, n), np.float32) for n in workload.sizes[1:-1]]
+        self.a = [np.empty((rows, n), real) for n in workload.sizes[1:]]
+        self.d = [np.empty((rows, n), real) for n in workload.sizes[1:]]
+        self.slope = [np.empty((rows, n), real) for n in workload.sizes[1:-1]]
         self.mask = [np.empty((rows, n), np.bool_) for n in workload.sizes[1:-1]]
-        self.column = np.empty((rows, 1), np.float32)
+        self.column = np.empty((rows, 1), real)
         self.row = np.arange(rows)
-        self.ones = np.ones(rows, np.float32)
+        self.ones = np.ones(rows, real)
         self.t = 0
 
     def _views(self, flat: Array) -> list[Array]:
@@ -58,7 +61,10 @@ class HandWritten:
             self._forward(x)
             total += self._loss(self.y[batch])
             self._backward(x)
-            self._adam()
+            if self.workload.optimizer == "adam":
+                self._adam()
+            else:
+                self._sgd()
         return total / steps
 
     def flat_parameters(self) -> Array:
@@ -76,7 +82,7 @@ class HandWritten:
                     np.maximum(a, 0, out=a)
             x = a
 
-    def _loss(self, y: NDArray[np.float32 | np.int64]) -> float:
+    def _loss(self, y: NDArray[Any]) -> float:
         """The mean loss; its gradient with respect to the last pre-activation into d[-1]."""
         z, d, rows = self.a[-1], self.d[-1], len(y)
         if self.workload.loss == "mse":
@@ -111,6 +117,11 @@ class HandWritten:
                 else:
                     np.greater(before, 0, out=self.mask[i - 1])
                     np.multiply(self.d[i - 1], self.mask[i - 1], out=self.d[i - 1])
+
+    def _sgd(self) -> None:
+        for w, g in zip(self.parameters, self.gradients, strict=True):
+            np.multiply(g, LEARNING_RATE, out=g)
+            np.subtract(w, g, out=w)
 
     def _adam(self) -> None:
         """lr m_hat / (sqrt(v_hat) + epsilon), the two corrections drawn into two scalars."""

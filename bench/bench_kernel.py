@@ -1,0 +1,110 @@
+"""Kernels one by one: products, activations, losses, updates; the build in use beside NumPy.
+
+extra_info has FLOPs or elements per cycle, at the clock that this process measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastbp as fb
+from fastbp.activation import CODES
+from fastbp.backend import compiled_modules, numpy_kernel
+from fastbp.benchmark.machine import Probe
+from fastbp.plan.arena import allocate
+
+RANDOM = np.random.Generator(np.random.Philox(3))
+PRODUCTS = {  # m, depth, n, whether a is read by columns, as for dW
+    "forward 200x32x16": (200, 32, 16, False),
+    "forward 128x784x256": (128, 784, 256, False),
+    "forward 512x1024x1024": (512, 1024, 1024, False),
+    "dX 256x256x256": (256, 256, 256, False),
+    "dW 32x200x16": (32, 200, 16, True),
+    "dW 784x128x256": (784, 128, 256, True),
+    "dW 1024x512x1024": (1024, 512, 1024, True),
+}
+BUILDS = [*compiled_modules(), ("numpy", "float32"), ("numpy", "float64")]
+
+
+@pytest.fixture(scope="session")
+def clock() -> float:
+    """Cycles per second."""
+    probe = Probe()
+    probe.run()
+    return probe.clock()
+
+
+def random(*shape: int, dtype: str) -> Any:
+    array = allocate(int(np.prod(shape)), np.dtype(dtype), purpose="a benchmark")
+    array = array[: int(np.prod(shape))].reshape(shape)
+    array[...] = RANDOM.standard_normal(shape)
+    return array
+
+
+def note(benchmark: Any, clock: float, unit: str, amount: int) -> None:
+    benchmark.extra_info[f"{unit}_per_cycle"] = amount / (benchmark.stats.stats.min * clock)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize(("build", "dtype"), BUILDS)
+def test_product(benchmark: Any, clock: float, product: str, build: str, dtype: str) -> None:
+    benchmark.group = f"{product} {dtype}"
+    m, depth, n, by_columns = PRODUCTS[product]
+    a, b = random(m, depth, dtype=dtype), random(depth, n, dtype=dtype)
+    c = random(m, n, dtype=dtype)
+    if by_columns:
+        a = random(depth, m, dtype=dtype).T
+    if build == "numpy":
+        benchmark(np.matmul, a, b, out=c)
+    else:
+        benchmark(compiled_modules()[build, dtype].matrix_product, a, b, c)
+    assert np.allclose(c, a @ b, atol=1e-3 * depth**0.5)
+    note(benchmark, clock, "flop", 2 * m * depth * n)
+
+
+@pytest.mark.parametrize("name", [name for name in CODES if name not in ("linear", "softmax")])
+@pytest.mark.parametrize(("build", "dtype"), BUILDS)
+def test_activation(benchmark: Any, clock: float, name: str, build: str, dtype: str) -> None:
+    benchmark.group = f"{name} {dtype}"
+    z, a = random(4096, dtype=dtype), random(4096, dtype=dtype)
+    if build == "numpy":
+        benchmark(numpy_kernel.activate, CODES[name], z, 1.0)
+    else:
+        benchmark(compiled_modules()[build, dtype].apply_activation, CODES[name], z, a)
+        assert np.allclose(a, numpy_kernel.activate(CODES[name], z, 1.0), atol=1e-5)
+    note(benchmark, clock, "elements", z.size)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("backend", ["cython", "numpy"])
+def test_loss(benchmark: Any, clock: float, loss: str, backend: str, dtype: str) -> None:
+    """Value and gradient of 256 x 16 outputs."""
+    benchmark.group = f"{loss} {dtype}"
+    rows, n = 256, 16
+    net = fb.Network([4, n], loss=loss, dtype=dtype, seed=0, backend=backend)
+    engine, *_ = net._runtime.engine("train", rows)
+    engine.forward(random(rows, 4, dtype=dtype))
+    y = np.abs(np.tanh(random(rows, n, dtype=dtype)))
+    if loss == "cross_entropy":
+        y = (np.arange(rows) % n).astype(np.int32)
+    benchmark(engine.loss_gradient, y)
+    note(benchmark, clock, "elements", rows * n)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize(("build", "dtype"), BUILDS)
+def test_update(benchmark: Any, clock: float, name: str, build: str, dtype: str) -> None:
+    benchmark.group = f"{name} {dtype}"
+    code = {"sgd": 0.0, "momentum": 1.0, "adam": 3.0}[name]
+    hyper, power = np.array([code, 1e-3, 0.9, 0.9, 0.999, 1e-8, 0.0]), np.array([0.9, 0.999])
+    w, g, m, v = (np.abs(random(4096, dtype=dtype)) for _ in range(4))
+    if build == "numpy":
+        state, options = np.stack([m, v]), {"l1": 0.0, "l2": 0.0, "decays": True}
+        benchmark(numpy_kernel.optimizer_step, hyper, power, w, g, state, **options)
+    else:
+        benchmark(compiled_modules()[build, dtype].apply_step, hyper, power, w, g, m, v)
+    note(benchmark, clock, "elements", w.size)

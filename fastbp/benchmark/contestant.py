@@ -1,0 +1,156 @@
+"""Who takes part, and the process of its own that each of them runs in."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+PATIENCE = 300  # seconds for an answer
+# Pins itself before anything is loaded, and times the import, of which NumPy is no part.
+START = """
+import importlib, os, sys, time
+cores, module = {cores}, {module!r}
+if cores:
+    os.sched_setaffinity(0, cores)
+start = time.perf_counter()
+import numpy
+if module != "numpy":
+    start = time.perf_counter()
+try:
+    importlib.import_module(module)
+    error = ""
+except Exception as reason:
+    error = f"{{reason}}"
+seconds = time.perf_counter() - start
+from fastbp.benchmark.worker import main
+main(import_s=seconds, error=error)
+"""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`adapter` in fastbp/benchmark/peer and its variant; what is imported may lie deeper.
+
+    `is_peer` where fastbp has to be faster than it.
+    """
+
+    name: str
+    adapter: str
+    variant: str
+    is_peer: bool = True
+    imports: str = ""
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+def _fastbp(build: str) -> Contestant:
+    environment = {"FASTBP_ISA": build}
+    return Contestant(f"fastbp {build}", "fastbp", "cython", False, environment=environment)
+
+
+BUILDS = tuple(_fastbp(build) for build in ("v4", "v3", "v2", "portable"))
+CONTESTANTS = (
+    *BUILDS,
+    Contestant("fastbp numpy", "fastbp", "numpy", False),
+    Contestant("NumPy", "numpy", "usual"),
+    Contestant("NumPy tuned", "numpy", "tuned"),
+    Contestant("PyTorch", "torch", "eager"),
+    Contestant("PyTorch compiled", "torch", "compiled"),
+    Contestant("JAX", "jax", "scan"),
+    Contestant("scikit-learn", "sklearn", "partial_fit", imports="sklearn.neural_network"),
+    Contestant("tinygrad", "tinygrad", "TinyJit"),
+)
+SLOW_TO_START = ("PyTorch compiled",)  # 15 s a workload: takes part where it is asked for
+
+
+def select(names: list[str] | None) -> list[Contestant]:
+    """The contestants of these names ("all": every one), or those that start in little time.
+
+    Raises ValueError for an unknown name.
+    """
+    known = {one.name: one for one in CONTESTANTS}
+    if not names:
+        return [one for one in CONTESTANTS if one.name not in SLOW_TO_START]
+    for name in names:
+        if name not in known and name != "all":
+            raise ValueError(f"no contestant {name!r}; there are {', '.join(known)}, all")
+    return [one for one in CONTESTANTS if one.name in names or "all" in names]
+
+
+class Process:
+    """A worker on the last `threads` of the processors that this process may use.
+
+    Whatever goes wrong there is an answer, of status "missing" or "failed".
+    """
+
+    def __init__(self, contestant: Contestant, *, threads: int) -> None:
+        self.contestant, self.threads, self.is_alive = contestant, threads, True
+        module = contestant.imports or contestant.adapter
+        code = START.format(cores=processors()[-threads:], module=module)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-c", code],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=environment(threads) | contestant.environment,
+        )  # fmt: skip
+        self.first = self._answer()  # one import at a time
+
+    def prepare(self, **request: Any) -> dict[str, Any]:
+        about = {"adapter": self.contestant.adapter, "variant": self.contestant.variant}
+        if self.first.get("status"):
+            return dict(self.first)
+        asked = {"do": "prepare", "threads": self.threads, **about, **request}
+        return self.first | self._ask(asked)
+
+    def round(self) -> dict[str, Any]:
+        return self._ask({"do": "round"})
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            return self._failed("the process ended")
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(PATIENCE):
+                return self._failed(f"no answer within {PATIENCE} s")
+        line = self.process.stdout.readline()
+        if not line:
+            return self._failed(f"the process ended with status {self.process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _failed(self, note: str) -> dict[str, Any]:
+        self.is_alive = False
+        return {"status": "failed", "note": note}
+
+
+def processors() -> list[int]:
+    """The processors this process may use; empty where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def environment(threads: int) -> dict[str, str]:
+    """This process's, with `threads` threads for whatever library a contestant brings."""
+    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+    found = dict(os.environ) | {f"{name}_NUM_THREADS": str(threads) for name in names}
+    for name in [name for name in found if name.startswith("FASTBP_")]:
+        del found[name]
+    found |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    found |= {"DEV": "CPU", "NUM_CPU_THREADS": str(threads)}  # tinygrad's
+    # OpenBLAS lets idle threads spin for 2^26 ticks and more, into the turn of the next contestant:
+    # 2^20 are 0.4 ms, and its own times are the same
+    found["OPENBLAS_THREAD_TIMEOUT"] = "20"
+    if threads == 1:
+        found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return found

@@ -1,0 +1,73 @@
+"""What a fresh process costs: peak memory of a large fit, and the time until the first fit is done.
+
+Each figure comes from processes of their own, of which nothing else was asked.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from fastbp.benchmark.contestant import environment
+
+N_ROWS, N_FEATURES = 1_000_000, 100
+STARTS = 7
+
+MEMORY = """
+import json, resource, sys
+import numpy as np, fastbp as fb
+X, y = np.empty(({rows}, {columns}), np.float32), np.empty(({rows}, 1), np.float32)
+random = np.random.default_rng(0)
+for i in range(0, {rows}, 10000):  # no temporary of another size
+    X[i:i + 10000] = random.standard_normal((len(X[i:i + 10000]), {columns}), np.float32)
+y[:] = X[:, :1]
+net = fb.Network([{columns}, 64, 1], activation="relu", seed=0)
+unit = 1 if sys.platform == "darwin" else 1024
+before = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+net.fit(X, y, batch_size=256, shuffle={shuffle}, n_threads=1, verbose=False)
+after = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps(after - before))
+"""
+
+START = """
+import json, time
+import numpy as np
+start = time.perf_counter()
+import fastbp as fb
+imported = time.perf_counter()
+net = fb.Network([4, 16, 1], activation="tanh", seed=0)
+X, y = np.ones((32, 4), np.float32), np.ones((32, 1), np.float32)
+net.fit(X, y, batch_size=32, n_threads=1, verbose=False)
+print(json.dumps([imported - start, time.perf_counter() - imported]))
+"""
+
+
+def memory_rows(*, n_rows: int = N_ROWS) -> list[dict[str, Any]]:
+    """Bytes that the peak of resident memory rises by during one epoch of 100-64-1, batch 256."""
+    found = []
+    for shuffle in (False, True):
+        code = MEMORY.format(rows=n_rows, columns=N_FEATURES, shuffle=shuffle)
+        found.append({"rows": n_rows, "columns": N_FEATURES, "shuffle": shuffle,
+                      "peak_bytes": int(_result(code))})  # fmt: skip
+    return found
+
+
+def start_row(*, starts: int = STARTS) -> dict[str, float]:
+    """Milliseconds to import fastbp with NumPy loaded, and to build and fit a small network."""
+    times = [_result(START) for _ in range(starts)]
+    imports, fits = ([1e3 * value for value in column] for column in zip(*times, strict=True))
+    return {
+        "import_ms_min": min(imports),
+        "import_ms_median": statistics.median(imports),
+        "fit_ms_min": min(fits),
+        "fit_ms_median": statistics.median(fits),
+    }
+
+
+def _result(code: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True,
+        env=environment(1),
+    )  # fmt: skip
+    return json.loads(done.stdout)

@@ -1,0 +1,123 @@
+"""What this machine is and what one core of it can do, measured by `src/probe.pxi`."""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastbp.backend import compiled_modules
+from fastbp.benchmark.roofline import Constants
+from fastbp.plan.arena import allocate
+
+REPEATS = 5
+LARGEST = 2**28  # bytes of an array that lies in no cache
+USUAL_CACHES = 32 * 2**10, 2**20, 32 * 2**20  # where the system does not say
+
+
+class Probe:
+    """The best of all probes so far; `run` adds to them, at the beginning and the end of a run."""
+
+    def __init__(self) -> None:
+        self.caches = caches()
+        best_set = next((key[0] for key in compiled_modules()), None)
+        self.modules = {
+            dtype: compiled_modules()[best_set, dtype]
+            for dtype in ("float32", "float64")
+            if best_set is not None and (best_set, dtype) in compiled_modules()
+        }
+        self.best: dict[tuple[Any, ...], float] = {}
+
+    def run(self) -> None:
+        for dtype, module in self.modules.items():
+            work = module.probe_arithmetic
+            for _ in range(REPEATS):
+                for kind, n in (("integer_chain", 300_000), ("fma", 60_000), ("mixed", 60_000),
+                                ("divide", 1000), ("quotient", 500), ("fma_chain", 200_000),
+                                ("divide_chain", 60_000), ("sqrt_chain", 60_000)):  # fmt: skip
+                    self._time((dtype, kind), n, work, kind, n, 1.25, 0.5)
+            for level, n_bytes in enumerate(self._footprints()):
+                real = np.dtype(dtype)
+                n = n_bytes // real.itemsize // 1024 * 1024
+                array = allocate(n, real, purpose="a probe")[:n]
+                array[:] = 1
+                passes = max(1, 2**25 // n_bytes)
+                moved = passes * array.nbytes
+                for _ in range(REPEATS):
+                    for write in (False, True):
+                        key = dtype, "rewrite" if write else "read", level
+                        amount = moved * (2 if write else 1)
+                        self._time(key, amount, module.probe_stream, array, passes, 1.0, write)
+
+    def constants(self) -> dict[str, Constants]:
+        """For each dtype; empty without compiled modules."""
+        return {dtype: self._constants(dtype) for dtype in self.modules}
+
+    def clock(self) -> float:
+        """Cycles per second; 0 without compiled modules."""
+        return max((4 / self.best[dtype, "integer_chain"] for dtype in self.modules), default=0.0)
+
+    def _constants(self, dtype: str) -> Constants:
+        sizes, best = self.modules[dtype].sizes(), self.best
+        lanes, levels = sizes["lanes"], range(len(self.caches) + 1)
+        chains, probed = sizes["probe_chains"], sizes["probed"] / lanes
+        rewrite = [1 / best[dtype, "rewrite", level] for level in levels]
+        # what can be read while as much is written can be read alone
+        read = [max(1 / best[dtype, "read", i], rewrite[i] / 2) for i in levels]
+        return Constants(
+            lanes=lanes,
+            itemsize=np.dtype(dtype).itemsize,
+            fma_per_s=chains / best[dtype, "fma"],
+            vector_per_s=max(2 * chains / best[dtype, "mixed"], chains / best[dtype, "fma"]),
+            divide_s=best[dtype, "divide"] / probed,
+            quotient_s=best[dtype, "quotient"] / probed,
+            fma_latency_s=best[dtype, "fma_chain"],
+            divide_latency_s=best[dtype, "divide_chain"],
+            sqrt_latency_s=best[dtype, "sqrt_chain"],
+            caches=self.caches,
+            read=tuple(read),
+            rewrite=tuple(rewrite),
+        )
+
+    def _footprints(self) -> list[int]:
+        return [*(size // 2 for size in self.caches), min(LARGEST, 4 * self.caches[-1])]
+
+    def _time(self, key: tuple[Any, ...], amount: int, work: Any, *arguments: Any) -> None:
+        start = time.perf_counter()
+        work(*arguments)
+        seconds = (time.perf_counter() - start) / amount
+        self.best[key] = min(self.best.get(key, seconds), seconds)
+
+
+def caches() -> tuple[int, ...]:
+    """Bytes of L1 (data), L2 and L3, as the system says or as they usually are."""
+    found = list(USUAL_CACHES)
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            level = int((index / "level").read_text())
+            kind, size = ((index / name).read_text().strip() for name in ("type", "size"))
+            if kind != "Instruction" and 1 <= level <= 3:
+                found[level - 1] = int(size.removesuffix("K")) * 1024
+        except (OSError, ValueError):
+            continue
+    return tuple(found)
+
+
+def describe() -> dict[str, Any]:
+    """What the figures depend on, as far as the system says it."""
+    model = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        pairs = (line.split(":", 1) for line in lines if ":" in line)
+        facts = {name.strip(): value.strip() for name, value in pairs}
+        model = f"{facts['model name']} (family {facts['cpu family']}, model {facts['model']})"
+    except (OSError, KeyError):
+        pass
+    return {
+        "processor": model,
+        "processors": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,22 @@
+"""The contestants' adapters, a module each, with one interface:
+
+    version() -> str
+    trainer(workload, variant, threads) -> Run   or raises Refused with the reason
+    call(what, variant) -> Call                  where it takes part in the costs of a call
+
+A Run makes so many more training steps: whole epochs, batches in order.  It returns the mean loss
+over the batches of the last epoch, and W1, b1, W2, ... with kernels (n_in, n_out), not copied.
+A Call is what `what` is about, once; it returns the outputs, or the loss of the step.
+
+The peer is imported inside these functions: only the process that runs one needs it installed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Run = Callable[[int], tuple[float, Sequence[Any]]]
+Call = Callable[[], Any]
+
+
+class Refused(Exception):
+    """The peer cannot do this workload; the message says why."""

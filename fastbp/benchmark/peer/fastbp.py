@@ -1,0 +1,62 @@
+"""fastbp: `fit` without shuffling, a fit for every call.
+
+The variant of a trainer is the backend, or "in order" or "shuffled" on the best one; FASTBP_ISA,
+set before the process starts, chooses the instruction set.
+"""
+
+from typing import Any
+
+import fastbp as fb
+from fastbp.benchmark.peer import Call, Refused, Run
+from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
+
+
+def version() -> str:
+    return f"fastbp {fb.__version__}"
+
+
+def network(workload: Workload, backend: str | None = None) -> fb.Network:
+    hidden = [fb.Dense(n, workload.activation) for n in workload.sizes[1:-1]]
+    adam = fb.Adam(LEARNING_RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+    layers: list[Any] = [fb.Input(workload.sizes[0]), *hidden, fb.Dense(workload.sizes[-1])]
+    net = fb.Network(
+        layers,
+        loss=workload.loss,
+        optimizer=adam if workload.optimizer == "adam" else fb.SGD(LEARNING_RATE),
+        dtype=workload.dtype,
+        seed=0,
+        backend=backend,
+    )
+    net.set_weights(workload.weights())
+    return net
+
+
+def trainer(workload: Workload, variant: str, threads: int) -> Run:
+    shuffle = variant == "shuffled"
+    net = network(workload, variant if variant in ("cython", "numpy") else None)
+    X, y = workload.data()
+
+    def run(steps: int) -> tuple[float, list[Array]]:
+        history = net.fit(
+            X, y, epochs=steps // workload.n_batches, batch_size=workload.batch_size,
+            shuffle=shuffle, n_threads=1 if threads == 1 else "auto", verbose=False,
+        )  # fmt: skip
+        return history.history["loss"][-1], list(net.parameters.values())
+
+    return run
+
+
+def call(workload: Workload, variant: str) -> Call:
+    net, (X, y) = network(workload), workload.data()
+    X, y = X[: workload.batch_size], y[: workload.batch_size]
+    if variant == "train_on_batch":
+        return lambda: net.train_on_batch(X, y)
+    if variant == "net(x)":
+        return lambda: net(X)
+    if variant == "predictor":
+        make: Any = getattr(net, "predictor", None)
+        if make is None:
+            raise Refused("this version has no predictor")
+        predict = make()
+        return lambda: predict(X)
+    return lambda: net.predict(X, n_threads=1)

@@ -1,0 +1,120 @@
+"""What is timed: sizes, data and initial weights, the same for every contestant."""
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One network on one data set; an epoch is `n_batches` slices of `batch_size` rows."""
+
+    sizes: tuple[int, ...]
+    activation: str
+    loss: str
+    batch_size: int
+    n_batches: int
+    optimizer: str = "adam"
+    dtype: str = "float32"
+
+    @property
+    def network(self) -> str:
+        """As "4-32-16-1 tanh mse" or "2-20x8-1 tanh mse sgd": adam is not named."""
+        runs = [(str(size), len(list(run))) for size, run in groupby(self.sizes)]
+        parts = [f"{size}x{n}" if n > 4 else "-".join([size] * n) for size, n in runs]
+        words = ["-".join(parts), self.activation]
+        words += ["ce" if self.loss == "cross_entropy" else self.loss]
+        return " ".join([*words, "sgd"] if self.optimizer == "sgd" else words)
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}, batch {self.batch_size}"
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """(n_in, n_out) of each layer."""
+        return list(zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def flop(self) -> int:
+        """Of a step: forward, dW and dX, which the first layer does without."""
+        products = sum(n_in * n_out for n_in, n_out in self.pairs)
+        return self.batch_size * (6 * products - 2 * self.sizes[0] * self.sizes[1])
+
+    @property
+    def checked_steps(self) -> int:
+        """Whole epochs after which answers are compared: 30 steps or more, fewer of large ones."""
+        least = 30 if self.flop < 5e8 else 10 if self.flop < 5e9 else 3
+        return -(-least // self.n_batches) * self.n_batches
+
+    def data(self) -> tuple[Array, Array]:
+        """X (n, n_in) and y: noisy outputs (n, k) of a random function, or its classes (n,)."""
+        random = np.random.Generator(np.random.Philox(1))
+        n, n_in, n_out = self.batch_size * self.n_batches, self.sizes[0], self.sizes[-1]
+        X = random.standard_normal((n, n_in))
+        score = np.sin(X @ random.standard_normal((n_in, n_out)))
+        score += 0.1 * random.standard_normal(score.shape)
+        y = score.astype(self.dtype) if self.loss == "mse" else score.argmax(axis=1)
+        return X.astype(self.dtype), y
+
+    def weights(self) -> list[Array]:
+        """W1, b1, W2, ...: glorot uniform kernels (n_in, n_out), biases of zero."""
+        random = np.random.Generator(np.random.Philox(2))
+        found: list[Array] = []
+        for n_in, n_out in self.pairs:
+            limit = np.sqrt(6 / (n_in + n_out))
+            kernel = random.uniform(-limit, limit, (n_in, n_out))
+            found += [kernel.astype(self.dtype), np.zeros(n_out, self.dtype)]
+        return found
+
+
+MSE, CE = "mse", "cross_entropy"
+USUAL = (
+    Workload((2, 2, 1), "tanh", MSE, 1, 256),
+    Workload((4, 32, 16, 1), "tanh", MSE, 32, 16),
+    Workload((4, 32, 16, 1), "tanh", MSE, 200, 10),
+    Workload((64, 32, 10), "relu", CE, 32, 56),
+    Workload((10, 64, 64, 1), "tanh", MSE, 442, 1),
+    Workload((23, 256, 256, 1), "relu", MSE, 256, 8),
+    Workload((784, 256, 128, 10), "relu", CE, 128, 10),
+    Workload((784, 512, 128, 512, 784), "relu", MSE, 256, 4),
+    Workload((1024, 1024, 1024, 1024), "relu", MSE, 512, 1),
+)
+FURTHER = (
+    Workload((4, 32, 16, 1), "tanh", MSE, 200, 10, "sgd"),
+    Workload((784, 256, 128, 10), "relu", CE, 128, 10, "sgd"),
+    Workload((256, 28, 10), "tanh", CE, 1, 256, "sgd"),
+    Workload((2, *[20] * 8, 1), "tanh", MSE, 1000, 1),
+    Workload((4, 32, 16, 4), "tanh", MSE, 10000, 1),
+    Workload((10, 46, 46, 10), "relu", MSE, 128, 10),
+)
+
+
+def select(
+    beginnings: list[str] | None,
+    *,
+    every: bool = False,
+    optimizer: str | None = None,
+    dtype: str = "float32",
+) -> list[Workload]:
+    """The usual workloads, all of them, or those whose name begins with one of `beginnings`.
+
+    `optimizer` replaces that of each.  Raises ValueError for a beginning that no name has.
+    """
+    known = (*USUAL, *FURTHER)
+    for beginning in beginnings or ():
+        if not any(one.name.startswith(beginning) for one in known):
+            names = "; ".join(one.name for one in known)
+            raise ValueError(f"no workload begins with {beginning!r}; there are {names}")
+    if beginnings:
+        chosen = [one for one in known if one.name.startswith(tuple(beginnings))]
+    else:
+        chosen = list(known if every else USUAL)
+    chosen = [replace(one, optimizer=optimizer or one.optimizer, dtype=dtype) for one in chosen]
+    return list(dict.fromkeys(chosen))
