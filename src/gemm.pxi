@@ -124,12 +124,14 @@ cdef void panel_1(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_s
 
 cdef void panel_2(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                   const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    panel(2 * BLOCK_VECTORS, TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    panel(BLOCK_VECTORS * (2 if TILE_BLOCKS >= 2 else 1), TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc,
+          bias)
 
 
 cdef void panel_3(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                   const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    panel(3 * BLOCK_VECTORS, TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    panel(BLOCK_VECTORS * (3 if TILE_BLOCKS >= 3 else 1), TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc,
+          bias)
 
 
 cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,

@@ -71,7 +71,7 @@ cdef inline Py_ssize_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
 
 
 cdef inline void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const real* x, Py_ssize_t x_row,
-                 Py_ssize_t x_column, real* out, Py_ssize_t ld) noexcept nogil:
+                        Py_ssize_t x_column, real* out, Py_ssize_t ld) noexcept nogil:
     """out[r, :n] = x[order[r], :n]  (row r where order is NULL); zero in the padding"""
     cdef Py_ssize_t r, j
     cdef const real* row
