@@ -24,17 +24,27 @@ Purpose = Literal["train", "predict", "manual", "trace"]
 # the weights.
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
-# Where all activations are kept anyway, a tile is the share of a thread: long enough to use a
-# kernel's panel often.
-_WHOLE_ROWS = (64, 128)
-# One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache.
-_CHUNK_BYTES = 128 * 1024
+# Where all activations are kept anyway, a tile is the share of a thread: four of them, unless that
+# makes them shorter or longer than this. Kernels that together leave the second-level cache are
+# read once a tile, so tiles are longer then: 784-512-128-512-784 in float64 with batch 256 takes
+# 15.1 ms with tiles of 64 rows and 14.1 ms with tiles of 128.
+_WHOLE_ROWS = (64, 256)
+_WHOLE_ROWS_LARGE = (128, 256)
+_LARGE_BYTES = 1024 * 1024
+# One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the
+# gradient by the layer's output is read once a chunk (784-512-128-512-784, batch 256: 6.8 ms with
+# chunks of 128 KB, 6.3 ms with 256 KB, 6.6 ms with 512 KB).
+_CHUNK_BYTES = 256 * 1024
 # A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
 # second row block.
 _BLOCK_FLOPS = 500_000
-# From this size on a kernel's gradient can be summed where it is used, if the activations are the
-# smaller part.
+# From this size on a kernel's gradient can be summed where it is used, unless there are more
+# activations than this for each parameter. Measured with float32, milliseconds by parameters and by
+# rows: 1024-1024-1024-1024, batch 2048 (4 for each) 175 and 248; 512-512-512-512, batch 1024 (4)
+# 20.1 and 21.3, batch 2048 (8) 48.4 and 43.0; 64-256-256-10, batch 1024 (13) 2.33 and 2.36, batch
+# 2048 (25) 5.0 and 4.7; 23-256-256-1, batch 256 (4) 0.51 and 0.54.
 _FUSED_PARAMETERS = 8192
+_ACTIVATIONS_FOR_EACH = 6
 _FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 
@@ -59,6 +69,7 @@ class Plan:
     input: int
     ld_input: int
     output: int
+    ld_output: int
     output_gradient: int
     input_gradient: int
     tile_rows: int
@@ -105,7 +116,12 @@ def compile_plan(
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
     whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
     flops_per_row = 6.0 * graph.parameters.n_parameters
-    tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, whole)
+    whole_rows = _WHOLE_ROWS
+    if parameters.size * dtype.itemsize > _LARGE_BYTES:
+        whole_rows = _WHOLE_ROWS_LARGE
+    tile_rows, block_rows = _tiles(
+        builder.numbers_per_row, dtype, rows, flops_per_row, whole_rows if whole else None
+    )
     kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
@@ -146,6 +162,7 @@ def compile_plan(
         input=builder.input.offset,
         ld_input=builder.input.ld,
         output=builder.a[graph.output].offset,
+        ld_output=builder.a[graph.output].ld,
         output_gradient=builder.da[graph.output].offset,
         input_gradient=builder.da[0].offset if manual else -1,
         tile_rows=tile_rows,
@@ -163,25 +180,30 @@ def compile_plan(
 
 
 def _sums_in_place(graph: Graph, rows: int) -> bool:
-    """Whether kernels are large beside the activations, so that threads had better share kernels
+    """Whether kernels are large enough beside the activations that threads had better share kernels
     than rows.
     """
     size = graph.parameters.size
     activations = sum(graph.width[1:]) * 2 * rows
-    return size >= _FUSED_PARAMETERS and size > activations
+    return size >= _FUSED_PARAMETERS and _ACTIVATIONS_FOR_EACH * size > activations
 
 
 def _tiles(
-    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, whole: bool
+    numbers_per_row: int,
+    dtype: np.dtype[Any],
+    rows: int,
+    flops_per_row: float,
+    whole_rows: tuple[int, int] | None,
 ) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
-    A block is a whole number of tiles.  `whole` has one block: nothing is summed beside.
+    A block is a whole number of tiles.  With `whole_rows`, the least and the most rows of a tile,
+    there is one block: nothing is summed beside.
     """
     fitting = _TILE_BYTES // (numbers_per_row * dtype.itemsize) // 8 * 8
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
-    if whole:
-        n_tiles = max(-(-rows // _WHOLE_ROWS[1]), min(4, rows // _WHOLE_ROWS[0]), 1)
+    if whole_rows is not None:
+        n_tiles = max(-(-rows // whole_rows[1]), min(4, rows // whole_rows[0]), 1)
         tile = _eighths(-(-rows // n_tiles), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1
