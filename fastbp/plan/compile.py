@@ -24,13 +24,11 @@ Purpose = Literal["train", "predict", "manual", "trace"]
 # the weights.
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
-# Where all activations are kept anyway, a tile is the share of a thread: four of them, unless that
-# makes them shorter or longer than this. Kernels that together leave the second-level cache are
-# read once a tile, so tiles are longer then: 784-512-128-512-784 in float64 with batch 256 takes
-# 15.1 ms with tiles of 64 rows and 14.1 ms with tiles of 128.
-_WHOLE_ROWS = (64, 256)
-_WHOLE_ROWS_LARGE = (128, 256)
-_LARGE_BYTES = 1024 * 1024
+# Where all activations are kept anyway, a tile is the share of a thread: two tiles of at least the
+# first number of rows, then up to four of at least the second, and none longer than the third.
+# Kernels are read once a tile: 784-512-128-512-784 in float64 with batch 256 takes 15.1 ms with
+# tiles of 64 rows and 14.1 ms with tiles of 128.
+_WHOLE_ROWS = (64, 128, 256)
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the
 # gradient by the layer's output is read once a chunk (784-512-128-512-784, batch 256: 6.8 ms with
 # chunks of 128 KB, 6.3 ms with 256 KB, 6.6 ms with 512 KB).
@@ -116,12 +114,7 @@ def compile_plan(
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
     whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
     flops_per_row = 6.0 * graph.parameters.n_parameters
-    whole_rows = _WHOLE_ROWS
-    if parameters.size * dtype.itemsize > _LARGE_BYTES:
-        whole_rows = _WHOLE_ROWS_LARGE
-    tile_rows, block_rows = _tiles(
-        builder.numbers_per_row, dtype, rows, flops_per_row, whole_rows if whole else None
-    )
+    tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, whole)
     kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
@@ -189,21 +182,17 @@ def _sums_in_place(graph: Graph, rows: int) -> bool:
 
 
 def _tiles(
-    numbers_per_row: int,
-    dtype: np.dtype[Any],
-    rows: int,
-    flops_per_row: float,
-    whole_rows: tuple[int, int] | None,
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, whole: bool
 ) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
-    A block is a whole number of tiles.  With `whole_rows`, the least and the most rows of a tile,
-    there is one block: nothing is summed beside.
+    A block is a whole number of tiles.  `whole` has one block: nothing is summed beside.
     """
     fitting = _TILE_BYTES // (numbers_per_row * dtype.itemsize) // 8 * 8
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
-    if whole_rows is not None:
-        n_tiles = max(-(-rows // whole_rows[1]), min(4, rows // whole_rows[0]), 1)
+    if whole:
+        for_two, for_four, longest = _WHOLE_ROWS
+        n_tiles = max(-(-rows // longest), min(4, rows // for_four), min(2, rows // for_two), 1)
         tile = _eighths(-(-rows // n_tiles), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1
