@@ -35,8 +35,8 @@ def row_length(n: int, dtype: np.dtype[Any]) -> int:
     """Numbers from one row of a matrix of n columns to the next.
 
     Whole blocks, and one more where rows would lie a multiple of 4096 bytes apart: a panel of
-    columns would then fall into few sets of the caches. A 1024-1024-1024-1024 step with batch 512
-    takes 48 ms with rows of 1024 float32 and 39 ms with rows of 1040.
+    columns would then fall into few sets of the caches. The product of (128, 1024) and
+    (1024, 1024) float32 runs at 199 GFLOP/s so, and with rows of 1040 numbers at 249.
     """
     ld = padded(n, dtype)
     return ld + block(dtype) if ld * dtype.itemsize % PAGE_BYTES == 0 else ld
