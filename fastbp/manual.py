@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.plan import Plan
-from fastbp.plan.parameter import padded
+from fastbp.plan.parameter import row_length
 from fastbp.runtime import Runtime
 from fastbp.validation import check_X
 
@@ -66,6 +66,6 @@ class Manual:
 
 def _block(scratch: Array, plan: Plan, offset: int, rows: int, width: int) -> Array:
     """The rows of one buffer of a whole-batch plan, padding included."""
-    ld = padded(width, plan.dtype)
+    ld = row_length(width, plan.dtype)
     start = plan.arena.activations + offset
     return scratch[start : start + rows * ld].reshape(rows, ld)

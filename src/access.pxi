@@ -1,29 +1,22 @@
 # The kernels one by one, for tests and benchmarks: typed memoryviews in, the same pointers the engine uses inside.
 
 def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, int start=START_ZERO,
-                   const real[::1] bias=None, bint packed=False):
+                   const real[::1] bias=None):
     """c = start + a b with start 0, `bias` (n,) or c itself for start = 0, 1, 2.
 
-    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.  `packed`
-    takes the copying variant whatever the sizes.  Raises ValueError for shapes that do not fit.
+    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.
+    Raises ValueError for shapes that do not fit.
     """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = b.shape[1]
     cdef Py_ssize_t row = a.strides[0] // <Py_ssize_t>sizeof(real), column = a.strides[1] // <Py_ssize_t>sizeof(real)
-    cdef real pack[PACK_DEPTH * TILE_BLOCKS * BLOCK]
     if b.shape[0] != depth or c.shape[0] != m or c.shape[1] != n or n % BLOCK:
         raise ValueError(f"shapes do not fit: {m}x{depth}, {b.shape[0]}x{n}, {c.shape[0]}x{c.shape[1]}, block {BLOCK}")
     if start == START_BIAS and (bias is None or bias.shape[0] != n):
         raise ValueError("start = 1 needs a bias of n numbers")
     if m == 0 or n == 0:
         return
-    if depth == 0:
-        gemm_unpacked(m, n, 0, start, NULL, 0, 0, NULL, 0, &c[0, 0], n, &bias[0] if bias is not None else NULL)
-    elif packed:
-        gemm_packed(m, n, depth, start, &a[0, 0], row, column, &b[0, 0], n, &c[0, 0], n,
-                    &bias[0] if bias is not None else NULL, pack)
-    else:
-        gemm_unpacked(m, n, depth, start, &a[0, 0], row, column, &b[0, 0], n, &c[0, 0], n,
-                      &bias[0] if bias is not None else NULL)
+    gemm(m, n, depth, start, &a[0, 0] if depth else NULL, row, column, &b[0, 0] if depth else NULL, n, &c[0, 0], n,
+         &bias[0] if bias is not None else NULL)
 
 
 def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):
@@ -83,10 +76,10 @@ def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, lo
 
 
 def sizes():
-    """Numbers a 64-byte block holds, rows and blocks of a register tile, rows of a packed panel: edge cases.
+    """Numbers a 64-byte block holds, rows and blocks of a register tile: edge cases.
 
     "lanes" of a vector, and what the probes work on: "probe_chains" vectors, "probed" numbers.
     """
     return {"block": <int>BLOCK, "tile_rows": <int>TILE_ROWS, "tile_blocks": <int>TILE_BLOCKS,
-            "wide_blocks": <int>WIDE_BLOCKS, "pack_depth": <int>PACK_DEPTH, "lanes": <int>LANES,
+            "wide_blocks": <int>WIDE_BLOCKS, "lanes": <int>LANES,
             "probe_chains": <int>CHAINS, "probed": <int>PROBED}

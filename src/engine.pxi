@@ -57,10 +57,10 @@ cdef class Engine:
     cdef double* l2
     cdef Py_ssize_t n_forward, n_backward, n_parameter, n_segments
     cdef Py_ssize_t n_features, n_outputs, n_parameters, n_states
-    cdef Py_ssize_t input, ld_input, output, output_gradient
+    cdef Py_ssize_t input, ld_input, output, ld_output, output_gradient
     cdef Py_ssize_t tile_rows, block_rows, chunk_rows, capacity, n_workers
-    cdef Py_ssize_t activation_stride, pack_stride, chunk_stride
-    cdef bint by_parameters, gathers, narrow
+    cdef Py_ssize_t activation_stride, chunk_stride, narrow_rows
+    cdef bint by_parameters, gathers
     cdef int loss
     cdef double delta, loss_divisor, seconds_per_row
     cdef real* w
@@ -68,7 +68,6 @@ cdef class Engine:
     cdef real* gradient
     cdef real* copies
     cdef real* activations
-    cdef real* pack
     cdef real* chunk
     cdef real* good
     cdef double* tile_loss
@@ -107,23 +106,21 @@ cdef class Engine:
         self.l2 = double_pointer(arrays[7])
         self.n_features, self.n_outputs = plan.n_features, plan.n_outputs
         self.input, self.ld_input = plan.input, plan.ld_input
-        self.output, self.output_gradient = plan.output, plan.output_gradient
+        self.output, self.ld_output, self.output_gradient = plan.output, plan.ld_output, plan.output_gradient
         self.tile_rows, self.block_rows, self.chunk_rows = plan.tile_rows, plan.block_rows, plan.chunk_rows
         self.capacity, self.n_workers = plan.capacity, plan.n_workers
         self.by_parameters, self.gathers = plan.by_parameters, plan.gathers
-        self.narrow = plan.narrow
+        self.narrow_rows = plan.narrow_rows
         self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
         self.seconds_per_row = plan.seconds_per_row
         arena = plan.arena
-        self.activation_stride, self.pack_stride = arena.activation_stride, arena.pack_stride
-        self.chunk_stride = arena.chunk_stride
+        self.activation_stride, self.chunk_stride = arena.activation_stride, arena.chunk_stride
         self.gradient = base + <Py_ssize_t>arena.gradient
         self.copies = base + <Py_ssize_t>arena.copies
         self.activations = base + <Py_ssize_t>arena.activations
-        self.pack = base + <Py_ssize_t>arena.pack
         self.chunk = base + <Py_ssize_t>arena.chunk
         self.good = base + <Py_ssize_t>arena.good
-        if self.narrow:
+        if self.narrow_rows:
             layers = bytearray(self.n_forward * sizeof(NarrowLayer))
             self.owners += (layers,)
             self.narrow_layers = <NarrowLayer*><char*>layers
@@ -387,7 +384,6 @@ cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:
     cdef Py_ssize_t index, i, n_tiles = (call.n_rows + engine.tile_rows - 1) // engine.tile_rows
     tile.first = 0
     tile.activations = engine.activations + thread * engine.activation_stride
-    tile.pack = engine.pack + thread * engine.pack_stride
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = NULL
@@ -401,7 +397,7 @@ cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:
             respond(engine, &tile, index * engine.tile_rows)
         else:
             engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.tile_rows, 0,
-                                                   buffer(&tile, engine.output_gradient, padded(engine.n_outputs)))
+                                                   buffer(&tile, engine.output_gradient, engine.ld_output))
         if thread == 0:
             poll(engine, call, tile.rows)
         if flag_load(&call.status) != RUNNING:
@@ -411,7 +407,7 @@ cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:
 
 cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:
     """The tile's outputs on the response scale, into the caller's array."""
-    cdef Py_ssize_t r, n = engine.n_outputs, ld = padded(n)
+    cdef Py_ssize_t r, n = engine.n_outputs, ld = engine.ld_output
     cdef real* out = buffer(tile, engine.output, ld)
     if engine.transform == SOFTMAX:
         softmax_forward(tile.rows, n, ld, out, out)
@@ -426,7 +422,6 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* ti
     tile.first = index * engine.tile_rows
     tile.rows = min(engine.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
-    tile.pack = engine.pack
     tile.x = buffer(tile, engine.input, engine.ld_input)
     tile.x_row = engine.ld_input
     tile.x_column = 1
@@ -458,7 +453,7 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
     for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
         total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean,
-                              buffer(&tile, engine.output_gradient, padded(engine.n_outputs)))
+                              buffer(&tile, engine.output_gradient, engine.ld_output))
     float_mode_restore(mode)
     return total * mean
 

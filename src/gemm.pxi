@@ -14,9 +14,6 @@ cdef enum:
     START_ZERO = 0          # C = A B
     START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
     START_C = 2             # C = C + A B
-    PACK_DEPTH = 256        # rows of a packed panel: 48 numbers a row stay in the first two cache levels
-    PACK_ROWS = 128         # fewer rows of C than this do not pay for the copy
-    PACK_BYTES = 2097152    # B larger than this has left a second-level cache of 1 MB by the time it is read again
 
 
 cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t depth,
@@ -164,11 +161,15 @@ cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
         blocks -= width
 
 
-cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
-                        const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-                        const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
-                        const real* bias) noexcept nogil:
-    """The product straight from B, in column panels of equal width to within one block."""
+cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
+               const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+               const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
+    """C = start + A B, in column panels of equal width to within one block.
+
+    Nothing is copied: with rows that do not share cache sets (row_length in fastbp/plan/parameter.py) a panel comes from
+    the second-level cache as fast as the tile takes it.  Panels packed 256 rows at a time lost 8 % at 1024
+    columns with AVX-512; with AVX2 they lost 1 %, and gained 3 % at 2048 columns where C had 128 rows only.
+    """
     cdef Py_ssize_t blocks = n // BLOCK, left, width
     cdef const real* row_bias = bias
     if m == 1:
@@ -188,41 +189,6 @@ cdef void gemm_unpacked(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
         row_bias += width * BLOCK
         blocks -= width
         left -= 1
-
-
-cdef void gemm_packed(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
-                      const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-                      const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
-                      const real* bias, real* pack) noexcept nogil:
-    """The same chains with B copied, PACK_DEPTH rows of one column panel at a time, into `pack` (SCRATCH).
-
-    For B beyond the second-level cache and many rows: a panel is then read from memory once instead of once a tile.  The
-    chain of an element goes on from C at the next PACK_DEPTH rows, which is the order of k still.
-    """
-    cdef Py_ssize_t k, rows, j, width = TILE_BLOCKS * BLOCK, columns, i, panel_index, part
-    cdef int begin
-    for panel_index in range((n + width - 1) // width):
-        j = panel_index * width
-        columns = min(width, n - j)
-        for part in range((depth + PACK_DEPTH - 1) // PACK_DEPTH):
-            k = part * PACK_DEPTH
-            rows = min(<Py_ssize_t>PACK_DEPTH, depth - k)
-            for i in range(rows):
-                memcpy(pack + i * columns, b + (k + i) * ldb + j, columns * sizeof(real))
-            begin = start if k == 0 else START_C
-            gemm_unpacked(m, columns, rows, begin, a + k * a_column, a_row, a_column,
-                          pack, columns, c + j, ldc, bias + j if start == START_BIAS else bias)
-
-
-cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
-               const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-               const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
-               const real* bias, real* pack) noexcept nogil:
-    """C = start + A B; packed where B does not fit the second-level cache and is read often enough to pay the copy."""
-    if m >= PACK_ROWS and depth * n * sizeof(real) > PACK_BYTES:
-        gemm_packed(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias, pack)
-    else:
-        gemm_unpacked(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
 cdef inline void column_group(const int vectors, Py_ssize_t rows, int start, const real* a, Py_ssize_t lda,

@@ -77,7 +77,7 @@ cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize
     r modulo BLOCK - 3 and on if the row is narrow.
     """
     cdef real part[BLOCK]
-    cdef Py_ssize_t r, j, block, rest = n % BLOCK
+    cdef Py_ssize_t r, j, block, left = ld - n // BLOCK * BLOCK
     cdef const real* target
     cdef real slope
     if rows == 1 and n <= 4:    # what follows, without its way through memory
@@ -97,13 +97,13 @@ cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize
             out += BLOCK
             target += BLOCK * y_column
             d += BLOCK
-        if rest:
-            memset(d, 0, BLOCK * sizeof(real))
-            for j in range(rest):
+        if left:
+            memset(d, 0, left * sizeof(real))
+            for j in range(n % BLOCK):
                 part[(r + j) % BLOCK] += loss_term(code, delta, out[j], target[j * y_column], &slope)
                 d[j] = scale * slope
-            out += BLOCK
-            d += BLOCK
+            out += left
+            d += left
     return lane_sum(part)
 
 

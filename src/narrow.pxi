@@ -6,11 +6,6 @@
 # update follows its backward pass: its square roots and divisions run beside the pass of the layer below.  Every element is
 # the chain of gemm.pxi and dot_columns in the same order: the same bits as on the general path.
 
-# Up to so many rows: 2-8-1 with tanh and Adam takes 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for
-# eight; about 16 rows are a draw.
-cdef enum:
-    NARROW_ROWS = 8
-
 # A dense layer of such a network; NULL for what it does not have.
 cdef struct NarrowLayer:
     Py_ssize_t n_in

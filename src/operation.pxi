@@ -52,7 +52,6 @@ cdef struct Tile:
     Py_ssize_t x_row
     Py_ssize_t x_column
     real* activations
-    real* pack
 
 cdef struct Weights:
     real* w                 # parameters
@@ -83,7 +82,7 @@ cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcep
         dot_columns(tile.rows, op.n_c, op.n_a, a, a_row, a_column, weights.w + op.w, op.ldw, bias, z, op.ldc)
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
-             weights.w + op.w, op.ldw, z, op.ldc, bias, tile.pack)
+             weights.w + op.w, op.ldw, z, op.ldc, bias)
     activate(op, alpha, tile.rows, z, c)
 
 
@@ -116,7 +115,7 @@ cdef void dense_input(Operation* op, real alpha, Tile* tile, Weights* weights) n
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef const real* w = (weights.w if op.by_columns else weights.copies) + op.w
     gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
-         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL, tile.pack)
+         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL)
     activation_derivative(op, alpha, tile, c)
 
 
@@ -137,10 +136,10 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
     if end > begin:
         if op.by_columns:
             gemm(end - begin, op.ldw, tile.rows, start, dz + begin, 1, op.ldy, x, x_row,
-                 kernel, op.ldw, NULL, tile.pack)
+                 kernel, op.ldw, NULL)
         else:
             gemm(end - begin, op.ldw, tile.rows, start, x + begin * x_column, x_column, x_row, dz, op.ldy,
-                 kernel, op.ldw, NULL, tile.pack)
+                 kernel, op.ldw, NULL)
     if bias != NULL:
         column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
 

@@ -56,10 +56,6 @@ cdef struct Call:
     barrier_t barrier
 
 
-cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
-    return (n + BLOCK - 1) // BLOCK * BLOCK
-
-
 cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
     """Where part `part` of `parts` begins when n things are dealt out evenly."""
     return n * part // parts if parts > 1 else n * part
@@ -116,7 +112,7 @@ cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const long long*
                          real scale, real* d) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` in d."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
-    cdef Py_ssize_t n = engine.n_outputs, ld = padded(engine.n_outputs)
+    cdef Py_ssize_t n = engine.n_outputs, ld = engine.ld_output
     cdef const real* out = buffer(tile, engine.output, ld)
     if call.label != NULL:
         return cross_entropy_labels(scale, tile.rows, n, ld, out, call.label + shift, order, d)
@@ -153,7 +149,6 @@ cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, 
     tile.rows = min(engine.tile_rows, rows - begin)
     tile.first = begin if engine.by_parameters else 0
     tile.activations = engine.activations + (0 if engine.by_parameters else thread * engine.activation_stride)
-    tile.pack = engine.pack + thread * engine.pack_stride
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = engine.gradient + block * engine.n_parameters
@@ -161,7 +156,7 @@ cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, 
     for i in range(engine.n_forward):
         run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, start)
     engine.tile_loss[index] = loss_of_tile(engine, call, &tile, tile_order, first + begin, scale,
-                                           buffer(&tile, engine.output_gradient, padded(engine.n_outputs)))
+                                           buffer(&tile, engine.output_gradient, engine.ld_output))
     for i in range(engine.n_backward):
         run(&engine.backward_table[i], engine.backward_alpha[i], &tile, &weights, start)
 
@@ -207,7 +202,6 @@ cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_thre
     tile.rows = rows
     tile.first = 0
     tile.activations = engine.activations
-    tile.pack = engine.pack + thread * engine.pack_stride
     tile.x_column = 1
     if order == NULL and call.x_column == 1 and not engine.gathers:
         tile.x = call.x + first * call.x_row
@@ -292,7 +286,7 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
     cdef StepScalar scalar
     cdef Py_ssize_t i, n_tiles = pieces(rows, engine.tile_rows)
     cdef double mean, total = 0
-    if engine.narrow and rows <= NARROW_ROWS and call.n_threads == 1:
+    if rows <= engine.narrow_rows and call.n_threads == 1:
         return narrow_step(engine, call, order, first, rows, power, loss)
     mean = 1.0 / (<double>rows * engine.loss_divisor)
     row_phase(engine, call, thread, order, first, rows, <real>mean)

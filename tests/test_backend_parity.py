@@ -39,6 +39,10 @@ NETWORKS: list[tuple[list[Any], str, int, int]] = [
       fb.Dense(2, l1=0.001)],
      "binary_cross_entropy", 31, 8),
     ([fb.Input(1), fb.Dense(1)], "half_sse", 5, 1),
+    # rows of 4096 bytes, which get a block more
+    ([fb.Input(1024), fb.Dense(512, "sigmoid"), fb.Dense(1024, "softplus"), fb.Dense(2)],
+     "mse", 12, 6),
+    ([fb.Input(3), fb.Dense(512, "tanh"), fb.Dense(1024, "softmax")], "cross_entropy", 20, 10),
 ]  # fmt: skip
 
 

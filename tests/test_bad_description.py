@@ -111,7 +111,7 @@ CONSTRUCTORS = [
         35,
         lambda: fb.Network([2**22, 2**22, 1]),
         MemoryError,
-        r"^cannot allocate 65536\.0 GiB for parameters$",
+        r"^cannot allocate 65536\.3 GiB for parameters$",
     ),
     Bad(
         35,

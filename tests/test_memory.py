@@ -15,6 +15,7 @@ from support.training_case import CASES
 import fastbp as fb
 from fastbp import runtime
 from fastbp.backend import compiled_modules
+from fastbp.plan.parameter import row_length
 from fastbp.runtime import Runtime
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
@@ -265,3 +266,16 @@ def test_data_at_the_end_of_its_memory(n, dtype, backend):
     assert (raw_out[:32] == 7).all() and (raw_out[-32:] == 7).all()
     history = network.fit(X, y, epochs=2, batch_size=8)
     assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_do_not_share_cache_sets(dtype: str) -> None:
+    """Whole blocks of 64 bytes, at most one to spare, never a multiple of 4096 bytes."""
+    size = np.dtype(dtype).itemsize
+    for n in (1, 16, 500, 511, 512, 513, 1000, 1024, 1025, 2048, 4096):
+        n_bytes = row_length(n, np.dtype(dtype)) * size
+        assert n_bytes % 64 == 0 and n_bytes % 4096, n
+        assert n * size <= n_bytes < n * size + 128, n
+    network = fb.Network([3, 1024, 1], dtype=dtype)
+    for name, part in network.parameters.items():
+        assert part.strides[0] % 4096 or part.ndim == 1 or part.shape[1] == 1, name

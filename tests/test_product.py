@@ -29,8 +29,8 @@ every_build = pytest.mark.parametrize(("build", "dtype"), BUILDS)
 DTYPES = ["float32", "float64"]
 ZERO, BIAS, OWN = 0, 1, 2  # what a product starts from
 CANARY = 7.25
-PACK = 256
-DEPTHS = (0, 1, 2, 3, 7, 16, 17, 31, PACK - 1, PACK, PACK + 1, 2 * PACK + 3)
+LONG = 257
+DEPTHS = (0, 1, 2, 3, 7, 16, 17, 31, LONG, 515)
 ROWS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 25)
 BLOCKS = (0, 1, 2, 3, 4, 5, 8, 9, 11)
 
@@ -105,13 +105,12 @@ def test_multiply_add_of_these_tests_rounds_once(dtype: str) -> None:
 
 
 @every_build
-@pytest.mark.parametrize("packed", [False, True], ids=["unpacked", "packed"])
 @pytest.mark.parametrize("start", [ZERO, BIAS, OWN], ids=["zero", "bias", "own"])
-def test_matrix_product_is_one_chain(build: str, dtype: str, start: int, packed: bool) -> None:
-    """Rows, blocks and terms around tile and panel: the chain's bits, and nothing beside c."""
+def test_matrix_product_is_one_chain(build: str, dtype: str, start: int) -> None:
+    """Rows and blocks around the tile: the chain's bits, and nothing beside c."""
     module, part = MODULES[build, dtype], operands(dtype)
     block = module.sizes()["block"]
-    assert module.sizes()["pack_depth"] == PACK and module.sizes()["tile_rows"] < ROWS[-1] // 2
+    assert module.sizes()["tile_rows"] < ROWS[-1] // 2
     want = chains(dtype, start, is_fused(build, dtype))
     for m, blocks, depth in product(ROWS, BLOCKS, DEPTHS):
         n = blocks * block
@@ -119,7 +118,7 @@ def test_matrix_product_is_one_chain(build: str, dtype: str, start: int, packed:
         c[...] = part["c"][:m, :n] if start == OWN else np.nan
         bias = part["bias"][:n].copy() if start == BIAS else None
         b = np.ascontiguousarray(part["b"][:depth, :n])
-        module.matrix_product(part["a"][:m, :depth], b, c, start=start, bias=bias, packed=packed)
+        module.matrix_product(part["a"][:m, :depth], b, c, start=start, bias=bias)
         assert c.tobytes() == want[depth][:m, :n].tobytes(), (m, n, depth)
         assert_frame(whole, m * n)
 
@@ -129,7 +128,7 @@ def test_matrix_product_is_one_chain(build: str, dtype: str, start: int, packed:
 def test_matrix_product_of_any_strides(build: str, dtype: str, way: str) -> None:
     module, part = MODULES[build, dtype], operands(dtype)
     n = 3 * module.sizes()["block"]
-    for m, depth, packed in product((1, 5, 13, 25), (1, 7, 31, PACK + 1), (False, True)):
+    for m, depth in product((1, 5, 13, 25), (1, 7, 31, LONG)):
         a, b = part["a"][:m, :depth], np.ascontiguousarray(part["b"][:depth, :n])
         c, plain = np.empty((2, m, n), dtype)
         if way == "repeated":
@@ -139,8 +138,8 @@ def test_matrix_product_of_any_strides(build: str, dtype: str, way: str) -> None
             view = strided(a, way)
         assert way == "columns" or depth == 1 or m == 1 or view.strides != a.copy().strides
         view.flags.writeable = False
-        module.matrix_product(view, b, c, packed=packed)
-        module.matrix_product(a.copy(), b, plain, packed=packed)
+        module.matrix_product(view, b, c)
+        module.matrix_product(a.copy(), b, plain)
         np.testing.assert_array_equal(c, plain)
         assert_product(c, a, b, dtype=dtype)
 
@@ -150,17 +149,16 @@ def test_matrix_product_of_any_strides(build: str, dtype: str, way: str) -> None
     m=st.integers(0, 60),
     blocks=st.integers(0, 9),
     depth=st.integers(0, 70),
-    packed=st.booleans(),
     seed=st.integers(0, 2**32),
 )
 def test_matrix_product_of_any_shape(
-    build: str, dtype: str, m: int, blocks: int, depth: int, packed: bool, seed: int
+    build: str, dtype: str, m: int, blocks: int, depth: int, seed: int
 ) -> None:
     module, rng = MODULES[build, dtype], np.random.default_rng(seed)
     n = blocks * module.sizes()["block"]
     a, b = rng.normal(size=(m, depth)).astype(dtype), rng.normal(size=(depth, n)).astype(dtype)
     whole, c = framed(m, n, dtype)
-    module.matrix_product(a, b, c, packed=packed)
+    module.matrix_product(a, b, c)
     assert_product(c, a, b, dtype=dtype)
     assert_frame(whole, c.size)
 
@@ -230,7 +228,7 @@ def test_products_stay_inside_their_operands(build: str, dtype: str, at_end: boo
     block = module.sizes()["block"]
     names = ("a", "b", "bias", "c", "w", "narrow")
     memory = {name: Guarded(part["b"].nbytes) for name in names}
-    for m, blocks, depth in product((1, 5, 8, 25), (1, 3, 4, 11), (1, 17, PACK + 1)):
+    for m, blocks, depth in product((1, 5, 8, 25), (1, 3, 4, 11), (1, 17, LONG)):
         n = blocks * block
         values = {
             "a": part["a"][:m, :depth],
@@ -244,10 +242,8 @@ def test_products_stay_inside_their_operands(build: str, dtype: str, at_end: boo
             name: memory[name].array(np.ascontiguousarray(values[name]), at_end=at_end)
             for name in names
         }
-        for packed, start in product((False, True), (BIAS, OWN)):
-            module.matrix_product(
-                own["a"], own["b"], own["c"], start=start, bias=own["bias"], packed=packed
-            )
+        for start in (BIAS, OWN):
+            module.matrix_product(own["a"], own["b"], own["c"], start=start, bias=own["bias"])
         module.column_product(own["a"], own["w"], own["narrow"], bias=own["bias"])
         found = own["narrow"][:, :3]
         assert_product(found, own["a"], own["w"].T, start=own["bias"][:3], dtype=dtype)

@@ -47,7 +47,7 @@ class Engine:
             n_gradients, parameters.size
         )
         self.copies = scratch[arena.copies : arena.activations]
-        self.activations = scratch[arena.activations : arena.pack]
+        self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
         self.progress = (COMPLETED, 0, 0, 0)
         self.n_rows = 0

@@ -10,10 +10,6 @@ from numpy.typing import NDArray
 
 from fastbp.plan.parameter import BLOCK_BYTES, padded
 
-# A packed panel: PACK_DEPTH rows of TILE_BLOCKS blocks (src/gemm.pxi, src/vector.h), for the widest
-# build.
-_PACK_BYTES = 256 * 3 * BLOCK_BYTES
-
 
 @dataclass(frozen=True)
 class Arena:
@@ -23,8 +19,6 @@ class Arena:
     copies: int
     activations: int
     activation_stride: int
-    pack: int
-    pack_stride: int
     chunk: int
     chunk_stride: int
     good: int
@@ -43,13 +37,11 @@ def place(
     n_workers: int,
 ) -> Arena:
     """Lay the parts out one after the other, each from a block boundary."""
-    pack = _PACK_BYTES // dtype.itemsize
     activation_stride, chunk_stride = padded(activations, dtype), padded(chunk, dtype)
     sizes = [
         padded(gradient, dtype),
         padded(copies, dtype),
         activation_stride * activation_parts,
-        pack * n_workers,
         chunk_stride * n_workers,
         padded(good, dtype),
     ]
@@ -59,11 +51,9 @@ def place(
         copies=starts[1],
         activations=starts[2],
         activation_stride=activation_stride,
-        pack=starts[3],
-        pack_stride=pack,
-        chunk=starts[4],
+        chunk=starts[3],
         chunk_stride=chunk_stride,
-        good=starts[5],
+        good=starts[4],
         size=sum(sizes),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastbp.activation import Activation
 from fastbp.plan.graph import LINEAR, AddNode, ConcatNode, DenseNode, Graph, Node
 from fastbp.plan.operation import Kind, Operation
-from fastbp.plan.parameter import padded
+from fastbp.plan.parameter import padded, row_length
 from fastbp.plan.segment import Segments
 
 # Their derivative is written in the pre-activation z, the others' in the output a.
@@ -54,14 +54,16 @@ class Builder:
                 self.da[out] = self.dz[out] = self._buffer(out)
                 if separate and activation != LINEAR:
                     self.dz[out] = self._buffer(out)
-        self.gathers = any(
+        # Rows of x are copied where the kernel's gradient reads their padding, or where as they lie
+        # they would share cache sets.
+        self.gathers = self.input.ld > padded(self.input.n, graph.parameters.dtype) or any(
             isinstance(node, DenseNode) and node.source == 0 and node.parameters.kernel.by_columns
             for node in graph.nodes
-        )  # fmt: skip
+        )
 
     def _buffer(self, value: int) -> Buffer:
         n = self.graph.width[value]
-        return Buffer(n, padded(n, self.graph.parameters.dtype))
+        return Buffer(n, row_length(n, self.graph.parameters.dtype))
 
     def _buffers(self) -> list[Buffer]:
         every = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fastbp.plan.graph import DenseNode, Graph
 from fastbp.plan.operation import Segment, SegmentTable, segment_table
-from fastbp.plan.parameter import Tensor, padded
+from fastbp.plan.parameter import Tensor, row_length
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[i
         if isinstance(node, DenseNode) and (node.source or input_gradient):
             kernel: Tensor = node.parameters.kernel
             if not kernel.by_columns:
-                ld = padded(kernel.rows, graph.parameters.dtype)
+                ld = row_length(kernel.rows, graph.parameters.dtype)
                 found[kernel.name] = (size, ld)
                 size += kernel.columns * ld
     return found, size
