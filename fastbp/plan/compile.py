@@ -35,7 +35,7 @@ _WHOLE_ROWS = (64, 128, 256)
 # chunks of 128 KB, 6.3 ms with 256 KB, 6.6 ms with 512 KB).
 _CHUNK_BYTES = 256 * 1024
 # Up to so many rows layers of one block take the latency path: 2-8-1 with tanh and Adam takes
-# 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for eight; 16 rows are a draw.
+# 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for eight; 16 are a draw.
 _NARROW_ROWS = 8
 # A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
 # second row block.
