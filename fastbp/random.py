@@ -1,9 +1,10 @@
 """Counter-based random streams: the bits depend on (seed, purpose, epoch) and on nothing else.
 
 The source is Philox 4x64-10, of which only the raw 64-bit words are used: NumPy keeps those stable
-between versions, but not what its `Generator` makes of them. Everything derived here uses only
-IEEE additions, multiplications, divisions and square roots, because the logarithm and cosine of a
-mathematical library may differ by a bit from one processor to the next.
+between versions, but not what its `Generator` makes of them. Orders of rows, which the compiled
+engine draws for itself, come from Philox 4x32-10, whose products fit vectors. Everything derived
+here uses only IEEE additions, multiplications, divisions and square roots, because the logarithm
+and cosine of a mathematical library may differ by a bit from one processor to the next.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 SHUFFLE = 1
 INITIALIZE = 2
+
+_GROUP = 32  # SHUFFLE_LANES of src/shuffle.pxi
+_MASK = 2**32 - 1
 
 _LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # 32 bits: exponent * _LOG2_HIGH is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
@@ -62,27 +66,46 @@ def normal(seed: int, purpose: int, epoch: int, n: int) -> NDArray[np.float64]:
     return result[:n]
 
 
-def permutation(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order in which epoch `epoch` visits `n` rows (Fisher-Yates from the end).
+def shuffle_words(seed: int, epoch: int, n: int) -> NDArray[np.uint32]:
+    """The first `n` 32-bit words that shuffle an epoch: Philox 4x32-10 with the key `seed`.
 
-    For i = n-1 .. 1: j = (word[n-1-i] * (i+1)) >> 64, the high half of a 128-bit product, and
+    The counters are (0, epoch, SHUFFLE, 0), (1, epoch, SHUFFLE, 0), ...; of each group of 32 come
+    the first words, then the second ones, and so on.
+
+    >>> shuffle_words(0, 0, 2).tolist()
+    [2219120097, 3397187230]
+    """
+    groups = -(-n // _GROUP // 4)
+    c = np.zeros((4, groups * _GROUP), dtype=np.uint64)
+    c[0], c[1], c[2] = np.arange(groups * _GROUP), epoch, SHUFFLE
+    key0, key1 = seed & _MASK, seed >> 32
+    for _ in range(10):
+        product0, product2 = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c[0] = (product2 >> np.uint64(32)) ^ c[1] ^ np.uint64(key0)
+        c[2] = (product0 >> np.uint64(32)) ^ c[3] ^ np.uint64(key1)
+        c[1], c[3] = product2 & np.uint64(_MASK), product0 & np.uint64(_MASK)
+        key0, key1 = (key0 + 0x9E3779B9) & _MASK, (key1 + 0xBB67AE85) & _MASK
+    words = c.reshape(4, groups, _GROUP).swapaxes(0, 1)
+    return words.reshape(-1)[:n].astype(np.uint32)
+
+
+def permutation(n: int, *, seed: int, epoch: int) -> NDArray[np.uint32]:
+    """The order in which epoch `epoch` visits `n` < 2**32 rows (Fisher-Yates from the end).
+
+    For i = n-1 .. 1: j = (word[n-1-i] * (i+1)) >> 32, each j within n / 2**32 of its chance, and
     order[i] and order[j] change places.
 
     >>> permutation(5, seed=0, epoch=0).tolist()
-    [1, 0, 3, 4, 2]
+    [1, 0, 4, 3, 2]
     """
     if n < 2:
-        return np.arange(n, dtype=np.int64)
-    words = raw(seed, SHUFFLE, epoch, n - 1)
+        return np.arange(n, dtype=np.uint32)
     bound = np.arange(n, 1, -1, dtype=np.uint64)
-    # In 32-bit halves; exact while n <= 2**32, and no sum here can wrap.
-    half = np.uint64(32)
-    low = ((words & np.uint64(2**32 - 1)) * bound) >> half
-    place = (((words >> half) * bound + low) >> half).tolist()
+    place = ((shuffle_words(seed, epoch, n - 1) * bound) >> np.uint64(32)).tolist()
     order = list(range(n))
     for i, j in zip(range(n - 1, 0, -1), place, strict=True):
         order[i], order[j] = order[j], order[i]
-    return np.array(order, dtype=np.int64)
+    return np.array(order, dtype=np.uint32)
 
 
 def _polynomial(x: NDArray[np.float64], coefficients: tuple[float, ...]) -> NDArray[np.float64]:

@@ -163,10 +163,10 @@ class _Call:
         batch_size: int,
         shuffle: bool,
         n_threads: int | str,
-        order: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+        order: tuple[NDArray[np.uint32], NDArray[np.int64]] | None = None,
     ) -> None:
         self.network, self.X, self.y = network, X, y
-        self.given: NDArray[np.int64] | None = None
+        self.given: NDArray[np.uint32] | None = None
         self.limits: NDArray[np.int64] | None = None
         if order is not None:
             self.given, self.limits = order
@@ -175,7 +175,9 @@ class _Call:
             self.batch_size = min(batch_size, len(X))
             self.n_batches = -(-len(X) // self.batch_size)
         shuffled = shuffle and order is None
-        self.order = np.empty(len(X), np.int64) if shuffled else None
+        if (shuffled or order is not None) and len(X) >= 2**32:
+            raise ValueError(f"X has {len(X)} rows: an order of rows takes at most {2**32 - 1}")
+        self.order = np.empty(len(X), np.uint32) if shuffled else None
         self.n_threads = n_threads
         self.finished = np.zeros(0)  # losses of the last run's whole epochs
 

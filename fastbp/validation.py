@@ -203,7 +203,7 @@ def _check_distribution(array: Array, *, name: str) -> None:
 
 def check_batches(
     batches: object, *, n_rows: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """An explicit order of mini-batches, e.g. [[0, 1], [2]], as (order, offsets), both private.
 
     Batch i is order[offsets[i]:offsets[i + 1]]; a row may occur more than once.
@@ -225,7 +225,7 @@ def check_batches(
     return np.concatenate(parts), offsets
 
 
-def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.int64]:
+def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.uint32]:
     """One batch as a private 1-D array."""
     if isinstance(batch, str | bytes | Mapping) or not isinstance(batch, Iterable):
         raise TypeError(f"{name} must be a 1-D sequence of row numbers, got {shown(batch)}")
@@ -239,14 +239,14 @@ def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.int64]:
     if part.size == 0:
         raise ValueError(f"{name} is empty")
     if part.dtype.kind in "iu" and part.min() >= 0 and part.max() < n_rows:
-        return part.astype(np.int64)
+        return part.astype(np.uint32)
     for i, cell in enumerate(cells):
         number = as_index(cell)
         if number is None:
             raise ValueError(f"{name}[{i}] = {shown(cell)} is not a row number")
         if not 0 <= number < n_rows:
             raise ValueError(f"{name}[{i}] = {number} is outside 0..{n_rows - 1}")
-    return np.array([as_index(cell) for cell in cells], dtype=np.int64)
+    return np.array([as_index(cell) for cell in cells], dtype=np.uint32)
 
 
 def check_weights(

@@ -67,7 +67,7 @@ def apply_step(const double[::1] hyper, const double[::1] power, real[::1] w, co
         optimizer_step(w.shape[0], &scalar, <real>l1, <real>l2, decays, &w[0], &g[0], &m[0], &v[0])
 
 
-def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, long long[::1] order):
+def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, unsigned int[::1] order):
     """order (n,) OUT = the permutation of an epoch."""
     if order.shape[0] != n:
         raise ValueError(f"order must have {n} elements, got {order.shape[0]}")

@@ -149,7 +149,7 @@ cdef class Engine:
         return 0
 
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
-              int n_threads=1, long long[::1] order=None, const long long[::1] given=None,
+              int n_threads=1, unsigned int[::1] order=None, const unsigned int[::1] given=None,
               const long long[::1] limits=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
               Py_ssize_t max_steps=-1, bint guarded=True):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.

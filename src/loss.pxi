@@ -72,7 +72,7 @@ cdef inline void block_row(const int code, real delta, real scale, const real* o
 
 cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                 const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                                const long long* order, real* d) noexcept nogil:
+                                const unsigned int* order, real* d) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full,
     r modulo BLOCK - 3 and on if the row is narrow.
     """
@@ -109,7 +109,7 @@ cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize
 
 cdef double loss_forward_backward(int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
                                   const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                                  const long long* order, real* d) noexcept nogil:
+                                  const unsigned int* order, real* d) noexcept nogil:
     """mse, half_sse, mae, huber, binary_cross_entropy; target of row r is row order[r] of y (r where order is NULL)."""
     if code == MSE:
         return loss_rows_of(MSE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
@@ -123,7 +123,7 @@ cdef double loss_forward_backward(int code, real delta, real scale, Py_ssize_t r
 
 
 cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                                 const int* label, const long long* order, real* d) noexcept nogil:
+                                 const int* label, const unsigned int* order, real* d) noexcept nogil:
     """loss_r = log sum_j exp(z[r, j]) - z[r, label]; d = scale * (softmax(z) - one_hot(label)).
 
     Rows add up one after the other; label values are inside 0..n-1, checked when they were copied.
@@ -158,7 +158,7 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
 
 
 cdef double cross_entropy_rows(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                               const real* y, Py_ssize_t y_row, Py_ssize_t y_column, const long long* order,
+                               const real* y, Py_ssize_t y_row, Py_ssize_t y_column, const unsigned int* order,
                                real* d) noexcept nogil:
     """The same for rows of probabilities p: loss_r = sum_j p_j (log sum exp(z) - z_j), whatever sum p is.
 

@@ -135,7 +135,7 @@ cdef inline void narrow_parameters(Engine engine, NarrowLayer* layer, Py_ssize_t
             copy_rows(engine, &engine.segments[layer.kernel], 0, layer.n_stored)
 
 
-cdef bint narrow_step(Engine engine, Call* call, const long long* order, Py_ssize_t first, Py_ssize_t rows,
+cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
                       double* power, double* loss) noexcept nogil:
     """`take_step` for such a network and batch, on one thread."""
     cdef Tile tile

@@ -1,72 +1,60 @@
-# The order of the rows of an epoch: Philox4x64-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011), the
-# stream of numpy.random.Philox with the same key, and Fisher-Yates.  Twin: fastbp/random.py.
-
-cdef extern from *:
-    """
-    #if defined(__SIZEOF_INT128__)
-    static inline unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long *low) {
-        unsigned __int128 product = (unsigned __int128)a * b;
-        *low = (unsigned long long)product;
-        return (unsigned long long)(product >> 64);
-    }
-    #else
-    static inline unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long *low) {
-        unsigned long long a0 = (unsigned int)a, a1 = a >> 32, b0 = (unsigned int)b, b1 = b >> 32;
-        unsigned long long middle = a1 * b0 + ((a0 * b0) >> 32);
-        unsigned long long other = a0 * b1 + (unsigned int)middle;
-        *low = a * b;
-        return a1 * b1 + (middle >> 32) + (other >> 32);
-    }
-    #endif
-    """
-    unsigned long long wide_product(unsigned long long a, unsigned long long b, unsigned long long* low) noexcept nogil
-
+# The order of the rows of an epoch: Philox 4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011) and
+# Fisher-Yates.  Twin: fastbp/random.py.
 
 cdef enum:
     SHUFFLE_STREAM = 1
-    SHUFFLE_BLOCKS = 8
+    SHUFFLE_LANES = 32      # counters side by side, enough for vectors; more would be wasted on short epochs
+    SHUFFLE_WORDS = 128
 
 
-cdef inline void philox(unsigned long long counter, unsigned long long seed, unsigned long long stream,
-                        unsigned long long* out) noexcept nogil:
-    """Four 64-bit numbers for the counter (counter, 0, 0, 0) and the key (seed, stream)."""
-    cdef unsigned long long c0 = counter, c1 = 0, c2 = 0, c3 = 0, high0, high1, low0, low1
-    cdef int i
+cdef void shuffle_words(unsigned int block, unsigned int epoch, unsigned long long seed, unsigned int* out) noexcept nogil:
+    """SHUFFLE_WORDS words (OUT): the first ones of SHUFFLE_LANES counters in a row, then the second ones, and so on."""
+    cdef unsigned int c0[SHUFFLE_LANES]
+    cdef unsigned int c1[SHUFFLE_LANES]
+    cdef unsigned int c2[SHUFFLE_LANES]
+    cdef unsigned int c3[SHUFFLE_LANES]
+    cdef unsigned int key0 = <unsigned int>seed, key1 = <unsigned int>(seed >> 32), kept
+    cdef unsigned long long product0, product2
+    cdef int i, lane
+    for lane in range(SHUFFLE_LANES):
+        c0[lane] = block * SHUFFLE_LANES + lane
+        c1[lane] = epoch
+        c2[lane] = SHUFFLE_STREAM
+        c3[lane] = 0
     for i in range(10):
-        high0 = wide_product(0xD2E7470EE14C6C93ULL, c0, &low0)
-        high1 = wide_product(0xCA5A826395121157ULL, c2, &low1)
-        c0 = high1 ^ c1 ^ seed
-        c1 = low1
-        c2 = high0 ^ c3 ^ stream
-        c3 = low0
-        seed += 0x9E3779B97F4A7C15ULL
-        stream += 0xBB67AE8584CAA73BULL
-    out[0] = c0
-    out[1] = c1
-    out[2] = c2
-    out[3] = c3
+        for lane in range(SHUFFLE_LANES):
+            product0 = <unsigned long long>c0[lane] * 0xD2511F53U
+            product2 = <unsigned long long>c2[lane] * 0xCD9E8D57U
+            kept = c3[lane]
+            c0[lane] = <unsigned int>(product2 >> 32) ^ c1[lane] ^ key0
+            c1[lane] = <unsigned int>product2
+            c2[lane] = <unsigned int>(product0 >> 32) ^ kept ^ key1
+            c3[lane] = <unsigned int>product0
+        key0 += 0x9E3779B9U
+        key1 += 0xBB67AE85U
+    memcpy(out, c0, sizeof(c0))
+    memcpy(out + SHUFFLE_LANES, c1, sizeof(c1))
+    memcpy(out + 2 * SHUFFLE_LANES, c2, sizeof(c2))
+    memcpy(out + 3 * SHUFFLE_LANES, c3, sizeof(c3))
 
 
-cdef void shuffle(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, long long* order) noexcept nogil:
-    """order (OUT) = a permutation of 0..n-1 that depends on n, seed and epoch alone.
+cdef void shuffle(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, unsigned int* order) noexcept nogil:
+    """order (OUT) = a permutation of 0..n-1 that depends on n, seed and epoch alone; n < 2^32.
 
-    Words are drawn SHUFFLE_BLOCKS blocks ahead: the blocks do not depend on each other, so their latencies overlap.
+    Word t draws the place of element i = n - 1 - t: floor(word (i + 1) / 2^32), each place within n / 2^32 of its chance.
     """
-    cdef unsigned long long word[4 * SHUFFLE_BLOCKS]
-    cdef unsigned long long low, counter = 0, stream = (<unsigned long long>SHUFFLE_STREAM << 32) + epoch
-    cdef Py_ssize_t i, j
-    cdef long long held
-    cdef int block, used = 4 * SHUFFLE_BLOCKS
+    cdef unsigned int word[SHUFFLE_WORDS]
+    cdef unsigned int held, block = 0
+    cdef Py_ssize_t i, t, left = n - 1
     for i in range(n):
-        order[i] = i
-    for i in range(n - 1, 0, -1):
-        if used == 4 * SHUFFLE_BLOCKS:
-            for block in range(SHUFFLE_BLOCKS):
-                counter += 1
-                philox(counter, seed, stream, word + 4 * block)
-            used = 0
-        j = <Py_ssize_t>wide_product(word[used], <unsigned long long>i + 1, &low)
-        used += 1
-        held = order[i]
-        order[i] = order[j]
-        order[j] = held
+        order[i] = <unsigned int>i
+    while left > 0:
+        shuffle_words(block, <unsigned int>epoch, seed, word)
+        block += 1
+        for t in range(SHUFFLE_WORDS):
+            word[t] = <unsigned int>(<unsigned long long>word[t] * <unsigned int>(left + 1 - t) >> 32)
+        for t in range(min(left, <Py_ssize_t>SHUFFLE_WORDS)):
+            held = order[left - t]
+            order[left - t] = order[word[t]]
+            order[word[t]] = held
+        left -= SHUFFLE_WORDS

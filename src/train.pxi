@@ -34,10 +34,10 @@ cdef struct Call:
     const int* label
     Py_ssize_t n_rows
     Py_ssize_t batch_size
-    const long long* given          # explicit order of rows, or NULL
+    const unsigned int* given        # explicit order of rows, or NULL
     const long long* limits         # and the first position of each batch in it
     Py_ssize_t n_batches
-    long long* order                # the epoch's order when shuffled, or NULL
+    unsigned int* order             # the epoch's order when shuffled, or NULL
     unsigned long long seed
     Py_ssize_t epochs
     Py_ssize_t first_epoch
@@ -66,25 +66,43 @@ cdef inline Py_ssize_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
     return 1 if n <= size else (n + size - 1) // size
 
 
-cdef inline void gather(Py_ssize_t rows, Py_ssize_t n, const long long* order, const real* x, Py_ssize_t x_row,
-                        Py_ssize_t x_column, real* out, Py_ssize_t ld) noexcept nogil:
-    """out[r, :n] = x[order[r], :n]  (row r where order is NULL); zero in the padding"""
+cdef inline void gather_pieces(const int piece, Py_ssize_t rows, Py_ssize_t n, const unsigned int* order, const real* x,
+                               Py_ssize_t x_row, real* out, Py_ssize_t ld) noexcept nogil:
+    """`gather` of plain rows of at least `piece` (a literal) numbers, so many at a time; the last piece may overlap."""
     cdef Py_ssize_t r, j
     cdef const real* row
     for r in range(rows):
         row = x + (order[r] if order != NULL else r) * x_row
-        if n <= BLOCK:
-            memset(out, 0, BLOCK * sizeof(real))
+        for j in range(n, ld):
+            out[j] = 0
+        for j in range(n // piece):
+            memcpy(out + piece * j, row + piece * j, piece * sizeof(real))
+        if n % piece:
+            memcpy(out + n - piece, row + n - piece, piece * sizeof(real))
+        out += ld
+
+
+cdef void gather(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order, const real* x, Py_ssize_t x_row,
+                 Py_ssize_t x_column, real* out, Py_ssize_t ld) noexcept nogil:
+    """out[r, :n] = x[order[r], :n]  (row r where order is NULL); zero in the padding"""
+    cdef Py_ssize_t r, j
+    cdef const real* row
+    if x_column == 1 and n >= 16:
+        gather_pieces(16, rows, n, order, x, x_row, out, ld)
+    elif x_column == 1 and n >= 8:
+        gather_pieces(8, rows, n, order, x, x_row, out, ld)
+    elif x_column == 1 and n >= 4:
+        gather_pieces(4, rows, n, order, x, x_row, out, ld)
+    else:
+        for r in range(rows):
+            row = x + (order[r] if order != NULL else r) * x_row
+            if ld == BLOCK:
+                memset(out, 0, BLOCK * sizeof(real))
             for j in range(n):
                 out[j] = row[j * x_column]
-        else:
-            for j in range(n if x_column != 1 else 0):
-                out[j] = row[j * x_column]
-            if x_column == 1:
-                memcpy(out, row, n * sizeof(real))
             for j in range(n, ld):
                 out[j] = 0
-        out += ld
+            out += ld
 
 
 cdef inline bint is_finite(double x) noexcept nogil:
@@ -108,7 +126,7 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
     return sum == 0
 
 
-cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const long long* order, Py_ssize_t first,
+cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const unsigned int* order, Py_ssize_t first,
                          real scale, real* d) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` in d."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
@@ -123,7 +141,8 @@ cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const long long*
                                  call.y + shift * call.y_row, call.y_row, call.y_column, order, d)
 
 
-cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const long long* order, Py_ssize_t first) noexcept nogil:
+cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const unsigned int* order,
+                           Py_ssize_t first) noexcept nogil:
     """Let the tile see its rows of the input: in place where a plain row will do, else gathered into its buffer."""
     if order == NULL and call.x_column == 1 and not engine.gathers:
         tile.x = call.x + first * call.x_row
@@ -137,7 +156,7 @@ cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const long lon
            call.x_row, call.x_column, <real*>tile.x, engine.ld_input)
 
 
-cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, const long long* order,
+cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, const unsigned int* order,
                        Py_ssize_t first, Py_ssize_t rows, real scale) noexcept nogil:
     """Forward, loss and backward of tile `index` of a batch that begins at `order` or row `first`."""
     cdef Tile tile
@@ -145,7 +164,7 @@ cdef void rows_of_tile(Engine engine, Call* call, int thread, Py_ssize_t index, 
     cdef Py_ssize_t begin = index * engine.tile_rows, i
     cdef Py_ssize_t block = begin // engine.block_rows if index else 0
     cdef int start = START_C if begin > block * engine.block_rows else START_ZERO
-    cdef const long long* tile_order = order + begin if order != NULL else NULL
+    cdef const unsigned int* tile_order = order + begin if order != NULL else NULL
     tile.rows = min(engine.tile_rows, rows - begin)
     tile.first = begin if engine.by_parameters else 0
     tile.activations = engine.activations + (0 if engine.by_parameters else thread * engine.activation_stride)
@@ -191,7 +210,7 @@ cdef void copy_rows(Engine engine, Segment* segment, Py_ssize_t begin, Py_ssize_
               engine.copies + segment.copy + begin, segment.ld_copy)
 
 
-cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_threads, const long long* order,
+cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_threads, const unsigned int* order,
                                Py_ssize_t first, Py_ssize_t rows, StepScalar* scalar) noexcept nogil:
     """Gradient and update of this thread's slice of every kernel, a chunk of rows at a time while it is in cache."""
     cdef Tile tile
@@ -228,7 +247,7 @@ cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_thre
             step_range(engine, kernel, op.bias, kernel.offset, kernel.ld, chunk, scalar)
 
 
-cdef void row_phase(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first,
+cdef void row_phase(Engine engine, Call* call, int thread, const unsigned int* order, Py_ssize_t first,
                     Py_ssize_t rows, real scale) noexcept nogil:
     """This thread's tiles: whole blocks dealt in turn, or an even share of the tiles where the regime is by parameters."""
     cdef Py_ssize_t n_tiles = pieces(rows, engine.tile_rows)
@@ -277,7 +296,7 @@ cdef inline void meet(Call* call, int thread) noexcept nogil:
         call.seconds_to_check = 0
 
 
-cdef bint take_step(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first, Py_ssize_t rows,
+cdef bint take_step(Engine engine, Call* call, int thread, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
                     double* power, double* loss) noexcept nogil:
     """One optimizer step; False where the call was interrupted or the loss is not finite, with nothing updated.
 
@@ -338,7 +357,7 @@ cdef int train_epochs(Engine engine, Call* call, int thread) noexcept nogil:
     cdef double power[2]
     cdef double loss = 0, sum
     cdef Py_ssize_t epoch, batch, first, rows, seen, steps = 0
-    cdef const long long* order
+    cdef const unsigned int* order
     power[0] = engine.power[0]
     power[1] = engine.power[1]
     for epoch in range(call.epochs):

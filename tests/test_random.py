@@ -37,15 +37,44 @@ def test_raw_is_the_algorithm_of_the_paper(seed):
     assert random.raw(seed, random.SHUFFLE, 6, 12).tolist() == expected
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 1000])
-def test_permutation_follows_its_definition(n):
-    words = [int(word) for word in random.raw(11, random.SHUFFLE, 4, max(n - 1, 1))]
+def philox32(key, counter):
+    """Philox 4x32-10 written from the paper, in Python's integers."""
+    x, (k0, k1) = list(counter), key
+    for _ in range(10):
+        a, b = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
+        x = [(b >> 32) ^ x[1] ^ k0, b % 2**32, (a >> 32) ^ x[3] ^ k1, a % 2**32]
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return x
+
+
+def test_known_answers():
+    """Of the reference implementation, Random123."""
+    assert philox32((0, 0), (0,) * 4) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert philox32((2**32 - 1,) * 2, (2**32 - 1,) * 4) == [
+        0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD
+    ]  # fmt: skip
+
+
+def expected_words(seed, epoch, n):
+    """By groups of 32 counters: their first words, their second ones, and so on."""
+    key, words = (seed % 2**32, seed >> 32), []
+    for group in range(-(-n // 128)):
+        rows = [philox32(key, (32 * group + i, epoch, random.SHUFFLE, 0)) for i in range(32)]
+        words += [row[k] for k in range(4) for row in rows]
+    return words[:n]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 127, 128, 129, 1000])
+@pytest.mark.parametrize("seed", [11, 2**64 - 3])
+def test_permutation_follows_its_definition(n, seed):
+    words = expected_words(seed, 4, max(n - 1, 0))
+    assert random.shuffle_words(seed, 4, len(words)).tolist() == words
     expected = list(range(n))
     for i in range(n - 1, 0, -1):
-        j = (words[n - 1 - i] * (i + 1)) >> 64
+        j = (words[n - 1 - i] * (i + 1)) >> 32
         expected[i], expected[j] = expected[j], expected[i]
-    order = random.permutation(n, seed=11, epoch=4)
-    assert order.dtype == np.int64 and order.tolist() == expected
+    order = random.permutation(n, seed=seed, epoch=4)
+    assert order.dtype == np.uint32 and order.tolist() == expected
     assert sorted(expected) == list(range(n))
 
 

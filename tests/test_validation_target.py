@@ -158,7 +158,7 @@ def test_check_finite_off_never_lets_a_wrong_class_through():
 )
 def test_batches(batches):
     order, offsets = validation.check_batches(batches, n_rows=3)
-    assert order.dtype == offsets.dtype == np.int64
+    assert (order.dtype, offsets.dtype) == (np.uint32, np.int64)
     assert order.tolist() == [0, 1, 2] and offsets.tolist() == [0, 2, 3]
 
 

@@ -10,6 +10,7 @@ from fastbp.plan import Plan
 _Real = NDArray[Any]  # of the build's real type
 _Double = NDArray[np.float64]
 _Long = NDArray[np.int64]
+_Row = NDArray[np.uint32]
 
 @final
 class Engine:
@@ -33,8 +34,8 @@ class Engine:
         epochs: int,
         losses: _Double,
         n_threads: int = 1,
-        order: _Long | None = None,
-        given: _Long | None = None,
+        order: _Row | None = None,
+        given: _Row | None = None,
         limits: _Long | None = None,
         seed: int = 0,
         first_epoch: int = 0,
@@ -86,7 +87,7 @@ def apply_step(
     l2: float = 0.0,
     decays: bool = True,
 ) -> None: ...
-def shuffled(n: int, seed: int, epoch: int, order: _Long) -> None: ...
+def shuffled(n: int, seed: int, epoch: int, order: _Row) -> None: ...
 def sizes() -> dict[str, int]: ...
 def probe_arithmetic(kind: str, n: int, a: float, b: float) -> float: ...
 def probe_stream(x: _Real, passes: int, a: float, write: bool = False) -> float: ...

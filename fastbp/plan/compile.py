@@ -136,6 +136,7 @@ def compile_plan(
     chunk_rows, chunk = _chunk(graph) if by_parameters else (0, 0)
     is_narrow = purpose == "train" and not by_parameters and _is_narrow(graph)
     narrow_rows = _NARROW_ROWS if is_narrow else 0
+    gathers = (builder.gathers and training) or manual or narrow_rows > 0
     arena = place(
         dtype,
         gradient=parameters.size * n_gradients,
@@ -160,7 +161,8 @@ def compile_plan(
         n_outputs=graph.n_outputs,
         n_states=n_states,
         input=builder.input.offset,
-        ld_input=builder.input.ld,
+        # padding is zeroed row by row: where nobody reads it, there is none
+        ld_input=builder.input.ld if gathers else min(builder.input.ld, graph.n_features),
         output=builder.a[graph.output].offset,
         ld_output=builder.a[graph.output].ld,
         output_gradient=builder.da[graph.output].offset,
@@ -171,7 +173,7 @@ def compile_plan(
         capacity=rows,
         n_workers=n_workers,
         by_parameters=whole,
-        gathers=(builder.gathers and training) or manual or narrow_rows > 0,
+        gathers=gathers,
         narrow_rows=narrow_rows,
         loss_code=loss.code,
         loss_delta=loss.delta,
