@@ -97,11 +97,12 @@ cdef void gather(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order, const
         for r in range(rows):
             row = x + (order[r] if order != NULL else r) * x_row
             if ld == BLOCK:
-                memset(out, 0, BLOCK * sizeof(real))
+                store_row(out, 0, 0, 0, 0)
+            else:
+                for j in range(n, ld):
+                    out[j] = 0
             for j in range(n):
                 out[j] = row[j * x_column]
-            for j in range(n, ld):
-                out[j] = 0
             out += ld
 
 
