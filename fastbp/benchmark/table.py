@@ -30,7 +30,7 @@ def step_line(row: Row) -> str:
 def ratio_line(row: Row) -> str:
     return RATIO.format(
         f"{row['workload']}, batch {row['batch_size']}", row["threads"], figure(row["fastbp_us"]),
-        figure(row["best_peer_us"]), row["best_peer"], f"{row['ratio']:.2f}",
+        figure(row["best_peer_us"]), row["best_peer"], _optional(row, "ratio"),
         figure(row["pytorch_us"]) if "pytorch_us" in row else "",
         _optional(row, "pytorch_ratio"), _optional(row, "numpy_ratio"), _optional(row, "fraction"),
     )  # fmt: skip
@@ -92,7 +92,7 @@ def markdown(result: Row) -> str:
     for row in sorted(result["ratios"], key=lambda row: row["threads"]):
         cells = [
             row["workload"], row["batch_size"], row["threads"], figure(row["fastbp_us"]),
-            row["best_peer"], figure(row["best_peer_us"]), f"{row['ratio']:.2f}",
+            row["best_peer"], figure(row["best_peer_us"]), _optional(row, "ratio"),
             figure(row["pytorch_us"]) if "pytorch_us" in row else "",
             _optional(row, "pytorch_ratio"), _optional(row, "fraction"),
         ]  # fmt: skip
@@ -105,8 +105,29 @@ def markdown(result: Row) -> str:
         "rounds in turns; ratio = the peer's time / fastbp's, below 1 where fastbp loses.",
         f"{result['date']}, {machine['processor']}, {machine['processors']} processors, "
         f"{machine['system']}, Python {machine['python']}; {', '.join(versions)}.",
+        *_markdown_calls(result.get("calls", [])),
     ]
+    if result.get("shuffle"):
+        worst = max(result["shuffle"], key=lambda row: row["ratio"])
+        lines += [
+            "",
+            f"Shuffling costs {100 * (worst['ratio'] - 1):.0f} % of a step at most, at "
+            f"{worst['workload']}, batch {worst['batch_size']}.",
+        ]
+    lines += [memory_line(row) + "." for row in result.get("memory", ())]
+    lines += [start_line(row) + "." for row in result.get("start", ())]
     return "\n".join(lines)
+
+
+def _markdown_calls(rows: Sequence[Row]) -> list[str]:
+    """Single calls, the fastest first."""
+    timed = [row for row in rows if row["status"] == "ok"]
+    lines = ["", "| call | of | us |", "|---|---|---:|"] if timed else []
+    for what in dict.fromkeys(row["what"] for row in timed):
+        alike = [row for row in timed if row["what"] == what]
+        for row in sorted(alike, key=lambda row: row["us_min"]):
+            lines.append(f"| {what} | {row['contestant']} | {figure(row['us_min'])} |")
+    return lines
 
 
 def figure(microseconds: float) -> str:
@@ -115,7 +136,10 @@ def figure(microseconds: float) -> str:
 
 
 def _optional(row: Row, name: str) -> str:
-    return f"{row[name]:.2f}" if name in row else ""
+    if name not in row:
+        return ""
+    value: float = row[name]
+    return f"{value:.2f}" if value < 10 else figure(value)
 
 
 def lines(rows: Sequence[Row], form: Any) -> str:
