@@ -18,6 +18,7 @@ cdef enum:
 # 256, 41.3 with 512; seven layers of 500 at batch 192: 9.6 with 96 rows, 9.0 with 192.
 cdef enum:
     TOGETHER_ROWS = 512
+    KEPT_AT_ONCE = 4096     # numbers: with their optimizer state within a second-level cache
 
 # What a tile costs beside its arithmetic, and the estimated work between two looks for Ctrl-C: each takes the GIL, for
 # which a busy Python thread can let it wait 5 ms.
@@ -49,6 +50,7 @@ cdef struct Call:
     Py_ssize_t first_epoch
     Py_ssize_t max_steps            # stop after so many, or -1
     bint guarded                    # keep and restore the state of the last good epoch
+    bint keeps                      # the next update is the first after that state, and keeps what it overwrites
     double* losses                  # one an epoch (OUT)
     unsigned long host_mode         # the calling thread's float mode outside the engine
     int n_threads
@@ -200,6 +202,27 @@ cdef void step_range(Engine engine, Segment* segment, Py_ssize_t i, Py_ssize_t a
                    engine.state + at, engine.state + engine.n_parameters + at)
 
 
+cdef void keep_and_step_range(Engine engine, Call* call, Segment* segment, Py_ssize_t i, Py_ssize_t at, Py_ssize_t n,
+                              const real* g, StepScalar* scalar) noexcept nogil:
+    """The same; where the epoch's first update overwrites the state to come back to, that is kept while it is in cache."""
+    cdef Py_ssize_t done = 0, part = n
+    while done < n:
+        if call.keeps:
+            part = min(n - done, <Py_ssize_t>KEPT_AT_ONCE)
+            keep_range(engine, at + done, part)
+        step_range(engine, segment, i, at + done, part, g + done, scalar)
+        done += part
+
+
+cdef void keep_range(Engine engine, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """The parameters and the optimizer state to come back to."""
+    cdef Py_ssize_t i
+    memcpy(engine.good + at, engine.w + at, n * sizeof(real))
+    for i in range(engine.n_states):
+        memcpy(engine.good + (i + 1) * engine.n_parameters + at, engine.state + i * engine.n_parameters + at,
+               n * sizeof(real))
+
+
 cdef void copy_rows(Engine engine, Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Stored rows begin..end of a kernel into its transposed copy."""
     transpose(end - begin, segment.columns, engine.w + segment.offset + begin * segment.ld, segment.ld,
@@ -232,15 +255,15 @@ cdef void update_by_parameters(Engine engine, Call* call, int thread, int n_thre
         while begin < stop:
             end = min(begin + engine.chunk_rows, stop)
             dense_parameters(op, &tile, START_ZERO, begin, end, chunk, NULL)
-            step_range(engine, kernel, op.kernel, kernel.offset + begin * kernel.ld, (end - begin) * kernel.ld,
-                       chunk, scalar)
+            keep_and_step_range(engine, call, kernel, op.kernel, kernel.offset + begin * kernel.ld,
+                                (end - begin) * kernel.ld, chunk, scalar)
             if kernel.copy >= 0:
                 copy_rows(engine, kernel, begin, end)
             begin = end
         if op.bias >= 0 and thread == i % n_threads:
             dense_parameters(op, &tile, START_ZERO, 0, 0, chunk, chunk)
             kernel = &engine.segments[op.bias]
-            step_range(engine, kernel, op.bias, kernel.offset, kernel.ld, chunk, scalar)
+            keep_and_step_range(engine, call, kernel, op.bias, kernel.offset, kernel.ld, chunk, scalar)
 
 
 cdef void row_phase(Engine engine, Call* call, int thread, const long long* order, Py_ssize_t first,
@@ -327,13 +350,12 @@ cdef bint take_step(Engine engine, Call* call, int thread, const long long* orde
 
 
 cdef void begin_epoch(Engine engine, Call* call, int thread, double* power) noexcept nogil:
-    """Keep the state to come back to, and draw the epoch's order (thread 0; the others wait)."""
+    """Keep the state to come back to, or have the first update do it, and draw the epoch's order (thread 0; others wait)."""
     if thread == 0:
         if call.guarded:
-            memcpy(engine.good, engine.w, engine.n_parameters * sizeof(real))
-            if engine.n_states > 0:     # else `state` is NULL, which memcpy must not see
-                memcpy(engine.good + engine.n_parameters, engine.state,
-                       engine.n_states * engine.n_parameters * sizeof(real))
+            call.keeps = engine.by_parameters
+            if not call.keeps:
+                keep_range(engine, 0, engine.n_parameters)
             engine.good_power[0] = power[0]
             engine.good_power[1] = power[1]
         if call.order != NULL:
@@ -342,7 +364,7 @@ cdef void begin_epoch(Engine engine, Call* call, int thread, double* power) noex
 
 
 cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
-    if call.guarded:
+    if call.guarded and not call.keeps:     # else nothing has been updated
         memcpy(engine.w, engine.good, engine.n_parameters * sizeof(real))
         if engine.n_states > 0:
             memcpy(engine.state, engine.good + engine.n_parameters, engine.n_states * engine.n_parameters * sizeof(real))
@@ -384,6 +406,8 @@ cdef int train_epochs(Engine engine, Call* call, int thread) noexcept nogil:
                     if call.status == RUNNING:
                         call.status = DIVERGED
                 return call.status
+            if thread == 0:
+                call.keeps = False
             sum += loss * rows
             seen += rows
             steps += 1
