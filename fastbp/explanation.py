@@ -57,7 +57,7 @@ class PlanExplanation:
             "by parameters", they share kernels, whose gradients go straight into the optimizer; or
             "latency", one thread takes a few rows through layers no wider than 64 bytes.
         comparisons: the sizes that decided, each with its threshold.
-        tile_rows, n_tiles: rows that go through all layers together, and how often in a batch.
+        tile_rows, n_tiles: rows that a thread takes at least, and how many such shares a batch has.
         block_rows, n_blocks: rows whose gradient is one sum.
         layers: a `LayerPlan` each.
         arena: bytes of the memory made for this batch size, by part.

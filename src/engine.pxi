@@ -169,6 +169,7 @@ cdef class Engine:
         call.first_epoch = first_epoch
         call.max_steps = max_steps
         call.guarded = guarded
+        call.keeps = False
         call.losses = &losses[0]
         self.run_training(x, y, n_threads)
 
@@ -180,7 +181,7 @@ cdef class Engine:
         call.batch_size = x.shape[0]
         call.n_batches = call.epochs = 1
         call.max_steps = -1
-        call.guarded = False
+        call.guarded = call.keeps = False
         call.losses = &loss
         self.run_training(x, y, 1)
         return loss

@@ -38,6 +38,19 @@ def test_threads(name, dtype):
 
 
 @needs_kernels
+def test_losses_of_tiles_taken_together(dtype):
+    """More rows than one thread takes at a time."""
+    X, y = classification(1200, 900, 3)
+    losses = []
+    for n in (1, 2, 3, 4):
+        network = fb.Network([900, 40, 3], loss="cross_entropy", seed=0, dtype=dtype)
+        assert network.plan(1100).regime == "by parameters"
+        history = network.fit(X, y, epochs=2, batch_size=1100, n_threads=n).history
+        losses.append((history["loss"], digest(network)))
+    assert all(found == losses[0] for found in losses[1:])
+
+
+@needs_kernels
 @pytest.mark.parametrize("name", CASES)
 def test_threads_of_predict_and_evaluate(name):
     case, network = CASES[name], train(name, "float32")

@@ -55,6 +55,27 @@ def test_back_at_the_last_good_epoch(name, dtype, backend):
     assert np.isfinite(network.predict(1e-3 * X[:2])).all()
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_where_kernels_are_shared(n_threads, dtype, backend):
+    """The state to come back to is kept by an epoch's first update; any of its batches diverges."""
+    random = np.random.default_rng(0)
+    X, y = random.standard_normal((20, 128)), random.standard_normal((20, 70))
+    batches = set()
+    for rate in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0):
+        optimizer = fb.SGD(rate, momentum=0.5)
+        network = fb.Network([128, 70], optimizer=optimizer, seed=1, dtype=dtype, backend=backend)
+        assert network.plan(6).regime == "by parameters"
+        reference = network.copy()
+        with pytest.raises(fb.DivergenceError) as caught:
+            network.fit(X, y, epochs=1000, batch_size=6, n_threads=n_threads)
+        found = PLACE.match(str(caught.value))
+        assert found
+        batches.add(found[4])
+        reference.fit(X, y, epochs=int(found[3]) - 1, batch_size=6)
+        assert digest(network) == digest(reference)
+    assert len(batches) > 1 and "1" in batches
+
+
 @pytest.mark.parametrize("metrics", [[], ["mse"]])
 def test_the_finished_epochs_stay_in_the_history(metrics, backend):
     random = np.random.default_rng(0)

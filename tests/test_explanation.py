@@ -68,6 +68,16 @@ def test_threads_of_an_epoch():
     assert network.plan(128, n_rows=20).batch_size == 20  # as fit has it
 
 
+def test_tiles_that_threads_deal_out():
+    """An even number of them, so that two threads have the same work, and all but the same size."""
+    network = fb.Network([784, 256, 10], seed=0)
+    for rows, tiles in ((31, [31]), (33, [17, 16]), (128, [64, 64]), (130, [33, 33, 33, 31])):
+        found = network.plan(rows)
+        begins = range(0, rows, found.tile_rows)
+        assert [min(found.tile_rows, rows - begin) for begin in begins] == tiles
+        assert found.n_tiles == len(tiles)
+
+
 def test_text(backend):
     text = str(fb.Network([784, 256, 10], loss="cross_entropy", seed=0, backend=backend).plan(128))
     assert text.splitlines()[0].startswith("batches of 128 rows, float32")

@@ -25,11 +25,10 @@ Purpose = Literal["train", "predict", "manual", "trace"]
 # the weights.
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
-# Where all activations are kept anyway, a tile is the share of a thread: two tiles of at least the
-# first number of rows, then up to four of at least the second, and none longer than the third.
-# Kernels are read once a tile: 784-512-128-512-784 in float64 with batch 256 takes 15.1 ms with
-# tiles of 64 rows and 14.1 ms with tiles of 128.
-_WHOLE_ROWS = (64, 128, 256)
+# Where threads share kernels, a tile is what they deal out, an even number of tiles of up to so
+# many rows; a thread takes its tiles together (TOGETHER_ROWS in src/train.pxi).
+_DEALT_ROWS = 64
+_DEALT_FROM = 32
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the
 # gradient by the layer's output is read once a chunk (784-512-128-512-784, batch 256: 6.8 ms with
 # chunks of 128 KB, 6.3 ms with 256 KB, 6.6 ms with 512 KB).
@@ -119,7 +118,10 @@ def compile_plan(
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
     whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
     flops_per_row = 6.0 * graph.parameters.n_parameters
-    tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, whole)
+    if by_parameters:
+        tile_rows, block_rows = _dealt_tiles(rows)
+    else:
+        tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, manual)
     kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
@@ -206,18 +208,16 @@ def regime_sizes(graph: Graph, rows: int) -> tuple[int, int]:
 
 
 def _tiles(
-    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, whole: bool
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, manual: bool
 ) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
-    A block is a whole number of tiles.  `whole` has one block: nothing is summed beside.
+    A block is a whole number of tiles.  `manual` has one block.
     """
     fitting = _TILE_BYTES // (numbers_per_row * dtype.itemsize) // 8 * 8
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
-    if whole:
-        for_two, for_four, longest = _WHOLE_ROWS
-        n_tiles = max(-(-rows // longest), min(4, rows // for_four), min(2, rows // for_two), 1)
-        tile = _eighths(-(-rows // n_tiles), rows)
+    if manual:
+        tile = _eighths(-(-rows // -(-rows // _TILE_ROWS[1])), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1
     if rows * flops_per_row >= _BLOCK_FLOPS:
@@ -226,6 +226,13 @@ def _tiles(
     tiles_in_block = -(-block // most)
     tile = _eighths(-(-block // tiles_in_block), rows)
     return tile, tile * tiles_in_block
+
+
+def _dealt_tiles(rows: int) -> tuple[int, int]:
+    """The same where threads share kernels, whose gradients are sums over one block."""
+    n_tiles = 2 * -(-rows // (2 * _DEALT_ROWS)) if rows >= _DEALT_FROM else 1
+    tile = -(-rows // n_tiles)
+    return tile, -(-rows // tile) * tile
 
 
 def _eighths(n: int, rows: int) -> int:
