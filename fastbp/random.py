@@ -77,7 +77,7 @@ def shuffle_words(seed: int, epoch: int, n: int) -> NDArray[np.uint32]:
     """
     groups = -(-n // _GROUP // 4)
     c = np.zeros((4, groups * _GROUP), dtype=np.uint64)
-    c[0], c[1], c[2] = np.arange(groups * _GROUP), epoch, SHUFFLE
+    c[0], c[1], c[2] = np.arange(groups * _GROUP), epoch & _MASK, SHUFFLE
     key0, key1 = seed & _MASK, seed >> 32
     for _ in range(10):
         product0, product2 = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)

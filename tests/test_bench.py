@@ -204,6 +204,7 @@ class TestCommand:
         (["--contestant", "nobody"], "no contestant 'nobody'; there are fastbp v4, "),
         (["--threads", "9999"], "--threads 9999: this process may use "),
         (["--json", "no/such/folder/file"], "there is no such folder"),
+        (["--json", "."], "--json .: this is a folder"),
     ])
     def test_refuses(self, capsys, words, message):
         if "--threads" in words and not processors():
@@ -217,6 +218,13 @@ class TestCommand:
         with pytest.raises(SystemExit) as ended:
             main(["bench", *words])
         assert ended.value.code == 2 and words[0] in capsys.readouterr().err
+
+    @pytest.mark.parametrize("text", ["", "{}", "[]", '{"ratios": [{}]}'])
+    def test_refuses_a_report_of_something_else(self, capsys, tmp_path, text):
+        path = tmp_path / "other.json"
+        path.write_text(text, encoding="utf-8")
+        assert main(["bench", "--report", str(path)]) == 2
+        assert f"{path} is no result of fastbp bench --json" in capsys.readouterr().err
 
     def test_choices(self):
         names = [one.name for one in (*USUAL, *FURTHER)]

@@ -46,7 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     from fastbp.benchmark.run import Settings
 
     if arguments.report:
-        print(table.markdown(json.loads(arguments.report.read_text(encoding="utf-8"))))
+        try:
+            print(table.markdown(json.loads(arguments.report.read_text(encoding="utf-8"))))
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{arguments.report} is no result of fastbp bench --json") from None
         return 0
     available = len(contestant.processors()) or PROCESSORS
     threads = arguments.threads or list(range(1, min(PROCESSORS, available) + 1))
@@ -54,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--threads {max(threads)}: this process may use {available} processors")
     if arguments.json and not arguments.json.resolve().parent.is_dir():
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
+    if arguments.json and arguments.json.is_dir():
+        raise IsADirectoryError(f"--json {arguments.json}: this is a folder")
     choice = Choice(
         sections=tuple(arguments.section),
         workloads=workload.select(
