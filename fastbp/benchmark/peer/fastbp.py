@@ -59,4 +59,4 @@ def call(workload: Workload, variant: str) -> Call:
             raise Refused("this version has no predictor")
         predict = make()
         return lambda: predict(X)
-    return lambda: net.predict(X, n_threads=1)
+    return lambda: net.predict(X)
