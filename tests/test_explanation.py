@@ -27,7 +27,7 @@ def test_what_runs(name, dtype, backend):
     assert (found.backend, found.instruction_set) == (backend, network.instruction_set)
     assert found.dtype == dtype
     arena = dict(found.arena)
-    scratch = own.engine("train", case.batch_size)[2]
+    scratch = own.engine("train", case.batch_size, plan.n_workers)[2]
     assert arena.pop("size") == sum(arena.values()) == scratch.nbytes
     assert found.memory == {
         "parameters": own.parameters.nbytes, "optimizer state": own.state.nbytes
