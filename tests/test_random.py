@@ -20,13 +20,17 @@ def test_raw_is_philox(seed, purpose, epoch):
         (int(word) >> 11) / 2**53 for word in words])  # fmt: skip
 
 
-def philox(key, counter):
-    """Philox 4x64-10 written from its paper, in Python's integers."""
-    x, (k0, k1) = list(counter), key
+MULTIPLIERS = {32: (0xD2511F53, 0xCD9E8D57), 64: (0xD2E7470EE14C6C93, 0xCA5A826395121157)}
+WEYL = {32: (0x9E3779B9, 0xBB67AE85), 64: (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)}
+
+
+def philox(key, counter, bits=64):
+    """Philox 4x64-10 or 4x32-10 written from its paper, in Python's integers."""
+    x, (k0, k1), full = list(counter), key, 2**bits
     for _ in range(10):
-        a, b = 0xD2E7470EE14C6C93 * x[0], 0xCA5A826395121157 * x[2]
-        x = [(b >> 64) ^ x[1] ^ k0, b % 2**64, (a >> 64) ^ x[3] ^ k1, a % 2**64]
-        k0, k1 = (k0 + 0x9E3779B97F4A7C15) % 2**64, (k1 + 0xBB67AE8584CAA73B) % 2**64
+        a, b = MULTIPLIERS[bits][0] * x[0], MULTIPLIERS[bits][1] * x[2]
+        x = [(b >> bits) ^ x[1] ^ k0, b % full, (a >> bits) ^ x[3] ^ k1, a % full]
+        k0, k1 = (k0 + WEYL[bits][0]) % full, (k1 + WEYL[bits][1]) % full
     return x
 
 
@@ -37,20 +41,10 @@ def test_raw_is_the_algorithm_of_the_paper(seed):
     assert random.raw(seed, random.SHUFFLE, 6, 12).tolist() == expected
 
 
-def philox32(key, counter):
-    """Philox 4x32-10 written from the paper, in Python's integers."""
-    x, (k0, k1) = list(counter), key
-    for _ in range(10):
-        a, b = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
-        x = [(b >> 32) ^ x[1] ^ k0, b % 2**32, (a >> 32) ^ x[3] ^ k1, a % 2**32]
-        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
-    return x
-
-
 def test_known_answers():
     """Of the reference implementation, Random123."""
-    assert philox32((0, 0), (0,) * 4) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-    assert philox32((2**32 - 1,) * 2, (2**32 - 1,) * 4) == [
+    assert philox((0, 0), (0,) * 4, 32) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert philox((2**32 - 1,) * 2, (2**32 - 1,) * 4, 32) == [
         0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD
     ]  # fmt: skip
 
@@ -59,7 +53,7 @@ def expected_words(seed, epoch, n):
     """By groups of 32 counters: their first words, their second ones, and so on."""
     key, words = (seed % 2**32, seed >> 32), []
     for group in range(-(-n // 128)):
-        rows = [philox32(key, (32 * group + i, epoch, random.SHUFFLE, 0)) for i in range(32)]
+        rows = [philox(key, (32 * group + i, epoch, random.SHUFFLE, 0), 32) for i in range(32)]
         words += [row[k] for k in range(4) for row in rows]
     return words[:n]
 
