@@ -13,11 +13,6 @@ cdef struct Hyper:
     double epsilon
     double weight_decay
 
-cdef enum:
-    TRAIN = 0
-    PREDICT = 1
-    EVALUATE = 2
-
 
 cdef void step_scalar(Hyper* h, const double* power, StepScalar* s) noexcept nogil:
     """The numbers of one step, rounded once from double; power = beta1^t, beta2^t after this step's factor."""
@@ -58,7 +53,7 @@ cdef class Engine:
     cdef Py_ssize_t n_forward, n_backward, n_parameter, n_segments
     cdef Py_ssize_t n_features, n_outputs, n_parameters, n_states
     cdef Py_ssize_t input, ld_input, output, ld_output, output_gradient
-    cdef Py_ssize_t tile_rows, block_rows, chunk_rows, capacity, n_workers
+    cdef Py_ssize_t tile_rows, block_rows, block_tiles, chunk_rows, capacity, n_workers
     cdef Py_ssize_t activation_stride, chunk_stride, narrow_rows
     cdef bint by_parameters, gathers
     cdef int loss
@@ -73,7 +68,7 @@ cdef class Engine:
     cdef double* tile_loss
     cdef real* out
     cdef Py_ssize_t ld_out
-    cdef int transform, task
+    cdef int transform
     cdef Hyper hyper
     cdef double* kept_power
     cdef double power[2]
@@ -108,7 +103,11 @@ cdef class Engine:
         self.input, self.ld_input = plan.input, plan.ld_input
         self.output, self.ld_output, self.output_gradient = plan.output, plan.ld_output, plan.output_gradient
         self.tile_rows, self.block_rows, self.chunk_rows = plan.tile_rows, plan.block_rows, plan.chunk_rows
+        self.block_tiles = self.block_rows // self.tile_rows
         self.capacity, self.n_workers = plan.capacity, plan.n_workers
+        shares = bytearray((self.n_workers + 1) * sizeof(Share))
+        self.owners += (shares,)
+        self.call.shares = <Share*>(<size_t><char*>shares + sizeof(Share) - 1 & ~(sizeof(Share) - 1))
         self.by_parameters, self.gathers = plan.by_parameters, plan.gathers
         self.narrow_rows = plan.narrow_rows
         self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
@@ -192,7 +191,7 @@ cdef class Engine:
         self.power[0] = self.kept_power[0]
         self.power[1] = self.kept_power[1]
         self.refresh()
-        self.run_threads(TRAIN, n_threads)
+        self.run_call(TRAIN, n_threads)
         if self.call.status == DIVERGED:
             restore_epoch(self, &self.call)
         self.kept_power[0] = self.power[0]
@@ -215,7 +214,7 @@ cdef class Engine:
         self.set_input(x)
         self.out = &out[0, 0]
         self.ld_out = out.shape[1]
-        self.run_threads(PREDICT, n_threads)
+        self.run_call(PREDICT, n_threads)
         return self.call.status
 
     def bind(self, out, row, is_busy):
@@ -243,11 +242,10 @@ cdef class Engine:
         self.transform = transform
         self.out = self.bound_out
         self.ld_out = self.n_outputs
-        self.task = PREDICT
         self.call.status = RUNNING
         self.call.n_threads = 1
         self.call.seconds_to_check = SECONDS_PER_CHECK
-        run_task(self, &self.call, 0)
+        run_task(self, &self.call, PREDICT)
         return self.bound_row if single else self.bound
 
     def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
@@ -256,7 +254,7 @@ cdef class Engine:
         self.set_input(x)
         self.set_target(y)
         self.tile_loss = &tile_loss[0]
-        self.run_threads(EVALUATE, n_threads)
+        self.run_call(EVALUATE, n_threads)
         self.tile_loss = kept
         return self.call.status
 
@@ -304,40 +302,39 @@ cdef class Engine:
                 copy_rows(self, segment, 0, segment.rows)
         return 0
 
-    cdef int run_threads(self, int task, int n_threads) except -1:
-        """Run `task` on this thread and n_threads - 1 that live for this call; fewer where no more can be started."""
-        cdef int index, n_started = 1
-        self.task = task
+    cdef int run_call(self, int kind, int n_threads) except -1:
+        """Run the whole call on this thread, with n_threads - 1 workers that live for it; without those that cannot start.
+
+        Nobody waits for a worker to begin or to end: it may be without a processor or without the interpreter for longer
+        than the call takes.
+        """
+        cdef int thread
+        cdef Call* call = &self.call
         self.pending = None
-        self.call.status = RUNNING
-        self.call.started = self.call.finished = 0
-        self.call.epoch = self.call.batch = self.call.steps = 0
-        self.call.seconds_to_check = SECONDS_PER_CHECK
-        self.call.barrier.arrived = self.call.barrier.round = 0
+        call.status = RUNNING
+        call.epoch = call.batch = call.steps = 0
+        call.seconds_to_check = SECONDS_PER_CHECK
+        call.n_threads = max(1, min(n_threads, <int>self.n_workers)) if FASTBP_HAS_THREADS else 1
+        call.helped = 0
+        for thread in range(call.n_threads):
+            call.shares[thread].done = 0
         # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
-        for index in range(1, min(n_threads, self.n_workers) if FASTBP_HAS_THREADS else 1):
+        for thread in range(1, call.n_threads):
             try:
-                start_new_thread(self.work, (index,))
+                start_new_thread(self.work, (thread, call.number))
             except (RuntimeError, MemoryError):
                 break
-            n_started += 1
-        self.call.n_threads = n_started
-        flag_store(&self.call.started, 1)
         with nogil:
-            run_task(self, &self.call, 0)
-            while flag_load(&self.call.finished) < n_started - 1:
-                fastbp_yield()
+            run_task(self, call, kind)
+            flag_add(&call.number, 1)
         if self.pending is not None:
-            self.call.status = INTERRUPTED
+            call.status = INTERRUPTED
         return 0
 
-    def work(self, int index):
-        """The body of a worker thread."""
+    def work(self, int thread, int number):
+        """The body of a worker of call `number`, which may be over by now."""
         with nogil:
-            while not flag_load(&self.call.started):
-                fastbp_yield()
-            run_task(self, &self.call, index)
-            flag_add(&self.call.finished, 1)
+            work_along(self, &self.call, thread, number)
 
     def take_pending(self):
         """The exception that a signal handler raised during the last call, or None."""
@@ -367,15 +364,14 @@ cdef double* double_pointer(double[::1] values):
     return &values[0] if values.shape[0] > 0 else NULL
 
 
-cdef void run_task(Engine engine, Call* call, int thread) noexcept nogil:
-    cdef unsigned long mode = float_mode_flush()
-    if thread == 0:
-        call.host_mode = mode
-    if engine.task == TRAIN:
-        train_epochs(engine, call, thread)
+cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
+    """What the calling thread does, in the engine's float mode."""
+    call.host_mode = float_mode_flush()
+    if kind == TRAIN:
+        train_epochs(engine, call)
     else:
-        forward_tiles(engine, call, thread)
-    float_mode_restore(call.host_mode if thread == 0 else mode)
+        run_phase(engine, call, kind, pieces(call.n_rows, engine.tile_rows), 1)
+    float_mode_restore(call.host_mode)
 
 
 def build_info():

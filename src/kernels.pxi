@@ -15,15 +15,15 @@ cdef extern from "vector.h" nogil:
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "thread.h" nogil:
-    enum: FASTBP_HAS_THREADS
-    ctypedef struct barrier_t:
-        int arrived
-        int round
-    int barrier_wait(barrier_t* barrier, int n_threads) noexcept
+    enum: FASTBP_HAS_THREADS, SPINS
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
     int flag_add(int* flag, int value) noexcept
+    void offer(unsigned long long* left, unsigned long long value) noexcept
+    int take(unsigned long long* left, int* number, int mine) noexcept
+    void cpu_relax() noexcept
     void fastbp_yield() noexcept
+    void nap() noexcept
     unsigned long float_mode_flush() noexcept
     void float_mode_restore(unsigned long mode) noexcept
 
@@ -54,6 +54,7 @@ include "optimizer.pxi"
 include "operation.pxi"
 include "shuffle.pxi"
 include "gather.pxi"
+include "phase.pxi"
 include "train.pxi"
 include "narrow.pxi"
 include "input.pxi"

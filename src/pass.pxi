@@ -1,31 +1,29 @@
 # The passes beside training: forward over all rows for predictions and losses, and the parts of a step one by one.
 
-cdef void forward_tiles(Engine engine, Call* call, int thread) noexcept nogil:
-    """Tile after tile of `predict` or `evaluate`, dealt to the threads in turn."""
+cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Tiles begin..end of `predict` or `evaluate`."""
     cdef Tile tile
     cdef Weights weights
-    cdef Py_ssize_t index, i, n_tiles = (call.n_rows + engine.tile_rows - 1) // engine.tile_rows
+    cdef Py_ssize_t index, i
     tile.first = 0
     tile.activations = engine.activations + thread * engine.activation_stride
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = NULL
-    index = thread
-    while index < n_tiles:
+    for index in range(begin, end):
+        if flag_load(&call.status) != RUNNING:
+            return
         tile.rows = min(engine.tile_rows, call.n_rows - index * engine.tile_rows)
         bind_rows(engine, call, &tile, NULL, index * engine.tile_rows)
         for i in range(engine.n_forward):
             run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, START_ZERO)
-        if engine.task == PREDICT:
+        if call.kind == PREDICT:
             respond(engine, &tile, index * engine.tile_rows)
         else:
             engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.tile_rows, 0,
                                                    buffer(&tile, engine.output_gradient, engine.ld_output))
         if thread == 0:
             poll(engine, call, tile.rows)
-        if flag_load(&call.status) != RUNNING:
-            return
-        index += call.n_threads
 
 
 cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:

@@ -1,24 +1,30 @@
-/* What the training loop needs of the machine beside arithmetic: a barrier, a stop flag and the flush-to-zero mode. */
+/* What the training loop needs of the machine beside arithmetic: work shared by threads, and the flush-to-zero mode. */
 #ifndef FASTBP_THREAD_H
 #define FASTBP_THREAD_H
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && __SIZEOF_POINTER__ >= 8
 #define FASTBP_HAS_THREADS 1
-#if !defined(_WIN32)
-#include <sched.h>
-#define fastbp_yield() sched_yield()
-#else
-#define fastbp_yield() ((void)0)
-#endif
 #define flag_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define flag_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define flag_add(p, v) __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 #else
 #define FASTBP_HAS_THREADS 0
-#define fastbp_yield() ((void)0)
 #define flag_load(p) (*(p))
 #define flag_store(p, v) (*(p) = (v))
 #define flag_add(p, v) (*(p) += (v))
+#endif
+
+#if FASTBP_HAS_THREADS && !defined(_WIN32)
+#include <sched.h>
+#include <time.h>
+static inline void fastbp_yield(void) { sched_yield(); }
+static inline void nap(void) {
+    struct timespec time = {0, 50000};
+    nanosleep(&time, NULL);
+}
+#else
+static inline void fastbp_yield(void) {}
+static inline void nap(void) {}
 #endif
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -27,30 +33,25 @@
 #define cpu_relax() ((void)0)
 #endif
 
-/* A barrier for threads that live for one call: the last to arrive starts the next round, the others spin for a few
- * microseconds and then give up their time slice, so that more threads than cores still make progress.  Returns whether
- * this thread did, which may have cost it milliseconds. */
-typedef struct {
-    int arrived;
-    int round;
-} barrier_t;
+/* A thread that waits spins so often, some tens of microseconds, before it gives way to others. */
+enum { SPINS = 2000 };
 
-static inline int barrier_wait(barrier_t *b, int n_threads) {
-    int round, spin = 0;
-    if (n_threads == 1) return 0;
-    round = flag_load(&b->round);
-    if (flag_add(&b->arrived, 1) == n_threads) {
-        flag_store(&b->arrived, 0);
-        flag_store(&b->round, round + 1);
-        return 0;
+/* `left` holds the number of a phase in its upper half and in its lower how many pieces of it nobody has taken.  `offer`
+ * makes them known together with all that was written before; `take` gets one and returns how many there were, or 0 where
+ * none are left or the call `mine` is over: `number` is read between the look and the exchange, which fails if another
+ * phase has begun meanwhile. */
+static inline void offer(unsigned long long *left, unsigned long long value) { flag_store(left, value); }
+static inline int take(unsigned long long *left, int *number, int mine) {
+#if FASTBP_HAS_THREADS
+    unsigned long long found = flag_load(left);
+    while ((unsigned int)found && flag_load(number) == mine) {
+        if (__atomic_compare_exchange_n(left, &found, found - 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return (int)(unsigned int)found;
     }
-    while (flag_load(&b->round) == round) {
-        if (++spin < 2000)
-            cpu_relax();
-        else
-            fastbp_yield();
-    }
-    return spin >= 2000;
+#else
+    (void)left, (void)number, (void)mine;
+#endif
+    return 0;
 }
 
 /* Denormal numbers cost up to a hundred times a normal one: results are flushed and operands read as zero inside the

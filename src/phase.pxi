@@ -1,0 +1,170 @@
+# The phases of a call, and which thread does what of them.
+#
+# A phase is a number of units of work that do not depend on each other: the tiles or blocks of a step's rows, the parts of
+# its update, or the tiles of a prediction.  The calling thread alone goes from phase to phase.  Every thread has an even
+# share of the units, the same in every step, so that its cache keeps what they need; it takes them piece by piece, and when
+# its own are gone those that others have not begun.  So a worker that comes late, shares its caller's processor or has lost
+# its own keeps nobody waiting, but for the piece it is at.  No number depends on who does what.
+
+cdef enum:
+    TRAIN = 0       # a call of two phases a step, ROWS and UPDATE
+    PREDICT = 1     # calls of one phase
+    EVALUATE = 2
+    ROWS = 3
+    UPDATE = 4
+
+# What one thread has to do in the phase under way; 64 bytes, for a cache line of its own.
+cdef struct Share:
+    unsigned long long left         # number of the phase << 32 | its pieces that nobody has taken
+    int done                        # pieces that this thread has finished in the call, of whatever share
+    int padding[13]
+
+# The optimizer step under way.
+cdef struct Step:
+    const unsigned int* order       # of its rows, or NULL
+    Py_ssize_t first                # its first row where there is no order
+    Py_ssize_t rows
+    real scale                      # of the loss's gradient
+    StepScalar scalar
+
+# The data and the progress of one call, shared by its threads.
+cdef struct Call:
+    const real* x
+    Py_ssize_t x_row
+    Py_ssize_t x_column
+    const real* y
+    Py_ssize_t y_row
+    Py_ssize_t y_column
+    const int* label
+    Py_ssize_t n_rows
+    Py_ssize_t batch_size
+    const unsigned int* given       # explicit order of rows, or NULL
+    const long long* limits         # and the first position of each batch in it
+    Py_ssize_t n_batches
+    unsigned int* order             # the epoch's order when shuffled, or NULL
+    unsigned long long seed
+    Py_ssize_t epochs
+    Py_ssize_t first_epoch
+    Py_ssize_t max_steps            # stop after so many, or -1
+    bint guarded                    # keep and restore the state of the last good epoch
+    bint keeps                      # the next update is the first after that state, and keeps what it overwrites
+    double* losses                  # one an epoch (OUT)
+    unsigned long host_mode         # the calling thread's float mode outside the engine
+    int status
+    Py_ssize_t epoch                # where the call stands, or stopped
+    Py_ssize_t batch
+    Py_ssize_t steps
+    double seconds_to_check
+    Step step
+    # the phase under way
+    int kind
+    Py_ssize_t n_units
+    Py_ssize_t together             # units in a piece
+    unsigned long long phase        # counts them, so that no late thread takes a piece of another one
+    int number                      # of the call; a worker of one that is over leaves
+    int n_threads
+    int helped                      # pieces that workers have taken in the call
+    Share* shares                   # one a thread
+
+
+cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
+    """Where part `part` of `parts` begins when n things are dealt out evenly."""
+    return n * part // parts if parts > 1 else n * part
+
+
+cdef inline Py_ssize_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    """How many pieces of `size` n things make; a small step has one and is spared the division."""
+    return 1 if n <= size else (n + size - 1) // size
+
+
+cdef void run_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Units begin..end of the phase under way, by this thread."""
+    if call.kind == ROWS:
+        row_units(engine, call, thread, begin, end)
+    elif call.kind == UPDATE:
+        update_unit(engine, call, thread, begin)
+    else:
+        forward_units(engine, call, thread, begin, end)
+
+
+cdef void run_phase(Engine engine, Call* call, int kind, Py_ssize_t n_units, Py_ssize_t together) noexcept nogil:
+    """Have all units done, on the calling thread and whichever workers come."""
+    cdef Py_ssize_t begin = 0, total = 0, count
+    cdef int thread, own = 0
+    call.kind = kind
+    call.n_units = n_units
+    call.together = together
+    if call.n_threads == 1:
+        while begin < n_units:
+            run_units(engine, call, 0, begin, min(begin + together, n_units))
+            begin += together
+        return
+    call.phase += 1
+    for thread in range(call.n_threads - 1, -1, -1):
+        count = n_pieces(call, thread)
+        total += count
+        offer(&call.shares[thread].left, call.phase << 32 | <unsigned long long>count)
+    while take_piece(engine, call, 0, call.number):
+        own += 1
+    call.helped += <int>(total - own)
+    wait_for_workers(call)
+    if kind == ROWS and own == 0:       # this thread alone hears Ctrl-C
+        poll(engine, call, call.step.rows)
+
+
+cdef inline Py_ssize_t n_pieces(Call* call, int home) noexcept nogil:
+    """In how many pieces the share of thread `home` is taken."""
+    cdef Py_ssize_t n = share(call.n_units, home + 1, call.n_threads) - share(call.n_units, home, call.n_threads)
+    return (n + call.together - 1) // call.together
+
+
+cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept nogil:
+    """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left."""
+    cdef int i, home = thread
+    cdef Py_ssize_t left, begin
+    for i in range(call.n_threads):
+        left = take(&call.shares[home].left, &call.number, number)
+        if left > 0:
+            begin = share(call.n_units, home, call.n_threads) + (n_pieces(call, home) - left) * call.together
+            run_units(engine, call, thread, begin,
+                      min(begin + call.together, share(call.n_units, home + 1, call.n_threads)))
+            return True
+        home = home + 1 if home + 1 < call.n_threads else 0
+    return False
+
+
+cdef void wait_for_workers(Call* call) noexcept nogil:
+    """Until the pieces that they have taken are done; a long wait counts as time since the last look for Ctrl-C."""
+    cdef int thread, done = 0, idle = 0
+    while True:
+        done = 0
+        for thread in range(1, call.n_threads):
+            done += flag_load(&call.shares[thread].done)
+        if done == call.helped:
+            return
+        if idle < SPINS:
+            idle += 1
+            cpu_relax()
+        else:
+            call.seconds_to_check = 0
+            fastbp_yield()
+
+
+cdef void work_along(Engine engine, Call* call, int thread, int number) noexcept nogil:
+    """What a worker does until call `number` is over.
+
+    One that finds nothing to do for long sleeps between two looks, so that nobody is kept from a processor.
+    """
+    cdef int idle = 0
+    cdef unsigned long mode = float_mode_flush()
+    while flag_load(&call.number) == number:
+        if take_piece(engine, call, thread, number):
+            flag_add(&call.shares[thread].done, 1)
+            idle = 0
+        else:
+            idle += 1
+            if idle < SPINS:
+                cpu_relax()
+            else:
+                nap()
+    float_mode_restore(mode)
