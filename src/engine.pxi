@@ -316,6 +316,9 @@ cdef class Engine:
         call.seconds_to_check = SECONDS_PER_CHECK
         call.n_threads = max(1, min(n_threads, <int>self.n_workers)) if FASTBP_HAS_THREADS else 1
         call.helped = 0
+        call.lost = 0
+        if call.n_threads > 1:
+            call.since = max(call.since, monotonic_seconds())
         for thread in range(call.n_threads):
             call.shares[thread].done = 0
         # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.

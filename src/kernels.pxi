@@ -15,7 +15,7 @@ cdef extern from "vector.h" nogil:
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "thread.h" nogil:
-    enum: FASTBP_HAS_THREADS, SPINS
+    enum: FASTBP_HAS_THREADS, SPINS, YIELDS
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
     int flag_add(int* flag, int value) noexcept
@@ -23,7 +23,8 @@ cdef extern from "thread.h" nogil:
     int take(unsigned long long* left, int* number, int mine) noexcept
     void cpu_relax() noexcept
     void fastbp_yield() noexcept
-    void nap() noexcept
+    void nap(int microseconds) noexcept
+    double monotonic_seconds() noexcept
     unsigned long float_mode_flush() noexcept
     void float_mode_restore(unsigned long mode) noexcept
 

@@ -6,6 +6,21 @@
 # its own are gone those that others have not begun.  So a worker that comes late, shares its caller's processor or has lost
 # its own keeps nobody waiting, but for the piece it is at.  No number depends on who does what.
 
+# Of waiting and parting.
+cdef extern from *:
+    """
+    #define SECONDS_LOST 5e-4
+    #define PART_LOST 0.2
+    #define SECONDS_WATCHED 5e-3
+    #define LEAST_APART 2e-2
+    #define MOST_APART 1.0
+    """
+    const double SECONDS_LOST
+    const double PART_LOST
+    const double SECONDS_WATCHED
+    const double LEAST_APART
+    const double MOST_APART
+
 cdef enum:
     TRAIN = 0       # a call of two phases a step, ROWS and UPDATE
     PREDICT = 1     # calls of one phase
@@ -65,6 +80,9 @@ cdef struct Call:
     int n_threads
     int helped                      # pieces that workers have taken in the call
     Share* shares                   # one a thread
+    double since                    # the time from which on the workers are, or will be, watched
+    double lost                     # seconds that the calling thread has waited for them since
+    double apart                    # for how long it last did without them
 
 
 cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
@@ -94,7 +112,7 @@ cdef void run_phase(Engine engine, Call* call, int kind, Py_ssize_t n_units, Py_
     call.kind = kind
     call.n_units = n_units
     call.together = together
-    if call.n_threads == 1:
+    if is_alone(call):
         while begin < n_units:
             run_units(engine, call, 0, begin, min(begin + together, n_units))
             begin += together
@@ -135,36 +153,57 @@ cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept
 
 cdef void wait_for_workers(Call* call) noexcept nogil:
     """Until the pieces that they have taken are done; a long wait counts as time since the last look for Ctrl-C."""
-    cdef int thread, done = 0, idle = 0
+    cdef int thread, done, idle = 0
+    cdef double begin = 0
     while True:
         done = 0
         for thread in range(1, call.n_threads):
             done += flag_load(&call.shares[thread].done)
         if done == call.helped:
-            return
+            break
+        idle += 1
         if idle < SPINS:
-            idle += 1
             cpu_relax()
-        else:
-            call.seconds_to_check = 0
-            fastbp_yield()
+            continue
+        if idle == SPINS:
+            begin = monotonic_seconds()
+        fastbp_yield()
+    if idle >= SPINS:
+        call.seconds_to_check = 0
+        consider_parting(call, monotonic_seconds() - begin)
+
+
+cdef void consider_parting(Call* call, double lost) noexcept nogil:
+    """Do without the workers for a while where this thread mostly waits for them: others use their processors."""
+    cdef double now = monotonic_seconds()
+    call.lost += lost
+    if call.lost > SECONDS_LOST and call.lost > PART_LOST * (now - call.since):
+        call.apart = min(2 * call.apart, <double>MOST_APART) if now - call.since < call.apart else LEAST_APART
+        call.since = now + call.apart
+        call.lost = 0
+    elif now - call.since > SECONDS_WATCHED:
+        call.since = now
+        call.lost = 0
+
+
+cdef inline bint is_alone(Call* call) noexcept nogil:
+    return call.n_threads == 1 or (call.apart > 0 and monotonic_seconds() < call.since)
 
 
 cdef void work_along(Engine engine, Call* call, int thread, int number) noexcept nogil:
-    """What a worker does until call `number` is over.
-
-    One that finds nothing to do for long sleeps between two looks, so that nobody is kept from a processor.
-    """
+    """What a worker does until call `number` is over; where it finds nothing to do, it looks more and more seldom."""
     cdef int idle = 0
     cdef unsigned long mode = float_mode_flush()
     while flag_load(&call.number) == number:
         if take_piece(engine, call, thread, number):
             flag_add(&call.shares[thread].done, 1)
             idle = 0
+            continue
+        idle += 1
+        if idle < SPINS:
+            cpu_relax()
+        elif idle < SPINS + YIELDS:
+            fastbp_yield()
         else:
-            idle += 1
-            if idle < SPINS:
-                cpu_relax()
-            else:
-                nap()
+            nap(min(idle - SPINS - YIELDS + 1, 20) * 50)
     float_mode_restore(mode)

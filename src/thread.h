@@ -18,13 +18,19 @@
 #include <sched.h>
 #include <time.h>
 static inline void fastbp_yield(void) { sched_yield(); }
-static inline void nap(void) {
-    struct timespec time = {0, 50000};
+static inline void nap(int microseconds) {
+    struct timespec time = {0, microseconds * 1000};
     nanosleep(&time, NULL);
+}
+static inline double monotonic_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 #else
 static inline void fastbp_yield(void) {}
-static inline void nap(void) {}
+static inline void nap(int microseconds) { (void)microseconds; }
+static inline double monotonic_seconds(void) { return 0; }
 #endif
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -33,8 +39,8 @@ static inline void nap(void) {}
 #define cpu_relax() ((void)0)
 #endif
 
-/* A thread that waits spins so often, some tens of microseconds, before it gives way to others. */
-enum { SPINS = 2000 };
+/* How often a thread that waits looks without a pause, some microseconds long, and how often then in between others. */
+enum { SPINS = 300, YIELDS = 300 };
 
 /* `left` holds the number of a phase in its upper half and in its lower how many pieces of it nobody has taken.  `offer`
  * makes them known together with all that was written before; `take` gets one and returns how many there were, or 0 where
