@@ -25,11 +25,12 @@ from fastbp.usage import Usage
 Array = NDArray[Any]
 _Accept = Callable[[object, int, bool], Array | None]
 
-# Starting and joining a thread takes about 64 us and a barrier about 0.2 us: a second thread pays
-# from a call of a millisecond on, if its steps are long beside their two barriers (flops, at 100
-# per ns and core).
+# Where a second thread pays (flops, at 100 per ns and core). Starting one takes 10 to 70 us, and
+# dealing out the two phases of a step 0.7 us. Times as fast with two threads, in calls of 0.3, 1
+# and 5 ms: 0.9, 1.4 and 1.5 at 4-32-16-1 with batch 200 (8 us a step), 1.1, 1.7 and 1.8 at
+# 10-64-64-1 with batch 442 (74 us); beside a process that keeps one of two cores busy 1.0.
 _THREAD_CALL_FLOPS = 1e8
-_THREAD_STEP_FLOPS = 2e6
+_THREAD_STEP_FLOPS = 8e5
 
 # A call that keeps the interpreter to itself is at most so long: about 20 us on one core.
 _BRIEF_FLOPS = 1e6

@@ -373,7 +373,7 @@ cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
     if kind == TRAIN:
         train_epochs(engine, call)
     else:
-        run_phase(engine, call, kind, pieces(call.n_rows, engine.tile_rows), 1)
+        run_phase(engine, call, kind, (call.n_rows + engine.tile_rows - 1) // engine.tile_rows, 1)
     float_mode_restore(call.host_mode)
 
 

@@ -136,8 +136,8 @@ cdef inline void narrow_parameters(Engine engine, NarrowLayer* layer, Py_ssize_t
 
 
 cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
-                      double* power, double* loss) noexcept nogil:
-    """`take_step` for such a network and batch, on one thread."""
+                      double* loss) noexcept nogil:
+    """`take_step` for such a network and batch, on the calling thread."""
     cdef Tile tile
     cdef StepScalar scalar
     cdef NarrowLayer* layer = engine.narrow_layers
@@ -145,8 +145,8 @@ cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_s
     cdef Py_ssize_t i
     cdef double mean = 1.0 / (<double>rows * engine.loss_divisor)
     cdef double next_power[2]
-    next_power[0] = power[0] * engine.hyper.beta1
-    next_power[1] = power[1] * engine.hyper.beta2
+    next_power[0] = engine.power[0] * engine.hyper.beta1
+    next_power[1] = engine.power[1] * engine.hyper.beta2
     step_scalar(&engine.hyper, next_power, &scalar)
     tile.rows = rows
     tile.first = 0
@@ -161,8 +161,8 @@ cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_s
     poll(engine, call, rows)
     if call.status != RUNNING or not is_finite(loss[0]):
         return False
-    power[0] = next_power[0]
-    power[1] = next_power[1]
+    engine.power[0] = next_power[0]
+    engine.power[1] = next_power[1]
     if layer.activation != LINEAR:
         activation_backward(layer.activation, layer.alpha, rows * BLOCK, layer.z, layer.a, layer.dz)
     for i in range(engine.n_forward - 1, 0, -1):

@@ -3,17 +3,19 @@
 # A phase is a number of units of work that do not depend on each other: the tiles or blocks of a step's rows, the parts of
 # its update, or the tiles of a prediction.  The calling thread alone goes from phase to phase.  Every thread has an even
 # share of the units, the same in every step, so that its cache keeps what they need; it takes them piece by piece, and when
-# its own are gone those that others have not begun.  So a worker that comes late, shares its caller's processor or has lost
-# its own keeps nobody waiting, but for the piece it is at.  No number depends on who does what.
+# its own are gone those that others have not begun.  So a worker that comes late, or is kept from a processor, keeps nobody
+# waiting but for the piece it is at; where other processes make that happen often, the calling thread does without workers
+# for a while.  No number depends on who does what.
 
-# Of waiting and parting.
+# The calling thread does without its workers when it has waited for them that long and for that part of the time since it
+# began to watch them, which it does anew after so long.  For how long: twice as long each time that it comes to nothing.
 cdef extern from *:
     """
     #define SECONDS_LOST 5e-4
     #define PART_LOST 0.2
     #define SECONDS_WATCHED 5e-3
-    #define LEAST_APART 2e-2
-    #define MOST_APART 1.0
+    #define LEAST_APART 0.02
+    #define MOST_APART 0.32
     """
     const double SECONDS_LOST
     const double PART_LOST
@@ -78,7 +80,7 @@ cdef struct Call:
     unsigned long long phase        # counts them, so that no late thread takes a piece of another one
     int number                      # of the call; a worker of one that is over leaves
     int n_threads
-    int helped                      # pieces that workers have taken in the call
+    unsigned int helped             # pieces that workers have taken in the call
     Share* shares                   # one a thread
     double since                    # the time from which on the workers are, or will be, watched
     double lost                     # seconds that the calling thread has waited for them since
@@ -124,7 +126,7 @@ cdef void run_phase(Engine engine, Call* call, int kind, Py_ssize_t n_units, Py_
         offer(&call.shares[thread].left, call.phase << 32 | <unsigned long long>count)
     while take_piece(engine, call, 0, call.number):
         own += 1
-    call.helped += <int>(total - own)
+    call.helped += <unsigned int>(total - own)
     wait_for_workers(call)
     if kind == ROWS and own == 0:       # this thread alone hears Ctrl-C
         poll(engine, call, call.step.rows)
@@ -153,22 +155,23 @@ cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept
 
 cdef void wait_for_workers(Call* call) noexcept nogil:
     """Until the pieces that they have taken are done; a long wait counts as time since the last look for Ctrl-C."""
-    cdef int thread, done, idle = 0
+    cdef unsigned int done
+    cdef int thread, idle = 0
     cdef double begin = 0
     while True:
         done = 0
         for thread in range(1, call.n_threads):
-            done += flag_load(&call.shares[thread].done)
+            done += <unsigned int>flag_load(&call.shares[thread].done)
         if done == call.helped:
             break
-        idle += 1
         if idle < SPINS:
+            idle += 1
             cpu_relax()
             continue
-        if idle == SPINS:
+        if begin == 0:
             begin = monotonic_seconds()
         fastbp_yield()
-    if idle >= SPINS:
+    if begin > 0:
         call.seconds_to_check = 0
         consider_parting(call, monotonic_seconds() - begin)
 

@@ -179,7 +179,8 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     cdef Step* step = &call.step
     cdef Operation* op = &engine.parameter_table[index]
     cdef Segment* segment = &engine.segments[op.kernel]
-    cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), stop = share(segment.rows, part + 1, call.n_threads), end
+    cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), end
+    cdef Py_ssize_t stop = share(segment.rows, part + 1, call.n_threads)
     cdef real* chunk = engine.chunk + thread * engine.chunk_stride
     tile.rows = step.rows
     tile.first = 0
@@ -227,17 +228,14 @@ cdef void check_signals(Engine engine, Call* call) noexcept with gil:
     call.host_mode = float_mode_flush()
 
 
-cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows, double* power,
+cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
                     double* loss) noexcept nogil:
-    """One optimizer step; False where the call was interrupted or the loss is not finite, with nothing updated.
-
-    `power` (IN and OUT) holds beta1^t and beta2^t.
-    """
+    """One optimizer step; False where the call was interrupted or the loss is not finite, with nothing updated."""
     cdef Step* step = &call.step
     cdef Py_ssize_t i, n_tiles
     cdef double mean, total = 0
     if rows <= engine.narrow_rows:
-        return narrow_step(engine, call, order, first, rows, power, loss)
+        return narrow_step(engine, call, order, first, rows, loss)
     mean = 1.0 / (<double>rows * engine.loss_divisor)
     n_tiles = pieces(rows, engine.tile_rows)
     step.order = order
@@ -255,21 +253,21 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     loss[0] = total * mean
     if not is_finite(loss[0]):
         return False
-    power[0] *= engine.hyper.beta1
-    power[1] *= engine.hyper.beta2
-    step_scalar(&engine.hyper, power, &step.scalar)
+    engine.power[0] *= engine.hyper.beta1
+    engine.power[1] *= engine.hyper.beta2
+    step_scalar(&engine.hyper, engine.power, &step.scalar)
     run_phase(engine, call, UPDATE, engine.n_parameter * call.n_threads if engine.by_parameters else call.n_threads, 1)
     return True
 
 
-cdef void begin_epoch(Engine engine, Call* call, double* power) noexcept nogil:
+cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
     """Keep the state to come back to, or have the first update do it, and draw the epoch's order."""
     if call.guarded:
         call.keeps = engine.by_parameters
         if not call.keeps:
             keep_range(engine, 0, engine.n_parameters)
-        engine.good_power[0] = power[0]
-        engine.good_power[1] = power[1]
+        engine.good_power[0] = engine.power[0]
+        engine.good_power[1] = engine.power[1]
     if call.order != NULL:
         shuffle(call.n_rows, call.seed, call.first_epoch + call.epoch, call.order)
 
@@ -289,7 +287,7 @@ cdef void train_epochs(Engine engine, Call* call) noexcept nogil:
     cdef Py_ssize_t batch, first, rows, seen
     cdef const unsigned int* order
     while call.epoch < call.epochs and call.steps != call.max_steps:
-        begin_epoch(engine, call, engine.power)
+        begin_epoch(engine, call)
         sum = 0
         seen = 0
         for batch in range(call.n_batches):
@@ -303,7 +301,7 @@ cdef void train_epochs(Engine engine, Call* call) noexcept nogil:
                 first = batch * call.batch_size
                 rows = min(call.batch_size, call.n_rows - first)
                 order = call.order + first if call.order != NULL else NULL
-            if not take_step(engine, call, order, first, rows, engine.power, &loss):
+            if not take_step(engine, call, order, first, rows, &loss):
                 call.batch = batch
                 call.losses[call.epoch] = loss
                 if call.status == RUNNING:

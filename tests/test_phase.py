@@ -1,0 +1,94 @@
+"""Workers that come late, or never, or exceed the processors: nobody waits, the bits are equal."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from support.network_state import classification, digest
+
+import fastbp as fb
+from fastbp.backend import compiled_modules, engine_module
+
+pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+
+SIZES = {"by rows": [20, 24, 3], "by parameters": [20, 300, 300, 3], "latency": [5, 8, 3]}
+each_size = pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+
+
+def _network(sizes: list[int], dtype: str = "float32") -> fb.Network:
+    return fb.Network(sizes, loss="cross_entropy", seed=1, dtype=dtype, backend="cython")
+
+
+def _bits(network: fb.Network, n_threads: int, *, epochs: int = 4) -> str:
+    X, y = classification(700, network.layers[0].units, 3)
+    batch_size = 300 if network.layers[1].units > 8 else 8
+    fit = network.fit(X, y, epochs=epochs, batch_size=batch_size, n_threads=n_threads)
+    loss = network.evaluate(X, y, n_threads=n_threads)["loss"]
+    rows = network.predict(X, n_threads=n_threads).tobytes()
+    return digest(network) + repr(fit.history["loss"]) + repr(loss) + str(hash(rows))
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """What the engine wanted to start: kept instead."""
+    kept = []
+    for dtype in ("float32", "float64"):
+        module = engine_module("cython", np.dtype(dtype))
+        monkeypatch.setattr(module, "start_new_thread", lambda *given: kept.append(given))
+    return kept
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_size
+def test_workers_that_begin_after_the_call(sizes, dtype, workers):
+    expected = _bits(_network(sizes, dtype), 1)
+    network = _network(sizes, dtype)
+    assert _bits(network, 3) == expected
+    assert len(workers) >= 2
+    state = digest(network)
+    for work, thread_and_call in workers:
+        work(*thread_and_call)
+    assert digest(network) == state
+
+
+@each_size
+@pytest.mark.parametrize("delay", [0, 1e-4, 1e-3, 5e-3, 2e-2])
+def test_workers_that_come_in_the_midst(sizes, delay, monkeypatch):
+    expected = _bits(_network(sizes), 1, epochs=60)
+    threads = []
+
+    def start_late(work, thread_and_call):
+        def run():
+            time.sleep(delay)
+            work(*thread_and_call)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    module = engine_module("cython", np.dtype(np.float32))
+    monkeypatch.setattr(module, "start_new_thread", start_late)
+    assert _bits(_network(sizes), 3, epochs=60) == expected
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@each_size
+def test_many_more_threads_than_processors(sizes):
+    """The calling thread waits for some without a processor, and does without them for a while."""
+    most = 4 * fb.show_config("dict")["threads"]
+    assert _bits(_network(sizes), most, epochs=60) == _bits(_network(sizes), 1, epochs=60)
+
+
+@each_size
+def test_calls_in_close_succession(sizes):
+    """The workers of one call may still be leaving when the next one begins."""
+    networks = [_network(sizes) for _ in range(2)]
+    X, y = classification(64, sizes[0], 3)
+    for network, n_threads in zip(networks, (1, 3), strict=True):
+        for step in range(200):
+            steps, rows = 1 + step % 2, 32 + step % 3
+            network.train_steps(X, y, steps=steps, batch_size=rows, n_threads=n_threads)
+            network.predict(X, n_threads=1 + step % n_threads)
+    assert digest(networks[0]) == digest(networks[1])
