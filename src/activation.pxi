@@ -135,19 +135,28 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
 
     The sum runs over BLOCK interleaved partial sums (j modulo BLOCK), added by halves.
     """
-    cdef real largest = z[0]
     cdef real part[BLOCK]
-    cdef Py_ssize_t j
+    cdef Py_ssize_t j, block
     cdef int lane
-    for j in range(1, n):
-        largest = z[j] if z[j] > largest or z[j] != z[j] else largest
-    for j in range(ld):
-        a[j] = real_exp(z[j] - largest) if j < n else <real>0
+    cdef real largest = z[0]
     for lane in range(BLOCK):
-        part[lane] = a[lane]
-    for j in range(1, ld // BLOCK):
+        part[lane] = largest
+    for block in range(n // BLOCK):
         for lane in range(BLOCK):
-            part[lane] += a[j * BLOCK + lane]
+            part[lane] = part[lane] if z[block * BLOCK + lane] <= part[lane] else z[block * BLOCK + lane]
+    for j in range(n // BLOCK * BLOCK, n):
+        part[j % BLOCK] = part[j % BLOCK] if z[j] <= part[j % BLOCK] else z[j]
+    for lane in range(BLOCK):
+        largest = largest if part[lane] <= largest else part[lane]
+    for block in range((n + BLOCK - 1) // BLOCK):
+        for lane in range(BLOCK):
+            a[block * BLOCK + lane] = real_exp(z[block * BLOCK + lane] - largest)
+    for j in range(n, ld):
+        a[j] = 0
+    memset(part, 0, sizeof(part))
+    for block in range((n + BLOCK - 1) // BLOCK):
+        for lane in range(BLOCK):
+            part[lane] += a[block * BLOCK + lane]
     shift[0] = largest
     return lane_sum(part)
 

@@ -55,55 +55,46 @@ cdef inline void narrow_row(const int code, real delta, real scale, Py_ssize_t n
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
 
 
-cdef inline void block_row(const int code, real delta, real scale, const real* out, const real* y, Py_ssize_t y_column,
-                           real* d, real* part) noexcept nogil:
-    """One whole block of a row; element j joins partial sum j of `part` (BLOCK, IN and OUT), however y lies in memory."""
-    cdef real slope
-    cdef int lane
-    if y_column == 1:
-        for lane in range(BLOCK):
-            part[lane] += loss_term(code, delta, out[lane], y[lane], &slope)
-            d[lane] = scale * slope
-    else:
-        for lane in range(BLOCK):
-            part[lane] += loss_term(code, delta, out[lane], y[lane * y_column], &slope)
-            d[lane] = scale * slope
-
-
-cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
-                                const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                                const unsigned int* order, real* d) noexcept nogil:
-    """The rows of one loss.  Element (r, j) joins partial sum j of its block, (r + j) modulo BLOCK if it is not full,
-    r modulo BLOCK - 3 and on if the row is narrow.
-    """
+cdef inline double narrow_loss(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
+                               const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
+                               const unsigned int* order, real* d) noexcept nogil:
+    """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo BLOCK - 3, and j further on."""
     cdef real part[BLOCK]
-    cdef Py_ssize_t r, j, block, left = ld - n // BLOCK * BLOCK
-    cdef const real* target
-    cdef real slope
-    if rows == 1 and n <= 4:    # what follows, without its way through memory
+    cdef Py_ssize_t r
+    if rows == 1:   # what follows, without its way through memory
         part[0] = part[1] = part[2] = part[3] = 0
         narrow_row(code, delta, scale, n, out, y + (order[0] if order != NULL else 0) * y_row, y_column, d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
     memset(part, 0, sizeof(part))
     for r in range(rows):
-        target = y + (order[r] if order != NULL else r) * y_row
-        if n <= 4:
-            narrow_row(code, delta, scale, n, out, target, y_column, d, part + r % (BLOCK - 3))
-            out += ld
-            d += ld
-            continue
-        for block in range(n // BLOCK):
-            block_row(code, delta, scale, out, target, y_column, d, part)
-            out += BLOCK
-            target += BLOCK * y_column
-            d += BLOCK
-        if left:
-            memset(d, 0, left * sizeof(real))
-            for j in range(n % BLOCK):
-                part[(r + j) % BLOCK] += loss_term(code, delta, out[j], target[j * y_column], &slope)
-                d[j] = scale * slope
-            out += left
-            d += left
+        narrow_row(code, delta, scale, n, out, y + (order[r] if order != NULL else r) * y_row, y_column, d,
+                   part + r % (BLOCK - 3))
+        out += ld
+        d += ld
+    return lane_sum(part)
+
+
+cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
+                                const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
+                                const unsigned int* order, real* d) noexcept nogil:
+    """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
+    cdef real part[BLOCK]
+    cdef Py_ssize_t r, block
+    cdef int lane, count
+    cdef real term, slope
+    if n <= 4:
+        return narrow_loss(code, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+    gather(rows, n, order, y, y_row, y_column, d, ld)
+    memset(part, 0, sizeof(part))
+    for r in range(rows):
+        for block in range((n + BLOCK - 1) // BLOCK):
+            count = <int>min(n - block * BLOCK, <Py_ssize_t>BLOCK)
+            for lane in range(BLOCK):
+                term = loss_term(code, delta, out[block * BLOCK + lane], d[block * BLOCK + lane], &slope)
+                part[lane] += term if lane < count else 0
+                d[block * BLOCK + lane] = scale * slope if lane < count else 0
+        out += ld
+        d += ld
     return lane_sum(part)
 
 
@@ -160,27 +151,89 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
 cdef double cross_entropy_rows(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
                                const real* y, Py_ssize_t y_row, Py_ssize_t y_column, const unsigned int* order,
                                real* d) noexcept nogil:
-    """The same for rows of probabilities p: loss_r = sum_j p_j (log sum exp(z) - z_j), whatever sum p is.
+    """The same for rows of probabilities p: loss_r = sum_j p_j (max z - z_j) + sum_j p_j log sum_j exp(z_j - max z).
 
-    d = scale * (softmax(z) * sum_j p_j - p); z and d must not be the same array.
+    d = scale * (softmax(z) * sum_j p_j - p), whatever sum p is.
     """
-    cdef Py_ssize_t r, j
-    cdef real total, shift, factor, mass, entropy, p
+    cdef Py_ssize_t r, first = 0
     cdef double loss = 0
-    cdef const real* target
-    for r in range(rows):
-        target = y + (order[r] if order != NULL else r) * y_row
-        total = exponentials(n, ld, z + r * ld, d + r * ld, &shift)
-        mass = 0
-        entropy = 0
-        for j in range(n):
-            mass += target[j * y_column]
-        factor = scale * mass / total
-        total = real_log(total)
-        for j in range(n):
-            p = target[j * y_column]
-            if p != 0:
-                entropy += p * ((shift - z[r * ld + j]) + total)
-            d[r * ld + j] = d[r * ld + j] * factor - scale * p
-        loss += entropy
+    if n > GROUP_COLUMNS:
+        for r in range(rows):
+            loss += wide_entropy(scale, n, ld, z + r * ld, y + (order[r] if order != NULL else r) * y_row, y_column, d + r * ld)
+        return loss
+    gather(rows, n, order, y, y_row, y_column, d, ld)
+    while first < rows:
+        loss += group_entropy(scale, min(<Py_ssize_t>BLOCK, rows - first), n, ld, z + first * ld, d + first * ld)
+        first += BLOCK
     return loss
+
+
+cdef inline real surprise(real p, real z, real shift) noexcept nogil:
+    """p (shift - z); nothing where p is 0, though z may be infinite."""
+    return p * (shift - z) if p != 0 else <real>0
+
+
+cdef double group_entropy(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* d) noexcept nogil:
+    """Up to BLOCK rows, one a lane, n <= GROUP_COLUMNS; their p in d (IN and OUT), padding zero."""
+    cdef real exponential[GROUP_COLUMNS * BLOCK]
+    cdef real p[GROUP_COLUMNS * BLOCK]
+    cdef real logit[GROUP_COLUMNS * BLOCK]
+    cdef real total[BLOCK]
+    cdef real shift[BLOCK]
+    cdef real mass[BLOCK]
+    cdef real entropy[BLOCK]
+    cdef Py_ssize_t j
+    cdef int lane
+    cdef double loss = 0
+    if rows < BLOCK:
+        memset(p, 0, n * BLOCK * sizeof(real))
+        memset(logit, 0, n * BLOCK * sizeof(real))
+    memset(mass, 0, sizeof(mass))
+    memset(entropy, 0, sizeof(entropy))
+    group_exponentials(rows, n, ld, z, exponential, total, shift)
+    transpose(rows, n, d, ld, p, BLOCK)
+    transpose(rows, n, z, ld, logit, BLOCK)
+    for j in range(n):
+        for lane in range(BLOCK):
+            mass[lane] += p[j * BLOCK + lane]
+            entropy[lane] += surprise(p[j * BLOCK + lane], logit[j * BLOCK + lane], shift[lane])
+    for lane in range(BLOCK):
+        entropy[lane] += mass[lane] * real_log(total[lane])
+        mass[lane] = scale * mass[lane] / total[lane]
+    for j in range(n):
+        for lane in range(BLOCK):
+            exponential[j * BLOCK + lane] = exponential[j * BLOCK + lane] * mass[lane] - scale * p[j * BLOCK + lane]
+    transpose(ld, rows, exponential, BLOCK, d, ld)
+    for lane in range(rows):
+        loss += entropy[lane]
+    return loss
+
+
+cdef double wide_entropy(real scale, Py_ssize_t n, Py_ssize_t ld, const real* z, const real* target, Py_ssize_t y_column,
+                         real* d) noexcept nogil:
+    """One row of more classes, GROUP_COLUMNS of them at a time; sums over BLOCK interleaved partial sums, added by halves."""
+    cdef real p[GROUP_COLUMNS]
+    cdef real mass[BLOCK]
+    cdef real entropy[BLOCK]
+    cdef real shift, total = exponentials(n, ld, z, d, &shift), factor
+    cdef Py_ssize_t chunk, first, j, width
+    cdef int lane
+    memset(mass, 0, sizeof(mass))
+    memset(entropy, 0, sizeof(entropy))
+    for chunk in range((n + GROUP_COLUMNS - 1) // GROUP_COLUMNS):
+        first = chunk * GROUP_COLUMNS
+        width = min(n - first, <Py_ssize_t>GROUP_COLUMNS)
+        gather(1, width, NULL, target + first * y_column, 0, y_column, p, GROUP_COLUMNS)
+        for j in range((width + BLOCK - 1) // BLOCK):
+            for lane in range(BLOCK):
+                mass[lane] += p[j * BLOCK + lane]
+                entropy[lane] += surprise(p[j * BLOCK + lane], z[first + j * BLOCK + lane], shift)
+    factor = scale * lane_sum(mass) / total
+    for chunk in range((n + GROUP_COLUMNS - 1) // GROUP_COLUMNS):
+        first = chunk * GROUP_COLUMNS
+        width = min(n - first, <Py_ssize_t>GROUP_COLUMNS)
+        gather(1, width, NULL, target + first * y_column, 0, y_column, p, GROUP_COLUMNS)
+        for j in range((width + BLOCK - 1) // BLOCK):
+            for lane in range(BLOCK):
+                d[first + j * BLOCK + lane] = d[first + j * BLOCK + lane] * factor - scale * p[j * BLOCK + lane]
+    return lane_sum(entropy) + lane_sum(mass) * real_log(total)
