@@ -127,7 +127,7 @@ cdef inline real lane_sum(const real* part) noexcept nogil:
 
 
 cdef enum:
-    GROUP_COLUMNS = 64      # classes up to which a group of rows is turned, so that rows fill the lanes
+    GROUP_COLUMNS = 128     # classes up to which a group of rows is turned, so that rows fill the lanes
 
 
 cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real* shift) noexcept nogil:
@@ -137,7 +137,7 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
     """
     cdef real part[BLOCK]
     cdef Py_ssize_t j, block
-    cdef int lane
+    cdef int lane, width = BLOCK // 2
     cdef real largest = z[0]
     for lane in range(BLOCK):
         part[lane] = largest
@@ -146,8 +146,11 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
             part[lane] = part[lane] if z[block * BLOCK + lane] <= part[lane] else z[block * BLOCK + lane]
     for j in range(n // BLOCK * BLOCK, n):
         part[j % BLOCK] = part[j % BLOCK] if z[j] <= part[j % BLOCK] else z[j]
-    for lane in range(BLOCK):
-        largest = largest if part[lane] <= largest else part[lane]
+    while width > 0:
+        for lane in range(width):
+            part[lane] = part[lane] if part[lane + width] <= part[lane] else part[lane + width]
+        width //= 2
+    largest = part[0]
     for block in range((n + BLOCK - 1) // BLOCK):
         for lane in range(BLOCK):
             a[block * BLOCK + lane] = real_exp(z[block * BLOCK + lane] - largest)
