@@ -230,15 +230,22 @@ cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const re
 
 
 cdef void softmax_backward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* a, real* d) noexcept nogil:
-    """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum in the order of k."""
-    cdef Py_ssize_t r, j
+    """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum over BLOCK interleaved partial sums, added by halves."""
+    cdef real part[BLOCK]
     cdef real dot
+    cdef Py_ssize_t r, block
+    cdef int lane
     for r in range(rows):
-        dot = 0
-        for j in range(n):
-            dot = real_fma(d[r * ld + j], a[r * ld + j], dot)
-        for j in range(n):
-            d[r * ld + j] = a[r * ld + j] * (d[r * ld + j] - dot)
+        memset(part, 0, sizeof(part))
+        for block in range((n + BLOCK - 1) // BLOCK):
+            for lane in range(BLOCK):
+                part[lane] = real_fma(d[block * BLOCK + lane], a[block * BLOCK + lane], part[lane])
+        dot = lane_sum(part)
+        for block in range((n + BLOCK - 1) // BLOCK):
+            for lane in range(BLOCK):
+                d[block * BLOCK + lane] = a[block * BLOCK + lane] * (d[block * BLOCK + lane] - dot)
+        a += ld
+        d += ld
 
 
 cdef void zero_padding(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* a) noexcept nogil:

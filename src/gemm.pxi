@@ -223,30 +223,40 @@ cdef void column_sums(Py_ssize_t rows, Py_ssize_t n, int start, const real* a, P
         column_group(1, rows, start, a, lda, c)
 
 
+cdef inline void dot_patch(const int n, Py_ssize_t skipped, const real* a, Py_ssize_t a_row, const real* w, Py_ssize_t ldw,
+                           vreal* sum) noexcept nogil:
+    """LANES rows times LANES numbers of k, without the first `skipped`: turned, so that the rows fill the lanes."""
+    cdef vreal row[LANES]
+    cdef int i, o
+    for i in range(LANES):
+        row[i] = vload(a + i * a_row)
+    vtranspose(row)
+    for i in range(LANES):
+        if i >= skipped:
+            for o in range(n):
+                sum[o] = vfma(row[i], vset(w[o * ldw + i]), sum[o])
+
+
 cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, const real* w,
                            Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
-    """LANES rows of a times n columns of a kernel: the rows in the lanes, turned there LANES numbers of k at a time."""
+    """LANES rows of a times n columns of a kernel; where LANES does not divide the depth the last patch overlaps."""
     cdef vreal sum[4]
-    cdef vreal row[LANES]
     cdef real result[4 * LANES]
-    cdef Py_ssize_t k, block
+    cdef Py_ssize_t k, patch, whole = depth // LANES * LANES
     cdef int i, o
     for o in range(n):
         sum[o] = vset(bias[o] if bias != NULL else 0)
-    for block in range(depth // LANES):
-        k = block * LANES
-        for i in range(LANES):
-            row[i] = vload(a + i * a_row + k)
-        vtranspose(row)
-        for i in range(LANES):
-            for o in range(n):
-                sum[o] = vfma(row[i], vset(w[o * ldw + k + i]), sum[o])
+    for patch in range(depth // LANES):
+        dot_patch(n, 0, a + patch * LANES, a_row, w + patch * LANES, ldw, sum)
+    if LANES < depth and whole < depth:
+        dot_patch(n, LANES - (depth - whole), a + depth - LANES, a_row, w + depth - LANES, ldw, sum)
     for o in range(n):
         vstore(result + o * LANES, sum[o])
     for i in range(LANES):
-        for o in range(n):
-            for k in range(depth // LANES * LANES, depth):
-                result[o * LANES + i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[o * LANES + i])
+        if depth < LANES:
+            for o in range(n):
+                for k in range(depth):
+                    result[o * LANES + i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[o * LANES + i])
         store_row(c + i * ldc, result[i], result[LANES + i] if n > 1 else 0,
                   result[2 * LANES + i] if n > 2 else 0, result[3 * LANES + i] if n > 3 else 0)
 
@@ -259,20 +269,44 @@ cdef inline real dot(Py_ssize_t depth, const real* a, Py_ssize_t a_column, const
     return sum
 
 
+cdef inline void dot_eight(Py_ssize_t rows, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                           const real* w, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+    """`dot` of up to eight rows, whose chains run side by side."""
+    cdef const real* row[8]
+    cdef real sum[8]
+    cdef Py_ssize_t k
+    cdef int i
+    for i in range(8):
+        row[i] = a + min(<Py_ssize_t>i, rows - 1) * a_row
+        sum[i] = bias[0] if bias != NULL else 0
+    for k in range(depth):
+        for i in range(8):
+            sum[i] = real_fma(row[i][k * a_column], w[k], sum[i])
+    for i in range(<int>rows):
+        c[i * ldc] = sum[i]
+
+
 cdef inline void dot_rows(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
                           Py_ssize_t a_column, const real* w, Py_ssize_t ldw, const real* bias, real* c,
                           Py_ssize_t ldc) noexcept nogil:
-    """The same for any number of rows, one at a time."""
+    """The same for any number of rows."""
     cdef const real* bias1 = bias + 1 if bias != NULL else NULL
     cdef const real* bias2 = bias + 2 if bias != NULL else NULL
     cdef const real* bias3 = bias + 3 if bias != NULL else NULL
-    cdef Py_ssize_t i
-    for i in range(rows):
+    cdef Py_ssize_t i, o, together
+    while rows > 1:
+        together = min(rows, <Py_ssize_t>8)
+        for i in range(together):
+            store_row(c + i * ldc, 0, 0, 0, 0)
+        for o in range(n):
+            dot_eight(together, depth, a, a_row, a_column, w + o * ldw, bias + o if bias != NULL else NULL, c + o, ldc)
+        a += together * a_row
+        c += together * ldc
+        rows -= together
+    if rows:
         store_row(c, dot(depth, a, a_column, w, bias), dot(depth, a, a_column, w + ldw, bias1) if n > 1 else 0,
                   dot(depth, a, a_column, w + 2 * ldw, bias2) if n > 2 else 0,
                   dot(depth, a, a_column, w + 3 * ldw, bias3) if n > 3 else 0)
-        a += a_row
-        c += ldc
 
 
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
@@ -282,8 +316,9 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
     """
     cdef Py_ssize_t done = 0
-    if a_column == 1:
-        while m - done >= LANES:
+    if a_column == 1 and m >= LANES:
+        while done < m:
+            done = min(done, m - LANES)     # the last rows once more, where LANES does not divide their number
             if n == 1:
                 dot_group(1, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             elif n == 2:
@@ -293,7 +328,8 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
             else:
                 dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
-    dot_rows(m - done, n, depth, a + done * a_row, a_row, a_column, w, ldw, bias, c + done * ldc, ldc)
+        return
+    dot_rows(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)
 
 
 cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
