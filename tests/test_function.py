@@ -214,5 +214,5 @@ def test_coefficients_are_those_derived(dtype: str, capsys: pytest.CaptureFixtur
     module.derive(np.dtype(dtype).type)
     blocks = capsys.readouterr().out.rstrip("\n").split("\n\n")
     text = (SOURCE / f"function_{dtype}.pxi").read_text(encoding="utf-8")
-    assert len(blocks) == 10
+    assert len(blocks) == 12
     assert [block for block in blocks if block not in text] == []
