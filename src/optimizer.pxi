@@ -13,7 +13,7 @@ cdef enum:
     NESTEROV = 2
     ADAM = 3
     ADAMW = 4
-    ADAM_BLOCKS = 8
+    ADAM_BLOCKS = 4
 
 # What a step needs beside the arrays; `correction1` = learning_rate / (1 - beta1^t), `correction2` = 1 / sqrt(1 - beta2^t).
 cdef struct StepScalar:
