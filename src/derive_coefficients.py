@@ -123,6 +123,24 @@ def exp_polynomial(degree: int, dtype: type) -> None:
     )
 
 
+def coth_polynomial(degree: int, dtype: type) -> None:
+    """c of r coth(r) = 1 + s c(s), s = r**2."""
+
+    def product(s: mpf) -> mpf:
+        return mp.sqrt(s) * mp.coth(mp.sqrt(s))
+
+    end = mp.log(2) / 4 * mpf("1.002")  # as for exp, half as far
+    polynomial(
+        "s",
+        "tanh(r)",
+        lambda s: (product(s) - 1) / s,
+        lambda s: s / product(s),
+        (mpf(0), end**2),
+        degree,
+        dtype,
+    )
+
+
 def log_polynomial(degree: int, dtype: type) -> None:
     """h of log((1 + s)/(1 - s)) = 2 s + s w h(w), w = s**2; 0 <= s <= 1/3 is log(1) to log(2)."""
 
@@ -183,6 +201,7 @@ def derive(dtype: type) -> None:
         ln2_parts(8 if single else 11, dtype)
         exp_limits(dtype)
         exp_polynomial(4 if single else 9, dtype)
+        coth_polynomial(1 if single else 4, dtype)
         log_polynomial(4 if single else 10, dtype)
         # where exp(-a**2/2) underflows
         normal_polynomial(9 if single else 21, mpf("14.5" if single else "38.6"), dtype)

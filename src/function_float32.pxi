@@ -40,6 +40,16 @@ cdef inline real exp_polynomial(real r) noexcept nogil:
     return p
 
 
+cdef inline real coth_polynomial(real s) noexcept nogil:
+    """c(s) of r coth(r) = 1 + s c(s), s = r**2.
+
+    Degree 1 on [0.0, 0.0301485], error 2.25e-9 relative to tanh(r).
+    """
+    cdef real p = <real>-2.2133764e-02
+    p = real_fma(p, s, <real>3.333325e-01)
+    return p
+
+
 cdef inline real log_polynomial(real w) noexcept nogil:
     """h(w) of log((1 + s)/(1 - s)) = 2 s + s w h(w), w = s**2.
 

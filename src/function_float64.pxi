@@ -45,6 +45,19 @@ cdef inline real exp_polynomial(real r) noexcept nogil:
     return p
 
 
+cdef inline real coth_polynomial(real s) noexcept nogil:
+    """c(s) of r coth(r) = 1 + s c(s), s = r**2.
+
+    Degree 4 on [0.0, 0.0301485], error 1.37e-18 relative to tanh(r).
+    """
+    cdef real p = <real>2.1186618900871013e-05
+    p = real_fma(p, s, <real>-2.1163390633650866e-04)
+    p = real_fma(p, s, <real>2.116402021927224e-03)
+    p = real_fma(p, s, <real>-2.2222222221604342e-02)
+    p = real_fma(p, s, <real>3.3333333333333204e-01)
+    return p
+
+
 cdef inline real log_polynomial(real w) noexcept nogil:
     """h(w) of log((1 + s)/(1 - s)) = 2 s + s w h(w), w = s**2.
 

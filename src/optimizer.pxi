@@ -13,6 +13,7 @@ cdef enum:
     NESTEROV = 2
     ADAM = 3
     ADAMW = 4
+    ADAM_BLOCKS = 4
 
 # What a step needs beside the arrays; `correction1` = learning_rate / (1 - beta1^t), `correction2` = 1 / sqrt(1 - beta2^t).
 cdef struct StepScalar:
@@ -72,11 +73,11 @@ cdef inline void momentum_step(Py_ssize_t n, StepScalar* s, real l1, real l2, ou
             w[i] = real_fma(-rate, real_fma(mu, v[i], gradient) if nesterov else v[i], w[i])
 
 
-cdef inline real adam_element(StepScalar* s, real gradient, real w, real* m, real* v) noexcept nogil:
-    """One parameter's new value before decay; m and v IN and OUT."""
+cdef inline real adam_moments(StepScalar* s, real gradient, real* m, real* v) noexcept nogil:
+    """sqrt(v), with m and v of one parameter IN and OUT."""
     m[0] = real_fma(s.beta1, m[0], s.rest1 * gradient)
     v[0] = real_fma(s.beta2, v[0], s.rest2 * gradient * gradient)
-    return w - s.correction1 * m[0] / (real_sqrt(v[0]) * s.correction2 + s.epsilon)
+    return real_sqrt(v[0])
 
 
 cdef inline void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real decay,
@@ -86,17 +87,31 @@ cdef inline void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real d
 
     m_hat = m / (1 - beta1^t), v_hat = v / (1 - beta2^t).  Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's
     (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019), zero for Adam.
+
+    Up to ADAM_BLOCKS square roots, then as many divisions: a divider that takes turns loses two cycles each time.
     """
-    cdef Py_ssize_t block, i
+    cdef Py_ssize_t block, blocks, i, left = n // BLOCK
     cdef StepScalar local = s[0]
-    if l1 == 0 and l2 == 0 and decay == 0:
-        for block in range(n // BLOCK):
+    cdef real root[ADAM_BLOCKS * BLOCK]
+    while left > 0:
+        blocks = min(left, <Py_ssize_t>ADAM_BLOCKS)
+        if l1 == 0 and l2 == 0 and decay == 0:
+            for block in range(blocks):
+                for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                    root[i] = adam_moments(&local, g[i], &m[i], &v[i])
+        else:
+            for block in range(blocks):
+                for i in range(block * BLOCK, block * BLOCK + BLOCK):
+                    root[i] = adam_moments(&local, penalised(g[i], w[i], l1, l2), &m[i], &v[i])
+                    w[i] = real_fma(-decay, w[i], w[i])
+        for block in range(blocks):
             for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                w[i] = adam_element(&local, g[i], w[i], &m[i], &v[i])
-    else:
-        for block in range(n // BLOCK):
-            for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                w[i] = adam_element(&local, penalised(g[i], w[i], l1, l2), real_fma(-decay, w[i], w[i]), &m[i], &v[i])
+                w[i] = w[i] - local.correction1 * m[i] / (root[i] * local.correction2 + local.epsilon)
+        w += ADAM_BLOCKS * BLOCK
+        g += ADAM_BLOCKS * BLOCK
+        m += ADAM_BLOCKS * BLOCK
+        v += ADAM_BLOCKS * BLOCK
+        left -= blocks
 
 
 cdef void optimizer_step(Py_ssize_t n, StepScalar* s, real l1, real l2, bint decays,

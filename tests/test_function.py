@@ -166,6 +166,14 @@ def test_rises(name: str, instruction_set: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("instruction_set", "dtype"), BUILDS)
+def test_tanh_is_odd_and_at_most_one(instruction_set: str, dtype: str) -> None:
+    module, x = MODULES[instruction_set, dtype], np.linspace(0.0, 22.0, 1_000_001).astype(dtype)
+    y = apply(module, "tanh", x)
+    np.testing.assert_array_equal(apply(module, "tanh", -x), -y)
+    assert y.max() == 1.0 and (y[x > 19.1] == 1.0).all()
+
+
+@pytest.mark.parametrize(("instruction_set", "dtype"), BUILDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_same_bits_in_any_lane(name: str, instruction_set: str, dtype: str) -> None:
     module = MODULES[instruction_set, dtype]
@@ -214,5 +222,5 @@ def test_coefficients_are_those_derived(dtype: str, capsys: pytest.CaptureFixtur
     module.derive(np.dtype(dtype).type)
     blocks = capsys.readouterr().out.rstrip("\n").split("\n\n")
     text = (SOURCE / f"function_{dtype}.pxi").read_text(encoding="utf-8")
-    assert len(blocks) == 10
+    assert len(blocks) == 12
     assert [block for block in blocks if block not in text] == []

@@ -169,8 +169,8 @@ def hyper_of(optimizer: Any) -> Array:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.02, 0.0), (0.0, 0.3), (0.02, 0.3)])
 def test_optimizer_step(build: str, dtype: str, optimizer: Any, l1: float, l2: float) -> None:
-    """Ten steps over a length that leaves a rest in every vector width; w = 0 has no sign."""
-    module, rng, n = MODULES[build, dtype], np.random.default_rng(8), 80
+    """Ten steps over a length that leaves a rest in every grouping of blocks; w = 0 has no sign."""
+    module, rng, n = MODULES[build, dtype], np.random.default_rng(8), 336
     w = (rng.choice([-1, 1], n) * rng.uniform(2, 4, n)).astype(dtype)
     w[:2] = 0
     m, v = np.zeros((2, n), dtype)
@@ -225,11 +225,11 @@ def test_same_bits_on_every_instruction_set(builds: tuple[str, str], dtype: str)
             module.apply_derivative(activation.code, z, a, d, activation.alpha)
             found += [a.tobytes(), d.tobytes()]
         for optimizer, l1, l2 in product(OPTIMIZERS, (0.0, 0.02), (0.0, 0.3)):
-            rng, power = np.random.default_rng(4), np.ones(2)
-            w, m, v = rng.normal(size=80).astype(dtype), np.zeros(80, dtype), np.zeros(80, dtype)
+            rng, power, n = np.random.default_rng(4), np.ones(2), 336
+            w, m, v = rng.normal(size=n).astype(dtype), np.zeros(n, dtype), np.zeros(n, dtype)
             for _ in range(5):
                 power *= getattr(optimizer, "beta1", 0.0), getattr(optimizer, "beta2", 0.0)
-                g = rng.normal(size=80).astype(dtype)
+                g = rng.normal(size=n).astype(dtype)
                 module.apply_step(hyper_of(optimizer), power, w, g, m, v, l1=l1, l2=l2)
             found += [w.tobytes(), m.tobytes(), v.tobytes()]
         results.append(found)
