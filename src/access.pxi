@@ -75,6 +75,16 @@ def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, un
         shuffle(n, seed, epoch, &order[0])
 
 
+def gathered(const real[:, :] x, const unsigned int[::1] order, real[:, ::1] out):
+    """out[r] OUT = x[order[r]] (n numbers), then zeros up to its width, n or whole blocks of 64 bytes; row r if no order."""
+    cdef Py_ssize_t rows = out.shape[0], n = x.shape[1], ld = out.shape[1]
+    if n == 0 or (ld != n and (ld < n or ld % BLOCK)) or rows != (order.shape[0] if order is not None else x.shape[0]):
+        raise ValueError("shapes do not fit")
+    if rows:
+        gather(rows, n, &order[0] if order is not None else NULL, &x[0, 0], x.strides[0] // <Py_ssize_t>sizeof(real),
+               x.strides[1] // <Py_ssize_t>sizeof(real), &out[0, 0], ld)
+
+
 def sizes():
     """Numbers a 64-byte block holds, rows and blocks of a register tile: edge cases.
 

@@ -5,13 +5,18 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "vector.h" nogil:
     ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
+    ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS_1, TILE_ROWS_2, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
+    enum: WIDE_VECTORS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
+    vwide wide_set(unsigned int x) noexcept
+    vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept
     const real* opaque(const real* p) noexcept
+    void prefetch(const void* p) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "thread.h" nogil:

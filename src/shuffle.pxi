@@ -3,39 +3,52 @@
 
 cdef enum:
     SHUFFLE_STREAM = 1
-    SHUFFLE_LANES = 32      # counters side by side, enough for vectors; more would be wasted on short epochs
+    SHUFFLE_LANES = 32      # counters side by side, WIDE_VECTORS vectors; more would be wasted on short epochs
     SHUFFLE_WORDS = 128
 
 
+cdef inline void low_halves(const vwide* wide, unsigned int* out) noexcept nogil:
+    cdef unsigned long long lane[SHUFFLE_LANES]
+    cdef int i
+    memcpy(lane, wide, sizeof(lane))
+    for i in range(SHUFFLE_LANES):
+        out[i] = <unsigned int>lane[i]
+
+
 cdef void shuffle_words(unsigned int block, unsigned int epoch, unsigned long long seed, unsigned int* out) noexcept nogil:
-    """SHUFFLE_WORDS words (OUT): the first ones of SHUFFLE_LANES counters in a row, then the second ones, and so on."""
-    cdef unsigned int c0[SHUFFLE_LANES]
-    cdef unsigned int c1[SHUFFLE_LANES]
-    cdef unsigned int c2[SHUFFLE_LANES]
-    cdef unsigned int c3[SHUFFLE_LANES]
-    cdef unsigned int key0 = <unsigned int>seed, key1 = <unsigned int>(seed >> 32), kept
-    cdef unsigned long long product0, product2
-    cdef int i, lane
-    for lane in range(SHUFFLE_LANES):
-        c0[lane] = block * SHUFFLE_LANES + lane
-        c1[lane] = epoch
-        c2[lane] = SHUFFLE_STREAM
-        c3[lane] = 0
+    """SHUFFLE_WORDS words (OUT): the first ones of SHUFFLE_LANES counters in a row, then the second ones, and so on.
+
+    A word is the low half of 64 bits; what a product leaves in the high half never comes back into a low one.
+    """
+    cdef vwide c0[WIDE_VECTORS]
+    cdef vwide c1[WIDE_VECTORS]
+    cdef vwide c2[WIDE_VECTORS]
+    cdef vwide c3[WIDE_VECTORS]
+    cdef unsigned long long lane[SHUFFLE_LANES]
+    cdef vwide product0, product2
+    cdef unsigned int key0 = <unsigned int>seed, key1 = <unsigned int>(seed >> 32)
+    cdef int i, v
+    for i in range(SHUFFLE_LANES):
+        lane[i] = block * SHUFFLE_LANES + i
+    memcpy(c0, lane, sizeof(c0))
+    for v in range(WIDE_VECTORS):
+        c1[v] = wide_set(epoch)
+        c2[v] = wide_set(SHUFFLE_STREAM)
+        c3[v] = wide_set(0)
     for i in range(10):
-        for lane in range(SHUFFLE_LANES):
-            product0 = <unsigned long long>c0[lane] * 0xD2511F53U
-            product2 = <unsigned long long>c2[lane] * 0xCD9E8D57U
-            kept = c3[lane]
-            c0[lane] = <unsigned int>(product2 >> 32) ^ c1[lane] ^ key0
-            c1[lane] = <unsigned int>product2
-            c2[lane] = <unsigned int>(product0 >> 32) ^ kept ^ key1
-            c3[lane] = <unsigned int>product0
+        for v in range(WIDE_VECTORS):
+            product0 = wide_product(c0[v], wide_set(0xD2511F53U))
+            product2 = wide_product(c2[v], wide_set(0xCD9E8D57U))
+            c0[v] = (product2 >> 32) ^ c1[v] ^ wide_set(key0)
+            c1[v] = product2
+            c2[v] = (product0 >> 32) ^ c3[v] ^ wide_set(key1)
+            c3[v] = product0
         key0 += 0x9E3779B9U
         key1 += 0xBB67AE85U
-    memcpy(out, c0, sizeof(c0))
-    memcpy(out + SHUFFLE_LANES, c1, sizeof(c1))
-    memcpy(out + 2 * SHUFFLE_LANES, c2, sizeof(c2))
-    memcpy(out + 3 * SHUFFLE_LANES, c3, sizeof(c3))
+    low_halves(c0, out)
+    low_halves(c1, out + SHUFFLE_LANES)
+    low_halves(c2, out + 2 * SHUFFLE_LANES)
+    low_halves(c3, out + 3 * SHUFFLE_LANES)
 
 
 cdef void shuffle(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, unsigned int* order) noexcept nogil:

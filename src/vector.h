@@ -13,6 +13,7 @@
 #if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
 #define VECTOR_BYTES 0 /* one number */
 typedef real vreal;
+typedef unsigned long long vwide;
 #else
 #if defined(__AVX512F__) && defined(__FMA__)
 #include <immintrin.h>
@@ -21,9 +22,13 @@ typedef real vreal;
 #include <immintrin.h>
 #define VECTOR_BYTES 32
 #else
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #define VECTOR_BYTES 16
 #endif
 typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
 /* A register tile of the products: TILE_ROWS rows of TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
@@ -43,6 +48,7 @@ enum {
     LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
     TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
 };
 
@@ -51,6 +57,13 @@ static inline vreal vload(const real *p) { return *p; }
 static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
+static inline vwide wide_set(unsigned int x) { return x; }
+static inline vwide wide_product(vwide a, vwide b) {
+#if defined(__GNUC__)
+    __asm__("" : "+r"(a)); /* left to vectors of 64 bits without such a product, it would take twice as long */
+#endif
+    return (a & 0xFFFFFFFFU) * (b & 0xFFFFFFFFU);
+}
 #else
 static inline vreal vload(const real *p) {
     vreal v;
@@ -73,6 +86,20 @@ static inline vreal vfma(vreal a, vreal b, vreal c) {
     int i;
     for (i = 0; i < LANES; i++) r[i] = real_fma(a[i], b[i], c[i]);
     return r;
+#endif
+}
+
+/* The products of the low halves of lanes of 64 bits, whole. */
+static inline vwide wide_set(unsigned int x) { return x - (vwide){0}; }
+static inline vwide wide_product(vwide a, vwide b) {
+#if VECTOR_BYTES == 64
+    return (vwide)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif VECTOR_BYTES == 32
+    return (vwide)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+    return (vwide)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+    return (a & 0xFFFFFFFFU) * (b & 0xFFFFFFFFU);
 #endif
 }
 
@@ -113,6 +140,17 @@ static inline const real *opaque(const real *p) {
     __asm__("" : "+r"(p));
 #endif
     return p;
+}
+
+/* Ask for the 64 bytes around p, which may be read soon; it never faults.  The empty assembly keeps GCC from dropping calls
+ * of functions that do nothing else. */
+static inline void prefetch(const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+    __asm__ volatile("" : : "r"(p));
+#else
+    (void)p;
+#endif
 }
 
 /* One padded row of up to four numbers, BLOCK numbers in whole vectors: a vector load soon after would have to wait for
