@@ -177,8 +177,12 @@ class Network(Model):
 
     def forward(self, X: ArrayLike) -> Array:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             return self._manual.forward(self._checked(X))
+        finally:
+            usage.writers.discard(mark)
 
     def backward(self, dL_dout: ArrayLike) -> Array:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
@@ -191,9 +195,13 @@ class Network(Model):
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
         """
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             dX, self._gradient = self._manual.backward(dL_dout)
             return dX
+        finally:
+            usage.writers.discard(mark)
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -201,10 +209,14 @@ class Network(Model):
 
         Raises RuntimeError without gradients.
         """
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             if self._gradient is None:
                 raise RuntimeError("step needs a backward before it")
             self._manual.step(self._gradient)
+        finally:
+            usage.writers.discard(mark)
 
     def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         """Every intermediate number of one forward and backward pass over all rows, without an
@@ -286,9 +298,13 @@ class Network(Model):
         self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name."""
-        with self._usage.reading:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_reading(mark)
             X, y = self._checked_pair(X, y)
             return training.evaluate(self, X, y, n_threads)
+        finally:
+            usage.readers.discard(mark)
 
     def _checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
         runtime = self._runtime

@@ -36,7 +36,9 @@ def respond(
         found = _respond_to_row(runtime, X, transform)
         if found is not None:
             return found
-    with network._usage.reading:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_reading(mark)
         rows = network._checked(X, minimum_rows=0, check_finite=check_finite)
         shape = (len(rows), runtime.n_outputs)
         others = (rows, runtime.parameters)
@@ -47,6 +49,8 @@ def respond(
             return result
         out[...] = result
         return out
+    finally:
+        usage.readers.discard(mark)
 
 
 def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | None:

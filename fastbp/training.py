@@ -43,7 +43,9 @@ def fit(
     check_finite: bool,
 ) -> History:
     """See `Network.fit`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         epochs = check_integer(epochs, name="epochs", minimum=0)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
         shuffle = _check_bool(shuffle, "shuffle")
@@ -74,11 +76,15 @@ def fit(
                 lines.show(done + i, figures)
             done += len(losses)
         return history
+    finally:
+        usage.writers.discard(mark)
 
 
 def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.train_on_batch`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         X, y = network._checked_pair(X, y)
         runtime = network._runtime
         engine, _, _ = runtime.engine("train", len(X), 1)
@@ -95,6 +101,8 @@ def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
         if status == _INTERRUPTED:
             raise engine.take_pending()
         return loss
+    finally:
+        usage.writers.discard(mark)
 
 
 def train_steps(
@@ -108,7 +116,9 @@ def train_steps(
     n_threads: int | str,
 ) -> float:
     """See `Network.train_steps`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         steps = check_integer(steps, name="steps", minimum=1)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
         shuffle = _check_bool(shuffle, "shuffle")
@@ -128,6 +138,8 @@ def train_steps(
             done += len(losses)
         total -= float(losses[-1]) * (len(X) - rows_at_last)
         return total / ((epochs - 1) * len(X) + rows_at_last)
+    finally:
+        usage.writers.discard(mark)
 
 
 def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:

@@ -297,7 +297,8 @@ def test_duplicates_go_on_alike(duplicate, network):
 
 
 def test_no_duplicate_of_a_network_in_training(network):
-    with network._usage.writing, pytest.raises(fb.ModelBusyError):
+    network._usage.begin_writing("a call")
+    with pytest.raises(fb.ModelBusyError):
         copy.deepcopy(network)
 
 
