@@ -18,6 +18,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -231,7 +232,8 @@ def _replace_file(path: PathLike, data: bytes) -> None:
             os.chmod(temporary, stat.S_IMODE(mode))
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):  # a signal handler may raise once it is replaced
+            os.unlink(temporary)
         raise
     _sync_folder(folder)
 

@@ -134,6 +134,16 @@ class TestSave:
             save(trained(), path, extra="new")
         assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.npz"]
 
+    def test_signal_as_the_file_is_replaced(self, tmp_path, monkeypatch):
+        def replace(old, new, inner=os.replace):
+            inner(old, new)
+            raise KeyboardInterrupt  # as a signal handler may when the call returns
+
+        monkeypatch.setattr(checkpoint.os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            save(trained(), tmp_path / "model.npz")
+        assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
     def test_what_cannot_be_replaced(self, tmp_path):
         with pytest.raises(IsADirectoryError):
             save(trained(), tmp_path)
