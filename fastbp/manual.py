@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from fastbp.conversion import counted
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
 from fastbp.runtime import Runtime
@@ -44,7 +45,8 @@ class Manual:
             isfinite=self._runtime.scan,
         )
         if len(given) != self._rows:
-            raise ValueError(f"dL_dout has {len(given)} rows, the last forward had {self._rows}")
+            rows = counted(len(given), "row")
+            raise ValueError(f"dL_dout has {rows}, the last forward had {self._rows}")
         d = _block(scratch, plan, plan.output_gradient, self._rows, plan.n_outputs)
         d[:, : plan.n_outputs] = given
         d[:, plan.n_outputs :] = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.argument import check_integer
-from fastbp.conversion import as_numeric
+from fastbp.conversion import as_numeric, counted
 from fastbp.plan.arena import allocate
 from fastbp.validation import check_out
 
@@ -118,12 +118,13 @@ class Predictor:
         is_row = rows.ndim == 1 and self.batch_size == 1
         rows = self._network._checked(rows[np.newaxis] if is_row else rows)
         if len(rows) != self.batch_size:
-            raise ValueError(f"X has {len(rows)} rows, the predictor takes {self.batch_size}")
+            got = counted(len(rows), "row")
+            raise ValueError(f"X has {got}, the predictor takes {self.batch_size}")
         out = respond(self._network, rows, self._transform, out=self._out)
         return out[0] if is_row else out
 
     def __repr__(self) -> str:
-        return f"<Predictor of {self.batch_size} rows for {self._network!r}>"
+        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._network!r}>"
 
 
 def _never(X: object, transform: int) -> None:

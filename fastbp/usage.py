@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbp.conversion import counted
 from fastbp.error import ModelBusyError
 
 
@@ -43,4 +44,4 @@ class Usage:
             if not readers and len(writers) == 1:  # nor has one begun since
                 return
         n_calls = max(1, len(readers) + len(writers - {mark}))  # the last may have just ended
-        raise ModelBusyError(f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}")
+        raise ModelBusyError(f"model is in use by {counted(n_calls, 'call')}")

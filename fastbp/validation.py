@@ -26,6 +26,7 @@ from fastbp.conversion import (
     FiniteScan,
     as_numeric,
     as_real,
+    counted,
     first_nonfinite,
     first_where,
     is_direct,
@@ -97,8 +98,8 @@ def check_X(
         )
     if shape[1] != n_features:
         raise ValueError(
-            f"{name} has {_count(shape[1], 'feature')}, but Network is expecting "
-            f"{_count(n_features, 'feature')} as input."
+            f"{name} has {counted(shape[1], 'feature')}, but Network is expecting "
+            f"{counted(n_features, 'feature')} as input."
         )
     return as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
 
@@ -137,7 +138,7 @@ def check_y(
             f"{name} must be 1-D (rows) or 2-D (rows, outputs), got shape {array.shape}"
         )
     if array.shape[0] != n_rows:
-        raise ValueError(f"X has {_count(n_rows, 'row')}, {name} has {array.shape[0]}")
+        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
     columns = 1 if array.ndim == 1 else array.shape[1]
     is_labels = loss_name == "cross_entropy" and (
         array.ndim == 1 or (columns == 1 and n_out != 1)
@@ -146,7 +147,7 @@ def check_y(
         return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
     if columns != n_out:
         raise ValueError(
-            f"{name} has {_count(columns, 'column')}, network has {_count(n_out, 'output')}"
+            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
         )
     result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
     if result.size and loss_name == "binary_cross_entropy":
@@ -319,7 +320,3 @@ def check_out(
     if any(np.may_share_memory(out, other) for other in others):
         return np.empty(shape, dtype)
     return out
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

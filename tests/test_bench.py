@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import oracle as independent
 
-from fastbp.benchmark import call, fresh, hand_written, oracle, run, table, worker
+from fastbp.benchmark import call, contestant, fresh, hand_written, oracle, run, table, worker
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
@@ -180,6 +180,7 @@ class TestResult:
         text = generate(f"before\n{BEGIN}\nold\n{END}\nafter", path)
         assert text.startswith(f"before\n{BEGIN}\n|") and text.endswith(f"\n{END}\nafter")
         assert "| w | 1 | 1 | 2 | JAX | 1 | 0.50 |" in text and "old" not in text
+        assert "d, p, 1 processor, s, Python 3; " in text
         with pytest.raises(ValueError, match="each once"):
             generate("no marks", path)
 
@@ -211,6 +212,22 @@ class TestCommand:
             pytest.skip("the system does not say what processors there are")
         assert main(["bench", *words]) == 2
         assert message in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("cores", "noun"), [([0], "1 processor"), ([0, 1], "2 processors")])
+    def test_counts_the_processors(self, capsys, monkeypatch, cores, noun):
+        monkeypatch.setattr(contestant, "processors", lambda: cores)
+        assert main(["bench", "--threads", "9"]) == 2
+        expected = f"fastbp: error: --threads 9: this process may use {noun}\n"
+        assert capsys.readouterr().err == expected
+
+    @pytest.mark.parametrize(("code", "message"), [
+        ("raise ValueError('first\\nand last')", "status 1: and last"),
+        ("import os; os._exit(7)", "status 7: it said nothing"),
+    ])
+    def test_a_process_that_fails_is_one_line(self, capsys, monkeypatch, code, message):
+        monkeypatch.setattr(fresh, "START", code)
+        assert main(["bench", "--section", "start", "--threads", "1"]) == 1
+        assert capsys.readouterr().err == f"fastbp: error: a process ended with {message}\n"
 
     @pytest.mark.parametrize("words", [["--rounds", "0"], ["--seconds", "-1"], ["--section", "x"],
                                        ["--dtype", "float16"], ["--threads", "0"]])

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from fastbp.command.option import integer, positive
+from fastbp.conversion import counted
 
 SECTIONS = ("steps", "calls", "shuffle", "memory", "start")
 PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as there are processors
@@ -54,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     available = len(contestant.processors()) or PROCESSORS
     threads = arguments.threads or list(range(1, min(PROCESSORS, available) + 1))
     if max(threads) > available:
-        raise ValueError(f"--threads {max(threads)}: this process may use {available} processors")
+        may_use = counted(available, "processor")
+        raise ValueError(f"--threads {max(threads)}: this process may use {may_use}")
     if arguments.json and not arguments.json.resolve().parent.is_dir():
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
     if arguments.json and arguments.json.is_dir():
