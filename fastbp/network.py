@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import inspection, prediction, training
 from fastbp.activation import Activation
 from fastbp.architecture import resolve_layers
-from fastbp.argument import check_integer, check_seed
+from fastbp.argument import check_bool, check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
 from fastbp.layer import Input, Layer
@@ -75,8 +75,8 @@ class Network(Model):
         self.layers = resolve_layers(layers, activation)
         self.loss = resolve_loss(loss)
         self.optimizer = resolve_optimizer(optimizer)
-        if isinstance(metrics, str):
-            raise TypeError(f"metrics must be a list of names, got {metrics!r}")
+        if not isinstance(metrics, list | tuple):
+            raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
         self.metrics = tuple(resolve_metric(name) for name in metrics)
         for name in self.metrics:
             metric(name, loss=self.loss.name)
@@ -262,9 +262,11 @@ class Network(Model):
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
+        if check_finite is not True:
+            check_finite = check_bool(check_finite, name="check_finite")
         return prediction.respond(
             self, X, self._runtime.response_code, out=out,
-            check_finite=check_finite is not False, n_threads=n_threads,
+            check_finite=check_finite, n_threads=n_threads,
         )  # fmt: skip
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:

@@ -134,9 +134,8 @@ def check_y(
     loss_name = loss if isinstance(loss, str) else loss.name
     array = as_numeric(y, name=name, dtype=dtype)
     if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must be 1-D (rows) or 2-D (rows, outputs), got shape {array.shape}"
-        )
+        got = f"shape {array.shape}" if array.ndim else shown(y)
+        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
     if array.shape[0] != n_rows:
         raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
     columns = 1 if array.ndim == 1 else array.shape[1]
