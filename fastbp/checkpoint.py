@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.archive import FORMAT, MAX_HEADER_BYTES, VERSION, pack, unpack
+from fastbp.backend import resolve_backend
+from fastbp.conversion import shown
 from fastbp.error import ModelFormatError
 from fastbp.layer import layer_from_config
 from fastbp.loss import Loss
@@ -108,9 +110,12 @@ def load_with_extra(
         The file is damaged, is no fastbp model, or comes from a later format.
     OSError
         The file cannot be read.
+    TypeError, ValueError, ImportError
+        `path` is none; an unknown backend, or one that is not there.
     """
     from fastbp.network import Network
 
+    backend = resolve_backend(backend)  # an unknown one is no fault of the file
     header, arrays = unpack(_read_file(path))
     config = header["network"]
     _check_architecture(config, arrays)
@@ -192,6 +197,7 @@ def _not_finite(array: NDArray[Any]) -> str:
 
 def _read_file(path: PathLike) -> bytes:
     """All bytes of a regular file. A FIFO would block and a device might never end."""
+    _check_path(path)
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -201,8 +207,15 @@ def _read_file(path: PathLike) -> bytes:
         return stream.read()
 
 
+def _check_path(path: object) -> None:
+    """The system's calls take a number too, for a file that is open."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a str or an os.PathLike, got {shown(path)}")
+
+
 def check_destination(path: PathLike) -> None:
     """Raise what `save` would raise of `path` alone, so that it comes before hours of training."""
+    _check_path(path)
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))

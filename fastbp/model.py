@@ -31,12 +31,10 @@ Array = NDArray[Any]
 class Model:
     """The base of `Network`, which adds what trains and computes."""
 
-    layers: tuple[Input | Layer, ...]
-    loss: Loss
-    optimizer: Optimizer
     metrics: tuple[str, ...]
     seed: int
     history: History
+    _layers: tuple[Input | Layer, ...]
     _runtime: Runtime
     _usage: Usage
     _gradient: Array | None
@@ -135,6 +133,21 @@ class Model:
             usage.writers.discard(mark)
 
     # description
+
+    @property
+    def layers(self) -> tuple[Input | Layer, ...]:
+        """The layers, the `Input` first."""
+        return self._layers
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._runtime.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        return self._runtime.optimizer
 
     @property
     def n_features(self) -> int:

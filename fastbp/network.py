@@ -72,20 +72,19 @@ class Network(Model):
         seed: object = None,
         backend: str | None = None,
     ) -> None:
-        self.layers = resolve_layers(layers, activation)
-        self.loss = resolve_loss(loss)
-        self.optimizer = resolve_optimizer(optimizer)
+        self._layers = resolve_layers(layers, activation)
+        loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
         if not isinstance(metrics, list | tuple):
             raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
         self.metrics = tuple(resolve_metric(name) for name in metrics)
         for name in self.metrics:
-            metric(name, loss=self.loss.name)
+            metric(name, loss=loss.name)
         self.seed = draw_seed() if seed is None else check_seed(seed)
         self.history = History()
         self._runtime = Runtime(
-            self.layers,
-            self.loss,
-            self.optimizer,
+            self._layers,
+            loss,
+            optimizer,
             dtype=_dtype(dtype),
             seed=self.seed,
             backend=backend,

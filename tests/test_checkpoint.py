@@ -209,6 +209,17 @@ class TestDamage:
         np.savez(tmp_path / "bad.npz", a=X)
         self.refuse(tmp_path, (tmp_path / "bad.npz").read_bytes(), "no checksum at the end")
 
+    @pytest.mark.parametrize("path", [None, 0, ["m.npz"]])
+    def test_what_is_no_path(self, path):
+        for call in (load, lambda path: save(trained(), path)):
+            with pytest.raises(TypeError, match=r"^path must be a str or an os.PathLike, got "):
+                call(path)
+
+    def test_an_unknown_backend_is_not_the_files_fault(self, tmp_path):
+        save(trained(), tmp_path / "m.npz")
+        with pytest.raises(ValueError, match="^unknown backend 'x'; known: cython, numpy$"):
+            load(tmp_path / "m.npz", backend="x")
+
     def test_paths(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             load(tmp_path / "none.npz")
