@@ -18,9 +18,7 @@ from fastbp.conversion import shown
 from fastbp.random import draw_seed
 
 
-def check_integer(
-    value: object, *, name: str, minimum: int, maximum: int | None = None
-) -> int:
+def check_integer(value: object, *, name: str, minimum: int, maximum: int | None = None) -> int:
     """An integer in minimum..maximum as int.
 
     Raises:

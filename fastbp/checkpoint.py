@@ -75,18 +75,26 @@ def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
         if problem:
             raise ValueError(f"{name} {problem}; the model was not saved")
     header = json.dumps(
-        {"format": FORMAT, "version": VERSION, "writer": __version__,
-         "network": network.get_config(), "steps": int(steps), "extra": extra},
-        allow_nan=False, ensure_ascii=False).encode()
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "writer": __version__,
+            "network": network.get_config(),
+            "steps": int(steps),
+            "extra": extra,
+        },
+        allow_nan=False,
+        ensure_ascii=False,
+    ).encode()
     if len(header) > MAX_HEADER_BYTES:
-        raise ValueError(f"the description of the model takes {len(header)} bytes, "
-                         f"at most {MAX_HEADER_BYTES} can be stored")
+        raise ValueError(
+            f"the description of the model takes {len(header)} bytes, "
+            f"at most {MAX_HEADER_BYTES} can be stored"
+        )
     _replace_file(path, pack(header, arrays))
 
 
-def load(
-    path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False
-) -> "Network":
+def load(path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False) -> "Network":
     """Read a network which `save` wrote. Arguments and errors as in `load_with_extra`."""
     return load_with_extra(path, backend=backend, allow_nonfinite=allow_nonfinite)[0]
 
@@ -131,8 +139,9 @@ def load_with_extra(
     parameters = _take(arrays, "parameter/", wanted_parameters, allow_nonfinite)
     state = _take(arrays, "state/", wanted_state, allow_nonfinite)
     if arrays:
-        raise ModelFormatError(f"the file has an array {next(iter(arrays))!r}, "
-                               "which the architecture does not")
+        raise ModelFormatError(
+            f"the file has an array {next(iter(arrays))!r}, which the architecture does not"
+        )
     try:
         network._restore(parameters, state, header["steps"])
     except (ValueError, OverflowError) as error:
@@ -146,8 +155,10 @@ def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
     if not isinstance(listed, list) or not listed:
         raise ModelFormatError("the file describes no valid network: it has no layers")
     if config.get("dtype") not in ("float32", "float64"):
-        raise ModelFormatError("the file describes no valid network: its dtype is "
-                               f"{config.get('dtype')!r}, expected float32 or float64")
+        raise ModelFormatError(
+            "the file describes no valid network: its dtype is "
+            f"{config.get('dtype')!r}, expected float32 or float64"
+        )
     layout = ParameterLayout(np.dtype(config["dtype"]))
     try:
         # Any loss will do: only the shapes are of interest here.
@@ -178,7 +189,8 @@ def _take(
         array = arrays.pop(prefix + name)
         if array.dtype != like.dtype:
             raise ModelFormatError(
-                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}")
+                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}"
+            )
         problem = _not_finite(array)
         if problem and not allow_nonfinite:
             raise ModelFormatError(f"{prefix + name} {problem}")

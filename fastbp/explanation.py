@@ -158,12 +158,12 @@ def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     step = plan.capacity * plan.flops_per_row
     each = compile_module._ACTIVATIONS_FOR_EACH
     found = [
+        Comparison("parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE),
         Comparison(
-            "parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE
-        ),
-        Comparison(
-            f"{each} times as many, for the activations of a batch", each * parameters,
-            activations + 1, _IN_PLACE,
+            f"{each} times as many, for the activations of a batch",
+            each * parameters,
+            activations + 1,
+            _IN_PLACE,
         ),
     ]
     if plan.narrow_rows:

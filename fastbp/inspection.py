@@ -103,8 +103,7 @@ def summary(network: Model) -> str:
     names = iter(network._runtime.layers)
 
     def walk(layers: Sequence[Input | Layer], depth: int, width: int) -> int:
-        """Rows of a chain of layers whose input is `width` wide; returns the width of its output.
-        """
+        """Rows of a chain of layers whose input is `width` wide; returns its output's width."""
         for layer in layers:
             indent = "  " * depth
             if isinstance(layer, Input):

@@ -63,9 +63,7 @@ def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | N
         runtime.give_back(engine)
 
 
-def predict(
-    runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str
-) -> None:
+def predict(runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = runtime.threads_to_predict(len(X), n_threads)
     engine = runtime.take_predictor(threads)

@@ -139,9 +139,7 @@ def check_y(
     if array.shape[0] != n_rows:
         raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
     columns = 1 if array.ndim == 1 else array.shape[1]
-    is_labels = loss_name == "cross_entropy" and (
-        array.ndim == 1 or (columns == 1 and n_out != 1)
-    )
+    is_labels = loss_name == "cross_entropy" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
         return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
     if columns != n_out:
@@ -156,9 +154,7 @@ def check_y(
     return result.reshape(n_rows, n_out)
 
 
-def _class_index(
-    array: Array, *, name: str, n_out: int, check_finite: bool
-) -> NDArray[np.int32]:
+def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
     own = np.array(array, order="C")  # first the copy, then the check
     if own.dtype.kind == "f":
         if check_finite:
@@ -201,9 +197,7 @@ def _check_distribution(array: Array, *, name: str) -> None:
         raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
 
 
-def check_batches(
-    batches: object, *, n_rows: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """An explicit order of mini-batches, e.g. [[0, 1], [2]], as (order, offsets), both private.
 
     Batch i is order[offsets[i]:offsets[i + 1]]; a row may occur more than once.

@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     from fastbp import __version__
 
     parser = argparse.ArgumentParser(
-        prog="fastbp", description="Dense neural networks, trained in compiled code.")
+        prog="fastbp", description="Dense neural networks, trained in compiled code."
+    )
     parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (info, examples, demo, train, predict, bench):
