@@ -31,7 +31,9 @@ _DIGEST_BYTES = 64  # in hexadecimal
 # hands the text to Python's parser.
 _ARRAY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(..)\{'descr': '(<f[48])', 'fortran_order': False, "
-    rb"'shape': \(((?:[0-9]{1,18},? ?)*)\), \} *\n", re.DOTALL)
+    rb"'shape': \(((?:[0-9]{1,18},? ?)*)\), \} *\n",
+    re.DOTALL,
+)
 # A fixed date (the first a zip archive knows) makes equal models equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -61,8 +63,9 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         raise ModelFormatError(f"not a fastbp model (first bytes {data[:4].hex(' ') or 'none'})")
     content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     if not content.endswith(_COMMENT):
-        raise ModelFormatError("no checksum at the end: the file is cut short, or an archive "
-                               "which is no fastbp model")
+        raise ModelFormatError(
+            "no checksum at the end: the file is cut short, or an archive which is no fastbp model"
+        )
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise ModelFormatError("checksum mismatch (file damaged)")
     members = _read_members(data)
@@ -94,8 +97,18 @@ def _read_members(data: bytes) -> dict[str, bytes]:
             return {entry.filename: archive.read(entry) for entry in entries}
     except ModelFormatError:
         raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, RuntimeError, EOFError, OSError,
-            NotImplementedError, OverflowError, IndexError, struct.error) as error:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        OverflowError,
+        IndexError,
+        struct.error,
+    ) as error:
         raise ModelFormatError(f"the archive cannot be read: {error}") from error
 
 
@@ -104,8 +117,9 @@ def _read_header(text: bytes) -> dict[str, Any]:
     if len(text) > MAX_HEADER_BYTES:
         raise ModelFormatError(f"header length {len(text)} exceeds {MAX_HEADER_BYTES}")
     try:
-        header = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse,
-                            parse_float=_finite)
+        header = json.loads(
+            text.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+        )
     except ModelFormatError:
         raise
     except RecursionError:
@@ -122,15 +136,17 @@ def _read_header(text: bytes) -> dict[str, Any]:
 
         raise ModelFormatError(
             f"format {version} (written by fastbp {header.get('writer')!r}) needs a later fastbp: "
-            f"this is {__version__}, which reads format {VERSION}")
+            f"this is {__version__}, which reads format {VERSION}"
+        )
     if header.keys() != _HEADER_KEYS:
         odd = sorted(header.keys() ^ _HEADER_KEYS)
         raise ModelFormatError(f"the header has other keys than expected: {', '.join(odd)}")
     if not isinstance(header["network"], dict):
         raise ModelFormatError("the header's 'network' is not an object")
     if type(header["steps"]) is not int or not 0 <= header["steps"] < 1 << 63:
-        raise ModelFormatError(f"the header has steps {header['steps']!r}, "
-                               "expected an integer from 0 to 2^63 - 1")
+        raise ModelFormatError(
+            f"the header has steps {header['steps']!r}, expected an integer from 0 to 2^63 - 1"
+        )
     return header
 
 

@@ -18,9 +18,7 @@ from fastbp.conversion import shown
 from fastbp.random import draw_seed
 
 
-def check_integer(
-    value: object, *, name: str, minimum: int, maximum: int | None = None
-) -> int:
+def check_integer(value: object, *, name: str, minimum: int, maximum: int | None = None) -> int:
     """An integer in minimum..maximum as int.
 
     Raises:
@@ -30,7 +28,7 @@ def check_integer(
     end = f">= {minimum}" if maximum is None else f"in {minimum}..{maximum}"
     number = as_index(value)
     if number is None:
-        raise TypeError(f"{name} must be an integer {end}, got {shown(value)}")
+        raise TypeError(f"{name} must be an integer {end}, got {_shown(value)}")
     if number < minimum or (maximum is not None and number > maximum):
         raise ValueError(f"{name} must be an integer {end}, got {number}")
     return number
@@ -40,10 +38,22 @@ def check_size(value: object, *, name: str) -> int:
     """The width of a layer, >= 1: `layer 2 size must be >= 1, got 0`."""
     number = as_index(value)
     if number is None:
-        raise TypeError(f"{name} must be an integer >= 1, got {shown(value)}")
+        raise TypeError(f"{name} must be an integer >= 1, got {_shown(value)}")
     if number < 1:
         raise ValueError(f"{name} must be >= 1, got {number}")
     return number
+
+
+def _shown(value: object) -> str:
+    """What came instead of an integer: 2.0 must not look like one."""
+    return repr(float(value)) if isinstance(value, float | np.floating) else shown(value)
+
+
+def check_bool(value: object, *, name: str) -> bool:
+    """Raises TypeError for anything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
 
 
 def as_index(value: object) -> int | None:
@@ -154,7 +164,7 @@ def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
     if n_threads == "auto":
         return cores
     number = as_index(n_threads)
-    expected = f'n_threads must be "auto", -1 or an integer >= 1, got {shown(n_threads)}'
+    expected = f'n_threads must be "auto", -1 or an integer >= 1, got {_shown(n_threads)}'
     if number is None:
         raise TypeError(expected)
     if number == -1:

@@ -18,12 +18,15 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.archive import FORMAT, MAX_HEADER_BYTES, VERSION, pack, unpack
+from fastbp.backend import resolve_backend
+from fastbp.conversion import shown
 from fastbp.error import ModelFormatError
 from fastbp.layer import layer_from_config
 from fastbp.loss import Loss
@@ -72,18 +75,26 @@ def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
         if problem:
             raise ValueError(f"{name} {problem}; the model was not saved")
     header = json.dumps(
-        {"format": FORMAT, "version": VERSION, "writer": __version__,
-         "network": network.get_config(), "steps": int(steps), "extra": extra},
-        allow_nan=False, ensure_ascii=False).encode()
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "writer": __version__,
+            "network": network.get_config(),
+            "steps": int(steps),
+            "extra": extra,
+        },
+        allow_nan=False,
+        ensure_ascii=False,
+    ).encode()
     if len(header) > MAX_HEADER_BYTES:
-        raise ValueError(f"the description of the model takes {len(header)} bytes, "
-                         f"at most {MAX_HEADER_BYTES} can be stored")
+        raise ValueError(
+            f"the description of the model takes {len(header)} bytes, "
+            f"at most {MAX_HEADER_BYTES} can be stored"
+        )
     _replace_file(path, pack(header, arrays))
 
 
-def load(
-    path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False
-) -> "Network":
+def load(path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False) -> "Network":
     """Read a network which `save` wrote. Arguments and errors as in `load_with_extra`."""
     return load_with_extra(path, backend=backend, allow_nonfinite=allow_nonfinite)[0]
 
@@ -107,9 +118,12 @@ def load_with_extra(
         The file is damaged, is no fastbp model, or comes from a later format.
     OSError
         The file cannot be read.
+    TypeError, ValueError, ImportError
+        `path` is none; an unknown backend, or one that is not there.
     """
     from fastbp.network import Network
 
+    backend = resolve_backend(backend)  # an unknown one is no fault of the file
     header, arrays = unpack(_read_file(path))
     config = header["network"]
     _check_architecture(config, arrays)
@@ -125,8 +139,9 @@ def load_with_extra(
     parameters = _take(arrays, "parameter/", wanted_parameters, allow_nonfinite)
     state = _take(arrays, "state/", wanted_state, allow_nonfinite)
     if arrays:
-        raise ModelFormatError(f"the file has an array {next(iter(arrays))!r}, "
-                               "which the architecture does not")
+        raise ModelFormatError(
+            f"the file has an array {next(iter(arrays))!r}, which the architecture does not"
+        )
     try:
         network._restore(parameters, state, header["steps"])
     except (ValueError, OverflowError) as error:
@@ -140,8 +155,10 @@ def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
     if not isinstance(listed, list) or not listed:
         raise ModelFormatError("the file describes no valid network: it has no layers")
     if config.get("dtype") not in ("float32", "float64"):
-        raise ModelFormatError("the file describes no valid network: its dtype is "
-                               f"{config.get('dtype')!r}, expected float32 or float64")
+        raise ModelFormatError(
+            "the file describes no valid network: its dtype is "
+            f"{config.get('dtype')!r}, expected float32 or float64"
+        )
     layout = ParameterLayout(np.dtype(config["dtype"]))
     try:
         # Any loss will do: only the shapes are of interest here.
@@ -172,7 +189,8 @@ def _take(
         array = arrays.pop(prefix + name)
         if array.dtype != like.dtype:
             raise ModelFormatError(
-                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}")
+                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}"
+            )
         problem = _not_finite(array)
         if problem and not allow_nonfinite:
             raise ModelFormatError(f"{prefix + name} {problem}")
@@ -191,6 +209,7 @@ def _not_finite(array: NDArray[Any]) -> str:
 
 def _read_file(path: PathLike) -> bytes:
     """All bytes of a regular file. A FIFO would block and a device might never end."""
+    _check_path(path)
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -200,8 +219,15 @@ def _read_file(path: PathLike) -> bytes:
         return stream.read()
 
 
+def _check_path(path: object) -> None:
+    """The system's calls take a number too, for a file that is open."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a str or an os.PathLike, got {shown(path)}")
+
+
 def check_destination(path: PathLike) -> None:
     """Raise what `save` would raise of `path` alone, so that it comes before hours of training."""
+    _check_path(path)
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
@@ -231,7 +257,8 @@ def _replace_file(path: PathLike, data: bytes) -> None:
             os.chmod(temporary, stat.S_IMODE(mode))
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):  # a signal handler may raise once it is replaced
+            os.unlink(temporary)
         raise
     _sync_folder(folder)
 

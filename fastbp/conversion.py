@@ -37,6 +37,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as 1 row, 2 rows."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def place(shape: tuple[int, ...], flat: int) -> str:
     """The index of a flat position: '[3, 7]'."""
     return "[" + ", ".join(str(int(i)) for i in np.unravel_index(flat, shape)) + "]"
@@ -159,7 +164,7 @@ def _refuse_masked(values: object, name: str) -> None:
     count = sum(int(np.count_nonzero(mask)) for mask in masks)
     if not count:
         return
-    text = f"{name} has {count} masked value{'s' if count > 1 else ''}"
+    text = f"{name} has {counted(count, 'masked value')}"
     if rows is not values:
         text += f" (first at {place(masks[0].shape, int(masks[0].argmax()))})"
     raise ValueError(text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastbp import runtime as runtime_module
 from fastbp.argument import check_integer
+from fastbp.conversion import counted
 from fastbp.plan import Plan, Tensor
 from fastbp.plan import compile as compile_module
 from fastbp.plan.operation import Kind
@@ -84,12 +85,13 @@ class PlanExplanation:
     n_threads: int
 
     def __repr__(self) -> str:
+        tile, block = counted(self.tile_rows, "row"), counted(self.block_rows, "row")
         lines = [
-            f"batches of {self.batch_size} rows, {self.dtype}, "
+            f"batches of {counted(self.batch_size, 'row')}, {self.dtype}, "
             f"backend {self.backend} ({self.instruction_set})",
-            f"regime {self.regime}: {self.n_tiles} x {self.tile_rows} rows a tile, "
-            f"{self.n_blocks} x {self.block_rows} rows a block, {self.flops:,} FLOP a step",
-            f"n_threads='auto' for an epoch of {self.n_rows} rows: {self.n_threads}",
+            f"regime {self.regime}: {self.n_tiles} x {tile} a tile, "
+            f"{self.n_blocks} x {block} a block, {self.flops:,} FLOP a step",
+            f"n_threads='auto' for an epoch of {counted(self.n_rows, 'row')}: {self.n_threads}",
             "",
         ]
         rows: list[tuple[str, ...]] = [("layer", "kernel", "stored", "bytes", "copy", "FLOP")]
@@ -156,12 +158,12 @@ def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     step = plan.capacity * plan.flops_per_row
     each = compile_module._ACTIVATIONS_FOR_EACH
     found = [
+        Comparison("parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE),
         Comparison(
-            "parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE
-        ),
-        Comparison(
-            f"{each} times as many, for the activations of a batch", each * parameters,
-            activations + 1, _IN_PLACE,
+            f"{each} times as many, for the activations of a batch",
+            each * parameters,
+            activations + 1,
+            _IN_PLACE,
         ),
     ]
     if plan.narrow_rows:

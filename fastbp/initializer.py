@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp import random
 from fastbp.argument import check_name, check_real
+from fastbp.conversion import shown
 
 # The variance is gain / fan; the fan of glorot is the mean of fan_in and fan_out.
 _GAIN = {"glorot": 1.0, "he": 2.0, "lecun": 1.0}
@@ -58,6 +60,10 @@ def resolve_initializer(initializer: str | float | Constant) -> str | Constant:
         return initializer
     if isinstance(initializer, str):
         return check_name(initializer, kind="initializer", known=NAMES, aliases=_ALIASES)
+    if not isinstance(initializer, numbers.Real):
+        raise TypeError(
+            f"initializer must be a name, a number or a Constant, got {shown(initializer)}"
+        )
     return Constant(check_real(initializer, name="initializer"))
 
 

@@ -22,7 +22,9 @@ _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good
 
 def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """See `Network.trace`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         X, y = network._checked_pair(X, y)
         runtime = network._runtime
         engine, plan, scratch = runtime.engine("trace", len(X))
@@ -51,6 +53,8 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
                     del found[f"{name}/da"]
         output = builder.a[plan.graph.output]
         response = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
+    finally:
+        usage.writers.discard(mark)
     out = response[:, : output.n].copy()
     if plan.graph.fused and plan.graph.declared != "linear":
         out = network(X)
@@ -99,8 +103,7 @@ def summary(network: Model) -> str:
     names = iter(network._runtime.layers)
 
     def walk(layers: Sequence[Input | Layer], depth: int, width: int) -> int:
-        """Rows of a chain of layers whose input is `width` wide; returns the width of its output.
-        """
+        """Rows of a chain of layers whose input is `width` wide; returns its output's width."""
         for layer in layers:
             indent = "  " * depth
             if isinstance(layer, Input):

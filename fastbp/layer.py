@@ -316,9 +316,7 @@ def _chain(layers: object, *, name: str) -> tuple[Layer, ...]:
         raise TypeError(f"{name} must be a list of layers, got {shown(layers)}")
     for i, layer in enumerate(layers):
         if not isinstance(layer, Dense | Residual | Branch):
-            raise TypeError(
-                f"{name}[{i}] must be a Dense, Residual or Branch, got {shown(layer)}"
-            )
+            raise TypeError(f"{name}[{i}] must be a Dense, Residual or Branch, got {shown(layer)}")
     return tuple(layers)
 
 

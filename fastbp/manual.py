@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from fastbp.conversion import as_numeric, counted
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
 from fastbp.runtime import Runtime
@@ -36,15 +37,20 @@ class Manual:
         if self._held is None:
             raise RuntimeError("backward needs a forward before it")
         engine, plan, scratch = self._held
+        given = as_numeric(dL_dout, name="dL_dout", dtype=plan.dtype)
+        if given.ndim == 2 and given.shape[1] != plan.n_outputs:
+            columns, outputs = counted(given.shape[1], "column"), counted(plan.n_outputs, "output")
+            raise ValueError(f"dL_dout has {columns}, network has {outputs}")
         given = check_X(
-            dL_dout,
+            given,
             n_features=plan.n_outputs,
             dtype=plan.dtype,
             name="dL_dout",
             isfinite=self._runtime.scan,
         )
         if len(given) != self._rows:
-            raise ValueError(f"dL_dout has {len(given)} rows, the last forward had {self._rows}")
+            rows = counted(len(given), "row")
+            raise ValueError(f"dL_dout has {rows}, the last forward had {self._rows}")
         d = _block(scratch, plan, plan.output_gradient, self._rows, plan.n_outputs)
         d[:, : plan.n_outputs] = given
         d[:, plan.n_outputs :] = 0

@@ -31,12 +31,10 @@ Array = NDArray[Any]
 class Model:
     """The base of `Network`, which adds what trains and computes."""
 
-    layers: tuple[Input | Layer, ...]
-    loss: Loss
-    optimizer: Optimizer
     metrics: tuple[str, ...]
     seed: int
     history: History
+    _layers: tuple[Input | Layer, ...]
     _runtime: Runtime
     _usage: Usage
     _gradient: Array | None
@@ -73,11 +71,15 @@ class Model:
 
         Raises ValueError for wrong shapes and NaN, nothing set.
         """
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             shapes = [(tensor.name, tensor.shape) for tensor in self._runtime.layout.tensors]
             checked = check_weights(weights, shapes=shapes, dtype=self.dtype)
             for view, value in zip(self.parameters.values(), checked, strict=True):
                 view[...] = value
+        finally:
+            usage.writers.discard(mark)
 
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""
@@ -90,7 +92,9 @@ class Model:
 
         The default backend becomes that of the place where a pickle is read.
         """
-        with self._usage.reading:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_reading(mark)
             parameters, state, steps = self._state()
             return {
                 "config": self.get_config(),
@@ -100,6 +104,8 @@ class Model:
                 "steps": steps,
                 "history": deepcopy(self.history),
             }
+        finally:
+            usage.readers.discard(mark)
 
     def __setstate__(self, held: dict[str, Any]) -> None:
         twin = self.from_config(held["config"], backend=held["backend"])
@@ -114,15 +120,34 @@ class Model:
         return self.parameters, {**self.optimizer_state, **counters}, runtime.steps
 
     def _restore(self, parameters: dict[str, Array], state: dict[str, Array], steps: int) -> None:
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             for views, values in ((self.parameters, parameters), (self.optimizer_state, state)):
                 for name, view in views.items():
                     view[...] = values[name]
             self._runtime.power[:] = state["power"]
             self._runtime.epochs = int(state["epochs"][0])
             self._runtime.steps = steps
+        finally:
+            usage.writers.discard(mark)
 
     # description
+
+    @property
+    def layers(self) -> tuple[Input | Layer, ...]:
+        """The layers, the `Input` first."""
+        return self._layers
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._runtime.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        return self._runtime.optimizer
 
     @property
     def n_features(self) -> int:
@@ -216,8 +241,12 @@ class Model:
         """
         from fastbp import checkpoint
 
-        with self._usage.reading:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_reading(mark)
             checkpoint.save(self, path)
+        finally:
+            usage.readers.discard(mark)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Network:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import inspection, prediction, training
 from fastbp.activation import Activation
 from fastbp.architecture import resolve_layers
-from fastbp.argument import check_integer, check_seed
+from fastbp.argument import check_bool, check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
 from fastbp.layer import Input, Layer
@@ -72,20 +72,19 @@ class Network(Model):
         seed: object = None,
         backend: str | None = None,
     ) -> None:
-        self.layers = resolve_layers(layers, activation)
-        self.loss = resolve_loss(loss)
-        self.optimizer = resolve_optimizer(optimizer)
-        if isinstance(metrics, str):
-            raise TypeError(f"metrics must be a list of names, got {metrics!r}")
+        self._layers = resolve_layers(layers, activation)
+        loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
+        if not isinstance(metrics, list | tuple):
+            raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
         self.metrics = tuple(resolve_metric(name) for name in metrics)
         for name in self.metrics:
-            metric(name, loss=self.loss.name)
+            metric(name, loss=loss.name)
         self.seed = draw_seed() if seed is None else check_seed(seed)
         self.history = History()
         self._runtime = Runtime(
-            self.layers,
-            self.loss,
-            self.optimizer,
+            self._layers,
+            loss,
+            optimizer,
             dtype=_dtype(dtype),
             seed=self.seed,
             backend=backend,
@@ -177,8 +176,12 @@ class Network(Model):
 
     def forward(self, X: ArrayLike) -> Array:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             return self._manual.forward(self._checked(X))
+        finally:
+            usage.writers.discard(mark)
 
     def backward(self, dL_dout: ArrayLike) -> Array:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
@@ -191,9 +194,13 @@ class Network(Model):
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
         """
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             dX, self._gradient = self._manual.backward(dL_dout)
             return dX
+        finally:
+            usage.writers.discard(mark)
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -201,10 +208,14 @@ class Network(Model):
 
         Raises RuntimeError without gradients.
         """
-        with self._usage.writing:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_writing(mark)
             if self._gradient is None:
                 raise RuntimeError("step needs a backward before it")
             self._manual.step(self._gradient)
+        finally:
+            usage.writers.discard(mark)
 
     def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         """Every intermediate number of one forward and backward pass over all rows, without an
@@ -250,9 +261,11 @@ class Network(Model):
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
+        if check_finite is not True:
+            check_finite = check_bool(check_finite, name="check_finite")
         return prediction.respond(
             self, X, self._runtime.response_code, out=out,
-            check_finite=check_finite is not False, n_threads=n_threads,
+            check_finite=check_finite, n_threads=n_threads,
         )  # fmt: skip
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
@@ -286,9 +299,13 @@ class Network(Model):
         self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name."""
-        with self._usage.reading:
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_reading(mark)
             X, y = self._checked_pair(X, y)
             return training.evaluate(self, X, y, n_threads)
+        finally:
+            usage.readers.discard(mark)
 
     def _checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
         runtime = self._runtime

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.argument import check_integer
-from fastbp.conversion import as_numeric
+from fastbp.conversion import as_numeric, counted
 from fastbp.plan.arena import allocate
 from fastbp.validation import check_out
 
@@ -36,7 +36,9 @@ def respond(
         found = _respond_to_row(runtime, X, transform)
         if found is not None:
             return found
-    with network._usage.reading:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_reading(mark)
         rows = network._checked(X, minimum_rows=0, check_finite=check_finite)
         shape = (len(rows), runtime.n_outputs)
         others = (rows, runtime.parameters)
@@ -47,6 +49,8 @@ def respond(
             return result
         out[...] = result
         return out
+    finally:
+        usage.readers.discard(mark)
 
 
 def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | None:
@@ -59,9 +63,7 @@ def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | N
         runtime.give_back(engine)
 
 
-def predict(
-    runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str
-) -> None:
+def predict(runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = runtime.threads_to_predict(len(X), n_threads)
     engine = runtime.take_predictor(threads)
@@ -114,12 +116,13 @@ class Predictor:
         is_row = rows.ndim == 1 and self.batch_size == 1
         rows = self._network._checked(rows[np.newaxis] if is_row else rows)
         if len(rows) != self.batch_size:
-            raise ValueError(f"X has {len(rows)} rows, the predictor takes {self.batch_size}")
+            got = counted(len(rows), "row")
+            raise ValueError(f"X has {got}, the predictor takes {self.batch_size}")
         out = respond(self._network, rows, self._transform, out=self._out)
         return out[0] if is_row else out
 
     def __repr__(self) -> str:
-        return f"<Predictor of {self.batch_size} rows for {self._network!r}>"
+        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._network!r}>"
 
 
 def _never(X: object, transform: int) -> None:

@@ -167,8 +167,7 @@ class Runtime:
         return self._threads(n_threads, n_rows * self.flops_per_row / 3, 1)
 
     def take_predictor(self, n_threads: int) -> Any:
-        """An engine for forward passes over any number of rows, no other call's until `give_back`.
-        """
+        """An engine for forward passes over any number of rows, one call's until `give_back`."""
         try:
             engine = self._idle.pop()
         except IndexError:

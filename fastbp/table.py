@@ -42,8 +42,14 @@ def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
     # column for an index, both in silence.
     with open(path, "rb") as stream:
         try:
-            frame = pd.read_csv(stream, sep=separator, header=None, dtype=str,
-                                encoding="utf-8-sig", skipinitialspace=True)
+            frame = pd.read_csv(
+                stream,
+                sep=separator,
+                header=None,
+                dtype=str,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+            )
         except pd.errors.EmptyDataError:
             raise ValueError(f"{path} is empty") from None
         except UnicodeDecodeError as error:
@@ -137,8 +143,11 @@ class Preprocessing:
             else:
                 columns.append(column)
         if not columns:
-            raise ValueError("no column to learn from" if not dropped else
-                             f"every column is constant: {_join(dropped)}")
+            raise ValueError(
+                "no column to learn from"
+                if not dropped
+                else f"every column is constant: {_join(dropped)}"
+            )
         return cls(tuple(columns), tuple(dropped))
 
     @property
@@ -164,17 +173,19 @@ class Preprocessing:
         """
         missing = [column.name for column in self.columns if column.name not in table]
         if missing:
-            raise ValueError(f"the table has no column {_join(missing)}; "
-                             f"it has {_join(table)}")
+            raise ValueError(f"the table has no column {_join(missing)}; it has {_join(table)}")
         encoded = np.concatenate(
             [column.encode(as_cells(column.name, table[column.name])) for column in self.columns],
-            axis=1)
+            axis=1,
+        )
         with np.errstate(over="ignore"):
             inputs = encoded.astype(dtype)
         if not np.isfinite(inputs).all():
             row, position = np.argwhere(~np.isfinite(inputs))[0]
-            raise ValueError(f"column {self.feature_names[position]!r}, data row {row + 1}: "
-                             f"the value does not fit {np.dtype(dtype).name}")
+            raise ValueError(
+                f"column {self.feature_names[position]!r}, data row {row + 1}: "
+                f"the value does not fit {np.dtype(dtype).name}"
+            )
         return inputs
 
     def to_config(self) -> dict[str, Any]:
@@ -208,8 +219,9 @@ def as_cells(name: str, values: ArrayLike) -> Cells:
     for row, cell in enumerate(cells):
         # `cell != cell` is true of NaN alone.
         if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
-            raise ValueError(f"column {name!r}: data row {row + 1} has no value "
-                             "(fastbp does not fill gaps)")
+            raise ValueError(
+                f"column {name!r}: data row {row + 1} has no value (fastbp does not fill gaps)"
+            )
     return cells
 
 
@@ -219,25 +231,27 @@ def to_numbers(name: str, cells: Cells) -> NDArray[np.float64]:
         numbers = cells.astype(np.float64)
     except (ValueError, TypeError):
         row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
-        raise ValueError(f"column {name!r} is numeric, but data row {row + 1} has "
-                         f"{str(cells[row])!r}") from None
+        raise ValueError(
+            f"column {name!r} is numeric, but data row {row + 1} has {str(cells[row])!r}"
+        ) from None
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))
-        raise ValueError(f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, "
-                         "expected a finite number")
+        raise ValueError(
+            f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, expected a finite number"
+        )
     return numbers
 
 
-def encode_categories(
-    name: str, cells: Cells, categories: Sequence[str]
-) -> NDArray[np.int64]:
+def encode_categories(name: str, cells: Cells, categories: Sequence[str]) -> NDArray[np.int64]:
     """The place of each cell among `categories`; ValueError names the first that is unknown."""
     place = {category: code for code, category in enumerate(categories)}
     codes = np.array([place.get(str(cell), -1) for cell in cells], dtype=np.int64)
     if codes.size and codes.min() < 0:
         row = int(np.argmax(codes < 0))
-        raise ValueError(f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, which "
-                         f"training did not see; known: {_join(categories)}")
+        raise ValueError(
+            f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, which "
+            f"training did not see; known: {_join(categories)}"
+        )
     return codes
 
 
@@ -275,11 +289,15 @@ def _fit_column(
     if 2 * numeric > len(categories):
         # A stray "?" would otherwise turn a measured quantity into hundreds of names.
         row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
-        raise ValueError(f"column {name!r} holds mostly numbers, but data row {row + 1} has "
-                         f"{str(cells[row])!r}: correct the cell or leave the column out")
+        raise ValueError(
+            f"column {name!r} holds mostly numbers, but data row {row + 1} has "
+            f"{str(cells[row])!r}: correct the cell or leave the column out"
+        )
     if len(categories) > MAX_CATEGORIES:
-        raise ValueError(f"column {name!r} has {len(categories)} different values, "
-                         f"at most {MAX_CATEGORIES} can be encoded: leave the column out")
+        raise ValueError(
+            f"column {name!r} has {len(categories)} different values, "
+            f"at most {MAX_CATEGORIES} can be encoded: leave the column out"
+        )
     return CategoryColumn(name, categories) if len(categories) > 1 else None
 
 

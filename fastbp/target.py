@@ -103,8 +103,9 @@ def fit_target(
         if len(classes) < 2:
             raise ValueError(f"target {name!r} is constant: every row has {classes[0]!r}")
         if len(classes) > MAX_CATEGORIES:
-            raise ValueError(f"target {name!r} has {len(classes)} classes, "
-                             f"expected at most {MAX_CATEGORIES}")
+            raise ValueError(
+                f"target {name!r} has {len(classes)} classes, expected at most {MAX_CATEGORIES}"
+            )
         return ClassTarget(name, classes)
     numbers = to_numbers(name, column)
     moments = standardisation(numbers if rows is None else numbers[np.asarray(rows)])

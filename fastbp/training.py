@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.argument import check_integer, check_n_threads
+from fastbp.argument import check_bool, check_integer, check_n_threads
 from fastbp.conversion import shown
 from fastbp.error import DivergenceError
 from fastbp.history import History
@@ -43,12 +43,15 @@ def fit(
     check_finite: bool,
 ) -> History:
     """See `Network.fit`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         epochs = check_integer(epochs, name="epochs", minimum=0)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-        shuffle = _check_bool(shuffle, "shuffle")
+        shuffle = check_bool(shuffle, name="shuffle")
         n_threads = _check_threads(n_threads)
         lines = _Lines(_check_verbose(verbose), epochs)
+        check_finite = check_bool(check_finite, name="check_finite")
         X, y = network._checked_pair(X, y, check_finite=check_finite)
         validation = _check_validation(network, validation_data, check_finite)
         order = None if batches is None else check_batches(batches, n_rows=len(X))
@@ -74,11 +77,15 @@ def fit(
                 lines.show(done + i, figures)
             done += len(losses)
         return history
+    finally:
+        usage.writers.discard(mark)
 
 
 def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.train_on_batch`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         X, y = network._checked_pair(X, y)
         runtime = network._runtime
         engine, _, _ = runtime.engine("train", len(X), 1)
@@ -95,6 +102,8 @@ def train_on_batch(network: Network, X: ArrayLike, y: ArrayLike) -> float:
         if status == _INTERRUPTED:
             raise engine.take_pending()
         return loss
+    finally:
+        usage.writers.discard(mark)
 
 
 def train_steps(
@@ -108,10 +117,12 @@ def train_steps(
     n_threads: int | str,
 ) -> float:
     """See `Network.train_steps`."""
-    with network._usage.writing:
+    usage, mark = network._usage, object()
+    try:
+        usage.begin_writing(mark)
         steps = check_integer(steps, name="steps", minimum=1)
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-        shuffle = _check_bool(shuffle, "shuffle")
+        shuffle = check_bool(shuffle, name="shuffle")
         n_threads = _check_threads(n_threads)
         X, y = network._checked_pair(X, y)
         check_parameters(network.parameters, isfinite=network._runtime.scan)
@@ -128,6 +139,8 @@ def train_steps(
             done += len(losses)
         total -= float(losses[-1]) * (len(X) - rows_at_last)
         return total / ((epochs - 1) * len(X) + rows_at_last)
+    finally:
+        usage.writers.discard(mark)
 
 
 def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
@@ -231,12 +244,6 @@ def _figures(
     if validation is not None:
         found |= {f"val_{k}": v for k, v in evaluate(network, *validation, n_threads).items()}
     return found
-
-
-def _check_bool(value: object, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}")
-    return bool(value)
 
 
 def _check_threads(n_threads: object) -> int | str:

@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
+from fastbp.conversion import counted
 from fastbp.error import ModelBusyError
 
 
 class Usage:
-    """Counts the calls under way on one network.
+    """The calls under way on one network, each by a mark of its own.
 
-    `with usage.reading:` is for calls that leave the parameters alone; it raises ModelBusyError
-    during a call that changes them.  `with usage.writing:` is for those; it raises ModelBusyError
-    during any other call.  Where a reader and a writer begin in the same instant each can see the
-    other and both be refused.
+        usage, mark = network._usage, object()
+        try:
+            usage.begin_writing(mark)
+            ...
+        finally:
+            usage.writers.discard(mark)
+
+    `begin_reading` and `readers` are for calls that leave the parameters alone: refused with
+    ModelBusyError during a call that changes them.  `begin_writing` and `writers` are for those:
+    refused during any other call.  Without a global interpreter lock calls that begin in the same
+    instant can see each other and all be refused.
+
+    A signal handler may raise where CPython looks for signals: as a Python function begins, after
+    a call, at the end of a turn of a loop.  Hence no `with`: its `__enter__` and `__exit__` leave
+    such moments around the `try` that it stands for.  Here a call is marked inside `try`, and the
+    mark gone with the first call that `finally` makes, of a C function which minds no missing one.
     """
 
     def __init__(self) -> None:
-        self.readers: list[None] = []  # appending and popping are atomic, and cheaper than a lock
-        self.writer = Lock()
-        self.is_written = self.writer.locked
-        self.reading = _Reading(self)
-        self.writing = _Writing(self)
+        self.readers: set[object] = set()
+        self.writers: set[object] = set()
+        self.is_written = self.writers.__len__
 
-
-class _Reading:
-    """Made once a network and entered by any number of threads: entering must cost little."""
-
-    def __init__(self, usage: Usage) -> None:
-        self._usage = usage
-
-    def __enter__(self) -> None:
-        usage = self._usage
-        usage.readers.append(None)  # before the look: a writer does both the other way round
-        if usage.is_written():
-            usage.readers.pop()
+    def begin_reading(self, mark: object) -> None:
+        self.readers.add(mark)  # before the look: a writer does both the other way round
+        if self.writers:
             raise ModelBusyError("model is in use by a call that trains it")
 
-    def __exit__(self, *exception: object) -> None:
-        self._usage.readers.pop()
-
-
-class _Writing:
-    def __init__(self, usage: Usage) -> None:
-        self._usage = usage
-
-    def __enter__(self) -> None:
-        usage = self._usage
-        if not usage.readers and usage.writer.acquire(False):
-            if not usage.readers:  # nor has one begun since
+    def begin_writing(self, mark: object) -> None:
+        readers, writers = self.readers, self.writers
+        if not readers and not writers:
+            writers.add(mark)
+            if not readers and len(writers) == 1:  # nor has one begun since
                 return
-            usage.writer.release()
-        n_calls = max(1, len(usage.readers) + usage.is_written())  # the last may have just ended
-        raise ModelBusyError(f"model is in use by {n_calls} call{'s' if n_calls > 1 else ''}")
-
-    def __exit__(self, *exception: object) -> None:
-        self._usage.writer.release()
+        n_calls = max(1, len(readers) + len(writers - {mark}))  # the last may have just ended
+        raise ModelBusyError(f"model is in use by {counted(n_calls, 'call')}")

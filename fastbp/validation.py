@@ -26,6 +26,7 @@ from fastbp.conversion import (
     FiniteScan,
     as_numeric,
     as_real,
+    counted,
     first_nonfinite,
     first_where,
     is_direct,
@@ -97,8 +98,8 @@ def check_X(
         )
     if shape[1] != n_features:
         raise ValueError(
-            f"{name} has {_count(shape[1], 'feature')}, but Network is expecting "
-            f"{_count(n_features, 'feature')} as input."
+            f"{name} has {counted(shape[1], 'feature')}, but Network is expecting "
+            f"{counted(n_features, 'feature')} as input."
         )
     return as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
 
@@ -133,20 +134,17 @@ def check_y(
     loss_name = loss if isinstance(loss, str) else loss.name
     array = as_numeric(y, name=name, dtype=dtype)
     if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must be 1-D (rows) or 2-D (rows, outputs), got shape {array.shape}"
-        )
+        got = f"shape {array.shape}" if array.ndim else shown(y)
+        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
     if array.shape[0] != n_rows:
-        raise ValueError(f"X has {_count(n_rows, 'row')}, {name} has {array.shape[0]}")
+        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
     columns = 1 if array.ndim == 1 else array.shape[1]
-    is_labels = loss_name == "cross_entropy" and (
-        array.ndim == 1 or (columns == 1 and n_out != 1)
-    )
+    is_labels = loss_name == "cross_entropy" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
         return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
     if columns != n_out:
         raise ValueError(
-            f"{name} has {_count(columns, 'column')}, network has {_count(n_out, 'output')}"
+            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
         )
     result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
     if result.size and loss_name == "binary_cross_entropy":
@@ -156,9 +154,7 @@ def check_y(
     return result.reshape(n_rows, n_out)
 
 
-def _class_index(
-    array: Array, *, name: str, n_out: int, check_finite: bool
-) -> NDArray[np.int32]:
+def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
     own = np.array(array, order="C")  # first the copy, then the check
     if own.dtype.kind == "f":
         if check_finite:
@@ -201,9 +197,7 @@ def _check_distribution(array: Array, *, name: str) -> None:
         raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
 
 
-def check_batches(
-    batches: object, *, n_rows: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """An explicit order of mini-batches, e.g. [[0, 1], [2]], as (order, offsets), both private.
 
     Batch i is order[offsets[i]:offsets[i + 1]]; a row may occur more than once.
@@ -319,7 +313,3 @@ def check_out(
     if any(np.may_share_memory(out, other) for other in others):
         return np.empty(shape, dtype)
     return out
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -73,11 +73,8 @@ cdef inline void narrow_forward(NarrowLayer* layer, Py_ssize_t rows, const real*
             forward_run(TANH, 0, BLOCK, z, z)
         x += ldx
         z += BLOCK
-    if layer.activation == SIGMOID or layer.activation == SOFTPLUS:
-        activation_forward(layer.activation, layer.alpha, rows * BLOCK, layer.z, layer.a)
-        zero_padding(rows, layer.n_out, BLOCK, layer.a)
-    elif layer.activation != TANH and layer.activation != LINEAR:
-        activation_forward(layer.activation, layer.alpha, rows * BLOCK, layer.z, layer.a)
+    if layer.activation != TANH and layer.activation != LINEAR:
+        activate(layer.activation, layer.alpha, rows, layer.n_out, BLOCK, layer.z, layer.a)
 
 
 cdef inline void narrow_backward(NarrowLayer* layer, NarrowLayer* below, Py_ssize_t rows) noexcept nogil:

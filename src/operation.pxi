@@ -83,17 +83,18 @@ cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcep
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
              weights.w + op.w, op.ldw, z, op.ldc, bias)
-    activate(op, alpha, tile.rows, z, c)
+    activate(<int>op.activation, alpha, tile.rows, op.n_c, op.ldc, z, c)
 
 
-cdef void activate(Operation* op, real alpha, Py_ssize_t rows, const real* z, real* c) noexcept nogil:
+cdef void activate(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+                   real* c) noexcept nogil:
     """c = f(z), padding kept at zero"""
-    if op.activation == SOFTMAX:
-        softmax_forward(rows, op.n_c, op.ldc, z, c)
+    if code == SOFTMAX:
+        softmax_forward(rows, n, ld, z, c)
     else:
-        activation_forward(<int>op.activation, alpha, rows * op.ldc, z, c)
-        if op.n_c < op.ldc and (op.activation == SIGMOID or op.activation == SOFTPLUS):
-            zero_padding(rows, op.n_c, op.ldc, c)
+        activation_forward(code, alpha, rows * ld, z, c)
+        if n < ld and (code == SIGMOID or code == SOFTPLUS):
+            zero_padding(rows, n, ld, c)
 
 
 cdef void activation_derivative(Operation* op, real alpha, Tile* tile, real* d) noexcept nogil:
@@ -186,7 +187,7 @@ cdef void add(Operation* op, real alpha, Tile* tile) noexcept nogil:
         for r in range(tile.rows):
             for j in range(op.n_c):
                 z[r * op.ldc + j] += a[r * row + j * column]
-    activate(op, alpha, tile.rows, z, c)
+    activate(<int>op.activation, alpha, tile.rows, op.n_c, op.ldc, z, c)
 
 
 cdef void run(Operation* op, double alpha, Tile* tile, Weights* weights, int start) noexcept nogil:
@@ -199,7 +200,8 @@ cdef void run(Operation* op, double alpha, Tile* tile, Weights* weights, int sta
         dense_parameters(op, tile, start, 0, op.n_c, weights.gradient + op.c,
                          weights.gradient + op.b if op.b >= 0 else NULL)
     elif op.kind == ACTIVATION:
-        activate(op, <real>alpha, tile.rows, buffer(tile, op.a, op.ldc), buffer(tile, op.c, op.ldc))
+        activate(<int>op.activation, <real>alpha, tile.rows, op.n_c, op.ldc, buffer(tile, op.a, op.ldc),
+                 buffer(tile, op.c, op.ldc))
     elif op.kind == ACTIVATION_BACKWARD:
         if op.c != op.a:
             memcpy(buffer(tile, op.c, op.ldc), buffer(tile, op.a, op.ldc), tile.rows * op.ldc * sizeof(real))

@@ -35,9 +35,11 @@ def test_other_type_is_copied_as_numpy_does(module, real, step):
     X = (GOOD * 1e-30).astype(other)[::step, ::step]
     found = module.accept(X, X.shape[1], True)
     assert found.dtype == real and found.flags.c_contiguous
-    assert found.tobytes() == X.astype(real).tobytes() == check_X(
-        X, n_features=X.shape[1], dtype=real
-    ).tobytes()
+    assert (
+        found.tobytes()
+        == X.astype(real).tobytes()
+        == check_X(X, n_features=X.shape[1], dtype=real).tobytes()
+    )
 
 
 def _bad(real) -> dict:

@@ -27,8 +27,7 @@ def test_integer(value):
      ("3", TypeError), (np.True_, TypeError), (np.float64(2), TypeError)],
 )  # fmt: skip
 def test_bad_integer(value, error):
-    shown = {2.0: "2"}.get(value, repr(value)) if value is not np.True_ else "True"
-    shown = "True" if value is True else shown
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
     with refuses(error, f"batch_size must be an integer >= 1, got {shown}"):
         argument.check_integer(value, name="batch_size", minimum=1)
 

@@ -31,7 +31,7 @@ CONSTRUCTORS = [
         33,
         lambda: fb.Network([4, 8.0, 1]),
         TypeError,
-        "^layer 1 size must be an integer >= 1, got 8$",
+        "^layer 1 size must be an integer >= 1, got 8.0$",
     ),
     Bad(
         33,
@@ -151,6 +151,12 @@ CONSTRUCTORS = [
     ),
     Bad(
         36, lambda: fb.Network([3, 1], metrics="mse"), TypeError, "^metrics must be a list of names"
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], metrics=None),
+        TypeError,
+        "^metrics must be a list of names, got None$",
     ),
     Bad(
         36,

@@ -19,7 +19,22 @@ OPTIONS = [
         27, lambda net, X, y: net.fit(X, y, batch_size=-3), ValueError, f"^batch_size {INTEGER} -3$"
     ),
     Bad(
-        27, lambda net, X, y: net.fit(X, y, batch_size=2.0), TypeError, f"^batch_size {INTEGER} 2$"
+        27,
+        lambda net, X, y: net.fit(X, y, batch_size=2.0),
+        TypeError,
+        f"^batch_size {INTEGER} 2.0$",
+    ),
+    Bad(
+        27,
+        lambda net, X, y: net.fit(X, y, check_finite="no"),
+        TypeError,
+        "^check_finite must be True or False, got 'no'$",
+    ),
+    Bad(
+        27,
+        lambda net, X, y: net.predict(X, check_finite=None),
+        TypeError,
+        "^check_finite must be True or False, got None$",
     ),
     Bad(
         27,
@@ -48,7 +63,7 @@ OPTIONS = [
         30,
         lambda net, X, y: net.fit(X, y, epochs=1.0),
         TypeError,
-        "^epochs must be an integer >= 0, got 1$",
+        "^epochs must be an integer >= 0, got 1.0$",
     ),
     Bad(
         27,
@@ -232,7 +247,10 @@ def test_backward(network):
         "^dL_dout has 5 rows, the last forward had 6$",
     )
     refused(
-        network, lambda: network.backward(P[:, :2]), ValueError, "^dL_dout has 2 features?, but"
+        network,
+        lambda: network.backward(P[:, :2]),
+        ValueError,
+        "^dL_dout has 2 columns, network has 3 outputs$",
     )
     refused(network, lambda: network.backward(P * NAN), ValueError, "^Input dL_dout contains NaN")
     network.backward(P)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import oracle as independent
 
-from fastbp.benchmark import call, fresh, hand_written, oracle, run, table, worker
+from fastbp.benchmark import call, contestant, fresh, hand_written, oracle, run, table, worker
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
@@ -48,11 +48,13 @@ class TestOracle:
         for t in range(1, steps + 1):
             rows = slice((t - 1) % 3 * 8, (t - 1) % 3 * 8 + 8)
             loss, _, tape = independent.gradient(
-                network.layers, network.loss, weights, X[rows], y[rows])
+                network.layers, network.loss, weights, X[rows], y[rows]
+            )
             losses.append(loss)
             for i, g in enumerate(tape.gradients):
                 weights[i], state[i] = independent.step(
-                    network.optimizer, weights[i], g, state[i], t)
+                    network.optimizer, weights[i], g, state[i], t
+                )
         found, parameters = oracle.train(workload, steps)
         np.testing.assert_allclose(found, losses, rtol=1e-12)
         for one, other in zip(parameters, weights, strict=True):
@@ -84,7 +86,8 @@ class TestWorker:
         assert timed() > 0
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("LEARNING_RATE", 1.02e-3), ("BETA1", 0.8), ("BETA2", 0.9)])
+        ("name", "value"), [("LEARNING_RATE", 1.02e-3), ("BETA1", 0.8), ("BETA2", 0.9)]
+    )
     @pytest.mark.parametrize("workload", [TANH, RELU], ids=["tanh", "relu"])
     def test_other_steps_are_not(self, workload, name, value, tmp_path, monkeypatch):
         monkeypatch.setattr(hand_written, name, value)
@@ -103,7 +106,8 @@ class TestWorker:
     @pytest.mark.parametrize("error", [0.0, 1e-3])
     def test_outputs_of_a_call_are_compared(self, error, tmp_path):
         adapter = SimpleNamespace(
-            call=lambda workload, variant: lambda: own.call(workload, variant)() + error)
+            call=lambda workload, variant: lambda: own.call(workload, variant)() + error
+        )
         workload = dataclasses.replace(call.SMALL, batch_size=3)
         with np.load(call.call_truth(workload, tmp_path / "truth.npz")) as truth:
             asked = {"variant": "predict", "seconds": 0.001}
@@ -146,7 +150,7 @@ class TestResult:
         times["PyTorch"] = 9.0
         rows = [{"workload": "w", "batch_size": 1, "threads": 1, "contestant": name, "status": "ok",
                  "is_peer": not name.startswith("fastbp"), "us_min": time, "fraction": 0.5 / time}
-                for name, time in times.items()]
+                for name, time in times.items()]  # fmt: skip
         rows.append({**rows[-1], "contestant": "NumPy", "status": "missing", "us_min": 0.1})
         (found,) = run.ratios(rows)
         assert (found["fastbp"], found["best_peer"], found["ratio"]) == ("fastbp v4", "JAX", 5.0)
@@ -157,7 +161,7 @@ class TestResult:
         status = main(["bench", "--workload", "2-2-1", "--threads", "1", "--rounds", "2",
                        "--section", "steps", "--seconds", "0.005", "--contestant", "NumPy",
                        "--contestant", "fastbp numpy", "--contestant", BUILDS[0].name,
-                       "--contestant", BUILDS[-1].name, "--json", str(path)])
+                       "--contestant", BUILDS[-1].name, "--json", str(path)])  # fmt: skip
         assert status == 0
         printed, result = capsys.readouterr().out, json.loads(path.read_text(encoding="utf-8"))
         jsonschema.validate(result, SCHEMA)
@@ -172,14 +176,20 @@ class TestResult:
     def test_report_keeps_what_is_around_the_table(self, tmp_path):
         path = tmp_path / "result.json"
         losing = {"workload": "w", "batch_size": 1, "threads": 1, "fastbp_us": 2.0, "ratio": 0.5,
-                  "best_peer": "JAX", "best_peer_us": 1.0}
+                  "best_peer": "JAX", "best_peer_us": 1.0}  # fmt: skip
         machine = {"processor": "p", "processors": 1, "system": "s", "python": "3"}
-        result = {"ratios": [losing], "steps": [], "machine": machine, "date": "d",
-                  "settings": {"dtype": "float32", "rounds": 1}}
+        result = {
+            "ratios": [losing],
+            "steps": [],
+            "machine": machine,
+            "date": "d",
+            "settings": {"dtype": "float32", "rounds": 1},
+        }
         path.write_text(json.dumps(result), encoding="utf-8")
         text = generate(f"before\n{BEGIN}\nold\n{END}\nafter", path)
         assert text.startswith(f"before\n{BEGIN}\n|") and text.endswith(f"\n{END}\nafter")
         assert "| w | 1 | 1 | 2 | JAX | 1 | 0.50 |" in text and "old" not in text
+        assert "d, p, 1 processor, s, Python 3; " in text
         with pytest.raises(ValueError, match="each once"):
             generate("no marks", path)
 
@@ -190,7 +200,6 @@ class TestResult:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
         assert generate(readme, committed) == readme, "run python -m bench.report"
 
-
     @in_repository
     @pytest.mark.parametrize("words", [["bench.report", "--check"], ["bench", "--help"]])
     def test_modules_of_the_repository_run(self, words):
@@ -199,21 +208,54 @@ class TestResult:
 
 
 class TestCommand:
-    @pytest.mark.parametrize(("words", "message"), [
-        (["--workload", "3-3"], "no workload begins with '3-3'; there are 2-2-1 tanh mse, batch"),
-        (["--contestant", "nobody"], "no contestant 'nobody'; there are fastbp v4, "),
-        (["--threads", "9999"], "--threads 9999: this process may use "),
-        (["--json", "no/such/folder/file"], "there is no such folder"),
-        (["--json", "."], "--json .: this is a folder"),
-    ])
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (
+                ["--workload", "3-3"],
+                "no workload begins with '3-3'; there are 2-2-1 tanh mse, batch",
+            ),
+            (["--contestant", "nobody"], "no contestant 'nobody'; there are fastbp v4, "),
+            (["--threads", "9999"], "--threads 9999: this process may use "),
+            (["--json", "no/such/folder/file"], "there is no such folder"),
+            (["--json", "."], "--json .: this is a folder"),
+        ],
+    )
     def test_refuses(self, capsys, words, message):
         if "--threads" in words and not processors():
             pytest.skip("the system does not say what processors there are")
         assert main(["bench", *words]) == 2
         assert message in capsys.readouterr().err
 
-    @pytest.mark.parametrize("words", [["--rounds", "0"], ["--seconds", "-1"], ["--section", "x"],
-                                       ["--dtype", "float16"], ["--threads", "0"]])
+    @pytest.mark.parametrize(("cores", "noun"), [([0], "1 processor"), ([0, 1], "2 processors")])
+    def test_counts_the_processors(self, capsys, monkeypatch, cores, noun):
+        monkeypatch.setattr(contestant, "processors", lambda: cores)
+        assert main(["bench", "--threads", "9"]) == 2
+        expected = f"fastbp: error: --threads 9: this process may use {noun}\n"
+        assert capsys.readouterr().err == expected
+
+    @pytest.mark.parametrize(
+        ("code", "message"),
+        [
+            ("raise ValueError('first\\nand last')", "status 1: and last"),
+            ("import os; os._exit(7)", "status 7: it said nothing"),
+        ],
+    )
+    def test_a_process_that_fails_is_one_line(self, capsys, monkeypatch, code, message):
+        monkeypatch.setattr(fresh, "START", code)
+        assert main(["bench", "--section", "start", "--threads", "1"]) == 1
+        assert capsys.readouterr().err == f"fastbp: error: a process ended with {message}\n"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--rounds", "0"],
+            ["--seconds", "-1"],
+            ["--section", "x"],
+            ["--dtype", "float16"],
+            ["--threads", "0"],
+        ],
+    )
     def test_refuses_a_value(self, capsys, words):
         with pytest.raises(SystemExit) as ended:
             main(["bench", *words])

@@ -108,6 +108,7 @@ def test_probes_do_the_work(key):
     total = module.probe_arithmetic("fma", 2, 1.0, 1.0)
     assert total == 2 + 1 + chains * lanes * (3 + 1) + (probed - chains * lanes)
     assert module.probe_arithmetic("sqrt_chain", 3, 1.0, 1.0) == pytest.approx(
-        3 + 1 + chains * lanes * 2 + (probed - chains * lanes))
+        3 + 1 + chains * lanes * 2 + (probed - chains * lanes)
+    )
     with pytest.raises(ValueError, match="unknown kind 'x'"):
         module.probe_arithmetic("x", 1, 1.0, 1.0)

@@ -1,11 +1,15 @@
 """One network, many threads: readers together, a writer alone, nobody waits or is harmed."""
 
+import copy
+import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support import child
 from support.network_state import classification, digest
 
 import fastbp as fb
@@ -72,12 +76,15 @@ def test_writers_are_refused_while_readers_run(backend):
     network = _network(backend)
     X, y = classification(400, 20, 3)
     before = digest(network)
-    with network._usage.reading, network._usage.reading:
-        for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
-            with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
-                call()
-        network.predict(X)
+    network._usage.begin_reading("one")
+    network._usage.begin_reading("another")
+    for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
+        with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
+            call()
+    network.predict(X)
     assert digest(network) == before
+    assert network._usage.readers == {"one", "another"} and not network._usage.writers
+    network._usage.readers.clear()
     network.fit(X, y)
 
 
@@ -125,3 +132,98 @@ def test_free_after_an_error(backend):
             with pytest.raises(ValueError):
                 call(bad)
     network.fit(X, y)
+
+
+class Stop(Exception):
+    """What a signal handler raises."""
+
+
+class SignalAt:
+    """Raises Stop at the `number`-th moment at which CPython might run a signal handler in one of
+    the functions that hold a mark: as the function begins, or as a call of a C function from it
+    returns.  In what else they call it may come too, but that ends in the same calls.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, frame, event, argument):
+        if event in ("call", "c_return") and "mark" in frame.f_code.co_varnames:
+            self.left -= 1
+            if self.left < 0:
+                raise Stop
+
+    def interrupts(self, call) -> bool:
+        before = sys.getprofile()
+        sys.setprofile(self)
+        try:
+            call()
+        except Stop:
+            return True
+        finally:
+            sys.setprofile(before)
+        return False
+
+
+def test_no_moment_of_a_signal_leaves_a_mark(backend, tmp_path):
+    network = fb.Network([4, 5, 3], loss="cross_entropy", seed=1, backend=backend)
+    X, y = classification(7, 4, 3)
+    output_gradient = np.ones((7, 3), np.float32)
+    network.forward(X)
+    network.backward(output_gradient)
+    calls = {
+        "fit": lambda: network.fit(X, y),
+        "train_on_batch": lambda: network.train_on_batch(X, y),
+        "train_steps": lambda: network.train_steps(X, y, steps=1),
+        "forward": lambda: network.forward(X),
+        "backward": lambda: network.backward(output_gradient),
+        "step": network.step,
+        "trace": lambda: network.trace(X, y),
+        "call": lambda: network(X),
+        "predict": lambda: network.predict(X),
+        "evaluate": lambda: network.evaluate(X, y),
+        "set_weights": lambda: network.set_weights(network.get_weights()),
+        "save": lambda: network.save(tmp_path / "model.npz"),
+        "deepcopy": lambda: copy.deepcopy(network),
+    }
+    interrupted = Counter()
+    for name, call in calls.items():
+        call()  # engines are made once
+        while SignalAt(interrupted[name]).interrupts(call):
+            usage = network._usage
+            assert not usage.readers and not usage.writers, (name, interrupted[name])
+            interrupted[name] += 1
+        assert interrupted[name] >= 4, name  # it begins, so does Usage, the mark is set, is gone
+
+
+SIGNALS = """
+import json, signal
+import numpy as np
+import fastbp as fb
+
+class Stop(Exception):
+    pass
+
+def stop(number, frame):
+    raise Stop
+
+signal.signal(signal.SIGALRM, stop)
+random = np.random.default_rng(0)
+network = fb.Network([4, 5, 3], seed=1, backend=BACKEND)
+X, y = np.ones((7, 4), np.float32), np.ones((7, 3), np.float32)
+marked = 0
+for call in (lambda: network.train_on_batch(X, y), lambda: network.predict(X)):
+    for _ in range(600):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-4))
+            while True:
+                call()
+        except Stop:
+            marked += len(network._usage.readers) + len(network._usage.writers)
+print(json.dumps(marked))
+"""
+
+
+def test_signals_leave_no_mark(backend):
+    """The same with real ones, wherever they hit."""
+    assert child.result(SIGNALS.replace("BACKEND", repr(backend))) == 0

@@ -20,8 +20,9 @@ Y = X[:, :1] * 2.0
 
 
 def trained(**options):
-    network = fb.Network([3, 4, 1], activation="relu", loss="mse", optimizer=fb.Adam(1e-2),
-                         seed=1, **options)
+    network = fb.Network(
+        [3, 4, 1], activation="relu", loss="mse", optimizer=fb.Adam(1e-2), seed=1, **options
+    )
     for _ in range(3):
         network.train_on_batch(X, Y)
     return network
@@ -69,8 +70,10 @@ class TestRoundTrip:
         copy, extra = load_with_extra(tmp_path / "m.npz")
         assert extra == {"columns": ["a", "ü"]}
         assert copy.get_config() == network.get_config() and copy.steps == network.steps == 3
-        for mine, theirs in ((network.parameters, copy.parameters),
-                             (network.optimizer_state, copy.optimizer_state)):
+        for mine, theirs in (
+            (network.parameters, copy.parameters),
+            (network.optimizer_state, copy.optimizer_state),
+        ):
             assert list(mine) == list(theirs)
             assert all(mine[name].tobytes() == theirs[name].tobytes() for name in mine)
         assert copy.predict(X).tobytes() == network.predict(X).tobytes()
@@ -134,6 +137,16 @@ class TestSave:
             save(trained(), path, extra="new")
         assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.npz"]
 
+    def test_signal_as_the_file_is_replaced(self, tmp_path, monkeypatch):
+        def replace(old, new, inner=os.replace):
+            inner(old, new)
+            raise KeyboardInterrupt  # as a signal handler may when the call returns
+
+        monkeypatch.setattr(checkpoint.os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            save(trained(), tmp_path / "model.npz")
+        assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
     def test_what_cannot_be_replaced(self, tmp_path):
         with pytest.raises(IsADirectoryError):
             save(trained(), tmp_path)
@@ -187,17 +200,31 @@ class TestDamage:
     def test_trailing_bytes(self, tmp_path, model_bytes):
         self.refuse(tmp_path, model_bytes + b"x", "no checksum at the end")
 
-    @pytest.mark.parametrize(("data", "message"), [
-        (b"", "not a fastbp model \\(first bytes none\\)"),
-        (b"\x80\x04\x95x", "not a fastbp model \\(first bytes 80 04 95 78\\)"),
-        (b"PK\x03\x04 and then nothing", "no checksum at the end"),
-    ])
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"", "not a fastbp model \\(first bytes none\\)"),
+            (b"\x80\x04\x95x", "not a fastbp model \\(first bytes 80 04 95 78\\)"),
+            (b"PK\x03\x04 and then nothing", "no checksum at the end"),
+        ],
+    )
     def test_other_files(self, tmp_path, data, message):
         self.refuse(tmp_path, data, message)
 
     def test_another_npz(self, tmp_path):
         np.savez(tmp_path / "bad.npz", a=X)
         self.refuse(tmp_path, (tmp_path / "bad.npz").read_bytes(), "no checksum at the end")
+
+    @pytest.mark.parametrize("path", [None, 0, ["m.npz"]])
+    def test_what_is_no_path(self, path):
+        for call in (load, lambda path: save(trained(), path)):
+            with pytest.raises(TypeError, match=r"^path must be a str or an os.PathLike, got "):
+                call(path)
+
+    def test_an_unknown_backend_is_not_the_files_fault(self, tmp_path):
+        save(trained(), tmp_path / "m.npz")
+        with pytest.raises(ValueError, match="^unknown backend 'x'; known: cython, numpy$"):
+            load(tmp_path / "m.npz", backend="x")
 
     def test_paths(self, tmp_path):
         with pytest.raises(FileNotFoundError):
@@ -230,39 +257,63 @@ class TestSignedNonsense:
         (tmp_path / "good.npz").write_bytes(pack(members.items()))
         assert load(tmp_path / "good.npz").steps == 3
 
-    @pytest.mark.parametrize(("header", "message"), [
-        (b"\xff\xfe", "the header is not JSON"),
-        (b"{", "the header is not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"format": "a", "format": "b"}', "has the key 'format' twice"),
-        (b'{"steps": NaN}', "has the number NaN"),
-        (b'{"steps": 1e999}', "has the number 1e999"),
-        (b"[]", "does not describe a fastbp model"),
-        (b'{"format": "other"}', "does not describe a fastbp model"),
-        (b" " * ((1 << 20) + 1), "header length 1048577 exceeds 1048576"),
-        (b'{"format": "fastbp model", "version": true}', "version True, expected a positive"),
-        (b'{"format": "fastbp model", "version": 3, "writer": "2.0"}',
-         "format 3 \\(written by fastbp '2.0'\\) needs a later fastbp"),
-        (b'{"format": "fastbp model", "version": 1}', "other keys than expected: extra, network"),
-    ])
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            (b"\xff\xfe", "the header is not JSON"),
+            (b"{", "the header is not JSON"),
+            (b"[" * 100_000, "nested too deeply"),
+            (b'{"format": "a", "format": "b"}', "has the key 'format' twice"),
+            (b'{"steps": NaN}', "has the number NaN"),
+            (b'{"steps": 1e999}', "has the number 1e999"),
+            (b"[]", "does not describe a fastbp model"),
+            (b'{"format": "other"}', "does not describe a fastbp model"),
+            (b" " * ((1 << 20) + 1), "header length 1048577 exceeds 1048576"),
+            (b'{"format": "fastbp model", "version": true}', "version True, expected a positive"),
+            (
+                b'{"format": "fastbp model", "version": 3, "writer": "2.0"}',
+                "format 3 \\(written by fastbp '2.0'\\) needs a later fastbp",
+            ),
+            (
+                b'{"format": "fastbp model", "version": 1}',
+                "other keys than expected: extra, network",
+            ),
+        ],
+    )
     def test_header(self, tmp_path, members, header, message):
         self.refuse(tmp_path, {**members, "header.json": header}, message)
 
-    @pytest.mark.parametrize(("changes", "message"), [
-        ({"network": 3}, "'network' is not an object"),
-        ({"network": {}}, "describes no valid network"),
-        ({"steps": -1}, "steps -1, expected an integer"),
-        ({"steps": 1.5}, "steps 1.5, expected an integer"),
-        ({"more": 1}, "other keys than expected: more"),
-    ])
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"network": 3}, "'network' is not an object"),
+            ({"network": {}}, "describes no valid network"),
+            ({"steps": -1}, "steps -1, expected an integer"),
+            ({"steps": 1.5}, "steps 1.5, expected an integer"),
+            ({"more": 1}, "other keys than expected: more"),
+        ],
+    )
     def test_header_values(self, tmp_path, members, changes, message):
         self.refuse(tmp_path, self.with_header(members, **changes), message)
 
-    @pytest.mark.parametrize(("key", "value"), [
-        ("dtype", "x"), ("dtype", None), ("dtype", "float16"), ("seed", -1), ("seed", "0"),
-        ("loss", "mse"), ("loss", {"name": "nonsense"}), ("optimizer", {}), ("optimizer", []),
-        ("metrics", [1]), ("metrics", None), ("backend", "cython"), ("more", 1),
-    ])
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("dtype", "x"),
+            ("dtype", None),
+            ("dtype", "float16"),
+            ("seed", -1),
+            ("seed", "0"),
+            ("loss", "mse"),
+            ("loss", {"name": "nonsense"}),
+            ("optimizer", {}),
+            ("optimizer", []),
+            ("metrics", [1]),
+            ("metrics", None),
+            ("backend", "cython"),
+            ("more", 1),
+        ],
+    )
     def test_network(self, tmp_path, members, key, value):
         network = {**json.loads(members["header.json"])["network"], key: value}
         self.refuse(tmp_path, self.with_header(members, network=network), "the file")
@@ -270,26 +321,33 @@ class TestSignedNonsense:
     def kernel(self, members):
         return next(name for name in members if name.startswith("parameter/"))
 
-    @pytest.mark.parametrize(("content", "message"), [
-        (b"", "is no array"),
-        (b"\x80\x04N.", "is no array"),
-        (npy(np.array([{}], dtype=object)), "is no array"),
-        (npy(np.zeros((3, 4), np.int32)), "is no array"),
-        (npy(np.zeros((3, 4), np.complex64)), "is no array"),
-        (npy(np.zeros((3, 4), ">f4")), "is no array"),
-        (npy(np.asfortranarray(np.zeros((3, 4), np.float32))), "is no array"),
-        (npy(np.zeros((4, 3), np.float32)), r"is \(4, 3\), architecture says \(3, 4\)"),
-        (npy(np.zeros((3, 4))), "is float64, architecture says float32"),
-        (npy(np.full((3, 4), np.nan, np.float32)), r"contains NaN at \[0, 0\]"),
-        (npy(np.zeros((3, 4), np.float32)) + b"x", "and 49 bytes of float32"),
-        (npy(np.zeros((3, 4), np.float32))[:-1], "and 47 bytes of float32"),
-        (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(3,-4)"), "is no array"),
-        (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(3.,4)"), "is no array"),
-        (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4), ", b"(2**62,)"), "is no array"),
-        # 2^62 * 4 * 4 wraps to 0 in 64 bits.
-        (npy(np.zeros((0, 4), np.float32)).replace(
-            b"(0, 4), }" + b" " * 18, b"(1152921504606846976, 4), }"), "has shape"),
-    ])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is no array"),
+            (b"\x80\x04N.", "is no array"),
+            (npy(np.array([{}], dtype=object)), "is no array"),
+            (npy(np.zeros((3, 4), np.int32)), "is no array"),
+            (npy(np.zeros((3, 4), np.complex64)), "is no array"),
+            (npy(np.zeros((3, 4), ">f4")), "is no array"),
+            (npy(np.asfortranarray(np.zeros((3, 4), np.float32))), "is no array"),
+            (npy(np.zeros((4, 3), np.float32)), r"is \(4, 3\), architecture says \(3, 4\)"),
+            (npy(np.zeros((3, 4))), "is float64, architecture says float32"),
+            (npy(np.full((3, 4), np.nan, np.float32)), r"contains NaN at \[0, 0\]"),
+            (npy(np.zeros((3, 4), np.float32)) + b"x", "and 49 bytes of float32"),
+            (npy(np.zeros((3, 4), np.float32))[:-1], "and 47 bytes of float32"),
+            (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(3,-4)"), "is no array"),
+            (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4)", b"(3.,4)"), "is no array"),
+            (npy(np.zeros((3, 4), np.float32)).replace(b"(3, 4), ", b"(2**62,)"), "is no array"),
+            # 2^62 * 4 * 4 wraps to 0 in 64 bits.
+            (
+                npy(np.zeros((0, 4), np.float32)).replace(
+                    b"(0, 4), }" + b" " * 18, b"(1152921504606846976, 4), }"
+                ),
+                "has shape",
+            ),
+        ],
+    )
     def test_array(self, tmp_path, members, content, message):
         self.refuse(tmp_path, {**members, self.kernel(members): content}, message)
 

@@ -29,8 +29,14 @@ def flowers(tmp_path):
     for i in range(120):
         kind = i % 3
         size, weight = RNG.normal(kind, 0.1), RNG.normal(-kind, 0.1)
-        rows.append([f"{size:.4f}", f"{weight:.4f}", "north" if i % 2 else "south",
-                     ["aster", "birch", "cedar"][kind]])
+        rows.append(
+            [
+                f"{size:.4f}",
+                f"{weight:.4f}",
+                "north" if i % 2 else "south",
+                ["aster", "birch", "cedar"][kind],
+            ]
+        )
     return write_csv(tmp_path / "flowers.csv", ["size", "weight", "side", "species"], rows)
 
 
@@ -59,12 +65,21 @@ def scores(out, name):
 
 
 class TestGeneral:
-    @pytest.mark.parametrize("argv", [[], ["nonsense"], ["train", "x.csv"], ["demo", "--epochs",
-                             "0"], ["demo", "--seed", "-1"], ["demo", "--backend", "gpu"],
-                             ["train", "x", "--target", "y", "--layers", "4,x"],
-                             ["train", "x", "--target", "y", "--test-size", "1"],
-                             ["train", "x", "--target", "y", "--learning-rate", "nan"],
-                             ["train", "x", "--target", "y", "--separator", "ab"]])
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            [],
+            ["nonsense"],
+            ["train", "x.csv"],
+            ["demo", "--epochs", "0"],
+            ["demo", "--seed", "-1"],
+            ["demo", "--backend", "gpu"],
+            ["train", "x", "--target", "y", "--layers", "4,x"],
+            ["train", "x", "--target", "y", "--test-size", "1"],
+            ["train", "x", "--target", "y", "--learning-rate", "nan"],
+            ["train", "x", "--target", "y", "--separator", "ab"],
+        ],
+    )
     def test_usage(self, capsys, argv):
         with pytest.raises(SystemExit) as caught:
             main(argv)
@@ -81,8 +96,12 @@ class TestGeneral:
         assert fastbp.__version__ in out
 
     def test_module_is_the_command(self):
-        result = subprocess.run([sys.executable, "-P", "-m", "fastbp", "info"],
-                                capture_output=True, text=True, timeout=60)
+        result = subprocess.run(
+            [sys.executable, "-P", "-m", "fastbp", "info"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert result.returncode == 0 and fastbp.__version__ in result.stdout
 
     def test_interrupt(self, capsys, monkeypatch):
@@ -102,8 +121,12 @@ class TestGeneral:
 
     def test_a_reader_that_leaves(self):
         script = "import sys, fastbp.command as c; sys.exit(c.main(['info']))"
-        process = subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         process.stdout.close()
         with process.stderr:
             assert process.stderr.read() == ""
@@ -152,7 +175,7 @@ class TestTrainAndPredict:
     def test_classification(self, capsys, tmp_path, flowers):
         model = str(tmp_path / "m.npz")
         assert main(["train", flowers, "--target", "species", "--save", model,
-                     "--epochs", "60"]) == 0
+                     "--epochs", "60"]) == 0  # fmt: skip
         out = capsys.readouterr().out
         assert "classification of 'species' (3 classes) from 3 columns, 4 inputs" in out
         assert "90 rows to train, 30 to test" in out
@@ -162,7 +185,9 @@ class TestTrainAndPredict:
         rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
         with open(flowers, newline="", encoding="utf-8") as stream:
             truth = [row["species"] for row in csv.DictReader(stream)]
-        assert np.mean([row["species"] == name for row, name in zip(rows, truth, strict=True)]) > .9
+        assert (
+            np.mean([row["species"] == name for row, name in zip(rows, truth, strict=True)]) > 0.9
+        )
         names = ["probability_aster", "probability_birch", "probability_cedar"]
         assert list(rows[0]) == ["species", *names]
         for row in rows:
@@ -173,7 +198,7 @@ class TestTrainAndPredict:
     def test_regression(self, capsys, tmp_path, prices):
         model, output = str(tmp_path / "m.npz"), tmp_path / "out.csv"
         assert main(["train", prices, "--target", "price", "--save", model, "--layers", "16",
-                     "--activation", "tanh", "--learning-rate", "0.01"]) == 0
+                     "--activation", "tanh", "--learning-rate", "0.01"]) == 0  # fmt: skip
         out = capsys.readouterr().out
         assert "regression of 'price'" in out and "dropped, constant: unit" in out
         test = scores(out, "test")
@@ -193,7 +218,7 @@ class TestTrainAndPredict:
     def test_predict_needs_no_target_and_any_order(self, capsys, tmp_path, flowers):
         model = str(tmp_path / "m.npz")
         assert main(["train", flowers, "--target", "species", "--save", model, "--epochs", "5",
-                     "--test-size", "0"]) == 0
+                     "--test-size", "0"]) == 0  # fmt: skip
         capsys.readouterr()
         new = write_csv(tmp_path / "new.csv", ["side", "weight", "size"], [["north", -2, 2]])
         assert main(["predict", model, new]) == 0
@@ -202,14 +227,15 @@ class TestTrainAndPredict:
 
     def test_task_drop_and_no_hidden_layer(self, capsys, flowers):
         assert main(["train", flowers, "--target", "size", "--task", "regression", "--drop",
-                     "species", "--drop", "side", "--layers", "", "--epochs", "2"]) == 0
+                     "species", "--drop", "side", "--layers", "",
+                     "--epochs", "2"]) == 0  # fmt: skip
         assert "from 1 columns, 1 inputs" in capsys.readouterr().out
 
     def test_seed_repeats_the_run(self, capsys, prices):
         texts = []
         for seed in ("1", "1", "2"):
             assert main(["train", prices, "--target", "price", "--seed", seed,
-                         "--epochs", "2"]) == 0
+                         "--epochs", "2"]) == 0  # fmt: skip
             texts.append(capsys.readouterr().out.splitlines()[1:-1])
         assert texts[0] == texts[1] != texts[2]
 
@@ -219,30 +245,42 @@ class TestBadTable:
     def _needs_pandas(self):
         pytest.importorskip("pandas")
 
-    @pytest.mark.parametrize(("content", "message"), [
-        ("", "is empty"),
-        ("x,y\n", "has a header and no rows"),
-        ("x,z\n1,2\n2,3\n", "has no column 'y'; it has 'x', 'z'"),
-        ("x,y\n1,a\n,b\n", "column 'x': data row 2 has no value"),
-        ("x,y\n1,a\n2,\n", "column 'y': data row 2 has no value"),
-        ("x,y\n1,a\n1,b\n", "every column is constant: 'x'"),
-        ("x,y\n1,a\n2,a\n", "target 'y' is constant"),
-        ("y\na\nb\n", "no column to learn from"),
-        ("x,y\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
-        ("x,y\ninf,a\n2,b\n", "column 'x': data row 1 has 'inf'"),
-    ])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "is empty"),
+            ("x,y\n", "has a header and no rows"),
+            ("x,z\n1,2\n2,3\n", "has no column 'y'; it has 'x', 'z'"),
+            ("x,y\n1,a\n,b\n", "column 'x': data row 2 has no value"),
+            ("x,y\n1,a\n2,\n", "column 'y': data row 2 has no value"),
+            ("x,y\n1,a\n1,b\n", "every column is constant: 'x'"),
+            ("x,y\n1,a\n2,a\n", "target 'y' is constant"),
+            ("y\na\nb\n", "no column to learn from"),
+            ("x,y\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
+            ("x,y\ninf,a\n2,b\n", "column 'x': data row 1 has 'inf'"),
+        ],
+    )
     def test_train(self, capsys, tmp_path, content, message):
         path = tmp_path / "bad.csv"
         path.write_text(content, encoding="utf-8")
         fails(capsys, ["train", path, "--target", "y"], message)
 
     def test_files(self, capsys, tmp_path, flowers):
-        fails(capsys, ["train", tmp_path / "none.csv", "--target", "y"],
-              "none.csv: No such file or directory")
+        fails(
+            capsys,
+            ["train", tmp_path / "none.csv", "--target", "y"],
+            "none.csv: No such file or directory",
+        )
         fails(capsys, ["train", tmp_path, "--target", "y"], "Is a directory")
         # Found before the training, not after it.
-        assert fails(capsys, ["train", flowers, "--target", "species", "--save",
-                              tmp_path / "none" / "m.npz"], "No such file or directory") == ""
+        assert (
+            fails(
+                capsys,
+                ["train", flowers, "--target", "species", "--save", tmp_path / "none" / "m.npz"],
+                "No such file or directory",
+            )
+            == ""
+        )
 
     def test_options(self, capsys, flowers):
         train = ["train", flowers, "--target", "species"]
@@ -251,18 +289,27 @@ class TestBadTable:
         fails(capsys, [*train, "--task", "regression"], "'species' is numeric, but data row 1")
         fails(capsys, [*train, "--activation", "nonsense"], "nonsense")
 
-    @pytest.mark.parametrize(("content", "message"), [
-        ("size,weight\n1,2\n", "the table has no column 'side'"),
-        ("size,weight,side\n1,2,east\n", "'side': data row 1 has 'east', which training did not"),
-        ("size,weight,side\n1,,north\n", "column 'weight': data row 1 has no value"),
-        ("size,weight,side\n1,big,north\n", "column 'weight' is numeric, but data row 1 has 'big'"),
-        ("size,weight,side\n", "has a header and no rows"),
-        ("", "is empty"),
-    ])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("size,weight\n1,2\n", "the table has no column 'side'"),
+            (
+                "size,weight,side\n1,2,east\n",
+                "'side': data row 1 has 'east', which training did not",
+            ),
+            ("size,weight,side\n1,,north\n", "column 'weight': data row 1 has no value"),
+            (
+                "size,weight,side\n1,big,north\n",
+                "column 'weight' is numeric, but data row 1 has 'big'",
+            ),
+            ("size,weight,side\n", "has a header and no rows"),
+            ("", "is empty"),
+        ],
+    )
     def test_predict(self, capsys, tmp_path, flowers, content, message):
         model, data = tmp_path / "m.npz", tmp_path / "new.csv"
         assert main(["train", flowers, "--target", "species", "--epochs", "1",
-                     "--save", str(model)]) == 0
+                     "--save", str(model)]) == 0  # fmt: skip
         data.write_text(content, encoding="utf-8")
         capsys.readouterr()
         assert fails(capsys, ["predict", model, data], message) == ""
@@ -272,16 +319,29 @@ class TestBadModel:
     def test_files(self, capsys, tmp_path):
         fails(capsys, ["predict", tmp_path / "none.npz", "x.csv"], "none.npz: No such file")
         (tmp_path / "bad.npz").write_bytes(b"\x80\x04N.")
-        fails(capsys, ["predict", tmp_path / "bad.npz", "x.csv"],
-              "bad.npz: not a fastbp model (first bytes 80 04 4e 2e)")
+        fails(
+            capsys,
+            ["predict", tmp_path / "bad.npz", "x.csv"],
+            "bad.npz: not a fastbp model (first bytes 80 04 4e 2e)",
+        )
 
-    @pytest.mark.parametrize(("extra", "message"), [
-        (None, "the model holds no description of a table"),
-        ({"preprocessing": {}, "target": {}}, "not a description of a preprocessing"),
-        ({"preprocessing": {"columns": [{"name": "a", "mean": 0.0, "scale": 1.0}], "dropped": []},
-          "target": {"task": "regression", "name": "y", "mean": 0.0, "scale": 1.0}},
-         "the description of the table does not fit the network"),
-    ])
+    @pytest.mark.parametrize(
+        ("extra", "message"),
+        [
+            (None, "the model holds no description of a table"),
+            ({"preprocessing": {}, "target": {}}, "not a description of a preprocessing"),
+            (
+                {
+                    "preprocessing": {
+                        "columns": [{"name": "a", "mean": 0.0, "scale": 1.0}],
+                        "dropped": [],
+                    },
+                    "target": {"task": "regression", "name": "y", "mean": 0.0, "scale": 1.0},
+                },
+                "the description of the table does not fit the network",
+            ),
+        ],
+    )
     def test_extra(self, capsys, tmp_path, extra, message):
         network = fastbp.Network([2, 1], loss="mse", optimizer="sgd", seed=0)
         save(network, tmp_path / "m.npz", extra=extra)

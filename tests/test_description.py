@@ -261,6 +261,8 @@ def test_given_weights_are_a_read_only_copy():
          "unknown initializer 'orthogonal'; known: " + ", ".join(initializer.NAMES)),
         (lambda: Dense(2, kernel_initializer=math.nan), ValueError,
          "initializer must be finite, got nan"),
+        (lambda: Dense(2, bias_initializer=None), TypeError,
+         "initializer must be a name, a number or a Constant, got None"),
         (lambda: Residual([]), ValueError, "Residual layers must hold at least one layer, got 0"),
         (lambda: Residual(Dense(2)), TypeError,
          "Residual layers must be a list of layers, got Dense(2)"),

@@ -188,9 +188,7 @@ def test_same_bits_in_any_lane(name: str, instruction_set: str, dtype: str) -> N
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("builds", [("v3", "v4"), ("v2", "portable")], ids="-".join)
 @pytest.mark.parametrize("name", NAMES)
-def test_same_bits_on_every_instruction_set(
-    name: str, builds: tuple[str, str], dtype: str
-) -> None:
+def test_same_bits_on_every_instruction_set(name: str, builds: tuple[str, str], dtype: str) -> None:
     """Builds with fused multiply-add agree, and so do the builds without."""
     pair = [MODULES[build, dtype] for build in builds if (build, dtype) in MODULES]
     if len(pair) < 2:

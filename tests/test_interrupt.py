@@ -207,7 +207,9 @@ print(json.dumps(bool(n and np.isfinite(network.predict(X)).all())))
     assert child.result(code.replace("BACKEND", "None"), timeout=60)
 
 
-MORE_THREADS_THAN_TILES = PRELUDE + """
+MORE_THREADS_THAN_TILES = (
+    PRELUDE
+    + """
 import signal, time
 class Stop(Exception):
     pass
@@ -230,6 +232,7 @@ except Stop:
     stopped = True
 print(json.dumps([stopped, seen, time.perf_counter() - start]))
 """
+)
 
 
 @pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")

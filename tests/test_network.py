@@ -296,8 +296,16 @@ def test_duplicates_go_on_alike(duplicate, network):
     assert twin.predict(X).tobytes() == network.predict(X).tobytes()
 
 
+@pytest.mark.parametrize("name", ["layers", "loss", "optimizer"])
+def test_description_cannot_be_changed(network, name):
+    """The engines are made from it: a change would show and have no effect."""
+    with pytest.raises(AttributeError, match=f"'{name}' .*has no setter"):
+        setattr(network, name, getattr(fb.Network([1, 1]), name))
+
+
 def test_no_duplicate_of_a_network_in_training(network):
-    with network._usage.writing, pytest.raises(fb.ModelBusyError):
+    network._usage.begin_writing("a call")
+    with pytest.raises(fb.ModelBusyError):
         copy.deepcopy(network)
 
 

@@ -134,12 +134,14 @@ def test_batch_size(bad, error, backend):
 def test_busy(backend):
     network = _network(backend)
     respond = network.predictor()
-    with network._usage.writing, pytest.raises(fb.ModelBusyError, match="in use by a call that"):
+    network._usage.begin_writing("a call")
+    with pytest.raises(fb.ModelBusyError, match="in use by a call that"):
         respond(X[:1])
-    with network._usage.writing, pytest.raises(fb.ModelBusyError, match="in use by a call that"):
+    with pytest.raises(fb.ModelBusyError, match="in use by a call that"):
         network(X[:1])
-    with network._usage.reading:
-        respond(X[:1])
+    network._usage.writers.clear()
+    network._usage.begin_reading("a call")
+    respond(X[:1])
 
 
 def test_a_predictor_for_each_thread(backend):

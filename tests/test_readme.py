@@ -26,8 +26,12 @@ def test_two_commands_of_one_line_each():
 @pytest.mark.skipif(not (README.parent / "fastbp").exists(), reason="no repository around")
 def test_map_names_what_exists():
     rows = README.read_text(encoding="utf-8").split("## Map of the repository")[1].splitlines()
-    paths = [part for row in rows if row.startswith("| `")
-             for part in row.split("|")[1].replace("`", "").replace(" ", "").split(",")]
+    paths = [
+        part
+        for row in rows
+        if row.startswith("| `")
+        for part in row.split("|")[1].replace("`", "").replace(" ", "").split(",")
+    ]
     assert len(paths) > 10
     for path in paths:
         root = README.parent

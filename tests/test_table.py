@@ -30,8 +30,10 @@ class TestPreprocessing:
 
     def test_scale_comes_from_the_given_rows_and_categories_from_all(self):
         fitted = Preprocessing.fit(TABLE, rows=[0, 2])
-        assert fitted.columns == (NumericColumn("age", 25.0, 5.0),
-                                  CategoryColumn("town", ("Oslo", "Rome")))
+        assert fitted.columns == (
+            NumericColumn("age", 25.0, 5.0),
+            CategoryColumn("town", ("Oslo", "Rome")),
+        )
 
     def test_order_and_surplus_of_columns_do_not_matter(self):
         fitted = Preprocessing.fit(TABLE)
@@ -48,7 +50,9 @@ class TestPreprocessing:
 
     def test_booleans_are_names(self):
         assert Preprocessing.fit({"flag": [True, False]}).feature_names == (
-            "flag=False", "flag=True")
+            "flag=False",
+            "flag=True",
+        )
 
     def test_huge_values_do_not_overflow(self):
         fitted = Preprocessing.fit({"a": ["-1e300", "1e300"]})
@@ -64,56 +68,75 @@ class TestPreprocessing:
         copy = Preprocessing.from_config(json.loads(json.dumps(fitted.to_config())))
         assert copy == fitted and hash(copy) == hash(fitted)
 
-    @pytest.mark.parametrize(("table", "message"), [
-        ({"a": ["1", None]}, "column 'a': data row 2 has no value"),
-        ({"a": ["1", " "]}, "column 'a': data row 2 has no value"),
-        ({"a": [1.0, np.nan]}, "column 'a': data row 2 has no value"),
-        ({"a": ["1", "inf"]}, "column 'a': data row 2 has 'inf', expected a finite number"),
-        ({"a": ["1", "2", "?"]}, "'a' holds mostly numbers, but data row 3 has '?'"),
-        ({"a": ["x", "x"], "b": ["1", "1"]}, "every column is constant: 'a', 'b'"),
-        ({}, "no column to learn from"),
-        ({"a": [[1, 2]]}, r"column 'a' has shape \(1, 2\), expected one dimension"),
-        ({"a": [f"n{i}" for i in range(1001)]}, "'a' has 1001 different values, at most 1000"),
-    ])
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ({"a": ["1", None]}, "column 'a': data row 2 has no value"),
+            ({"a": ["1", " "]}, "column 'a': data row 2 has no value"),
+            ({"a": [1.0, np.nan]}, "column 'a': data row 2 has no value"),
+            ({"a": ["1", "inf"]}, "column 'a': data row 2 has 'inf', expected a finite number"),
+            ({"a": ["1", "2", "?"]}, "'a' holds mostly numbers, but data row 3 has '?'"),
+            ({"a": ["x", "x"], "b": ["1", "1"]}, "every column is constant: 'a', 'b'"),
+            ({}, "no column to learn from"),
+            ({"a": [[1, 2]]}, r"column 'a' has shape \(1, 2\), expected one dimension"),
+            ({"a": [f"n{i}" for i in range(1001)]}, "'a' has 1001 different values, at most 1000"),
+        ],
+    )
     def test_bad_table_at_fit(self, table, message):
         with pytest.raises(ValueError, match=message):
             Preprocessing.fit(table)
 
-    @pytest.mark.parametrize(("table", "message"), [
-        ({"age": ["1"]}, "the table has no column 'town'; it has 'age'"),
-        ({"age": ["1"], "town": ["Bonn"]},
-         "column 'town': data row 1 has 'Bonn', which training did not see; known: 'Oslo', 'Rome'"),
-        ({"age": ["young"], "town": ["Oslo"]}, "'age' is numeric, but data row 1 has 'young'"),
-        ({"age": [""], "town": ["Oslo"]}, "column 'age': data row 1 has no value"),
-        ({"age": ["1e300"], "town": ["Oslo"]},
-         "column 'age', data row 1: the value does not fit float32"),
-    ])
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ({"age": ["1"]}, "the table has no column 'town'; it has 'age'"),
+            (
+                {"age": ["1"], "town": ["Bonn"]},
+                "column 'town': data row 1 has 'Bonn', which training did not see; "
+                "known: 'Oslo', 'Rome'",
+            ),
+            ({"age": ["young"], "town": ["Oslo"]}, "'age' is numeric, but data row 1 has 'young'"),
+            ({"age": [""], "town": ["Oslo"]}, "column 'age': data row 1 has no value"),
+            (
+                {"age": ["1e300"], "town": ["Oslo"]},
+                "column 'age', data row 1: the value does not fit float32",
+            ),
+        ],
+    )
     def test_bad_table_at_transform(self, table, message):
         with pytest.raises(ValueError, match=message):
             Preprocessing.fit(TABLE).transform(table)
 
-    @pytest.mark.parametrize("config", [
-        {}, {"columns": [], "dropped": []}, {"columns": 3, "dropped": []},
-        {"columns": [{"name": "a"}], "dropped": []},
-        {"columns": [{"name": 1, "mean": 0.0, "scale": 1.0}], "dropped": []},
-        {"columns": [{"name": "a", "mean": 0.0, "scale": 0.0}], "dropped": []},
-        {"columns": [{"name": "a", "mean": "x", "scale": 1.0}], "dropped": []},
-        {"columns": [{"name": "a", "categories": ["x", "x"]}], "dropped": []},
-        {"columns": [{"name": "a", "categories": [1]}], "dropped": []},
-    ])
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {},
+            {"columns": [], "dropped": []},
+            {"columns": 3, "dropped": []},
+            {"columns": [{"name": "a"}], "dropped": []},
+            {"columns": [{"name": 1, "mean": 0.0, "scale": 1.0}], "dropped": []},
+            {"columns": [{"name": "a", "mean": 0.0, "scale": 0.0}], "dropped": []},
+            {"columns": [{"name": "a", "mean": "x", "scale": 1.0}], "dropped": []},
+            {"columns": [{"name": "a", "categories": ["x", "x"]}], "dropped": []},
+            {"columns": [{"name": "a", "categories": [1]}], "dropped": []},
+        ],
+    )
     def test_bad_config(self, config):
         with pytest.raises(ValueError):
             Preprocessing.from_config(config)
 
 
 class TestTarget:
-    @pytest.mark.parametrize(("cells", "task"), [
-        (["a", "b"], "classification"),
-        (["0", "1", "0", "1"], "classification"),
-        (["0", "1", "2"], "regression"),  # each number once
-        (["0.5", "1.5", "0.5", "1.5"], "regression"),
-        ([str(i % 30) for i in range(300)], "regression"),
-    ])
+    @pytest.mark.parametrize(
+        ("cells", "task"),
+        [
+            (["a", "b"], "classification"),
+            (["0", "1", "0", "1"], "classification"),
+            (["0", "1", "2"], "regression"),  # each number once
+            (["0.5", "1.5", "0.5", "1.5"], "regression"),
+            ([str(i % 30) for i in range(300)], "regression"),
+        ],
+    )
     def test_auto(self, cells, task):
         assert fit_target("y", cells).task == task
 
@@ -134,22 +157,29 @@ class TestTarget:
         target = fit_target("y", cells)
         assert target_from_config(json.loads(json.dumps(target_to_config(target)))) == target
 
-    @pytest.mark.parametrize(("cells", "task", "message"), [
-        (["a", "a"], "auto", "target 'y' is constant: every row has 'a'"),
-        (["1.5", "1.5"], "regression", "target 'y' is constant"),
-        (["1", "x"], "regression", "column 'y' is numeric, but data row 2 has 'x'"),
-        (["1", None], "auto", "column 'y': data row 2 has no value"),
-    ])
+    @pytest.mark.parametrize(
+        ("cells", "task", "message"),
+        [
+            (["a", "a"], "auto", "target 'y' is constant: every row has 'a'"),
+            (["1.5", "1.5"], "regression", "target 'y' is constant"),
+            (["1", "x"], "regression", "column 'y' is numeric, but data row 2 has 'x'"),
+            (["1", None], "auto", "column 'y': data row 2 has no value"),
+        ],
+    )
     def test_bad_target(self, cells, task, message):
         with pytest.raises(ValueError, match=message):
             fit_target("y", cells, task=task)
 
-    @pytest.mark.parametrize("config", [
-        {}, {"task": "classification", "name": "y", "classes": ["a"]},
-        {"task": "classification", "name": 1, "classes": ["a", "b"]},
-        {"task": "regression", "name": "y", "mean": 0.0, "scale": -1.0},
-        {"task": "regression", "name": None, "mean": 0.0, "scale": 1.0},
-    ])
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {},
+            {"task": "classification", "name": "y", "classes": ["a"]},
+            {"task": "classification", "name": 1, "classes": ["a", "b"]},
+            {"task": "regression", "name": "y", "mean": 0.0, "scale": -1.0},
+            {"task": "regression", "name": None, "mean": 0.0, "scale": 1.0},
+        ],
+    )
     def test_bad_config(self, config):
         with pytest.raises(ValueError):
             target_from_config(config)
@@ -192,20 +222,25 @@ class TestReadCsv:
     def test_cells_are_text_and_gaps_none(self, tmp_path):
         table = self.read(tmp_path, 'a, b\n007,"x, y"\n1.50,\n')
         assert {name: list(cells) for name, cells in table.items()} == {
-            "a": ["007", "1.50"], "b": ["x, y", None]}
+            "a": ["007", "1.50"],
+            "b": ["x, y", None],
+        }
 
     def test_byte_order_mark_and_separator(self, tmp_path):
         table = self.read(tmp_path, "\ufeffa;b\r\n1;ü\r\n", separator=";")
         assert list(table) == ["a", "b"] and table["b"][0] == "ü"
 
-    @pytest.mark.parametrize(("content", "message"), [
-        ("", "is empty"),
-        ("a,b\n", "has a header and no rows"),
-        ("a,a\n1,2\n", "two columns are called 'a'"),
-        ("a,,c\n1,2,3\n", "column 2 has no name"),
-        ("a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
-        (b"a,b\n1,\xff\n", "is not UTF-8 text"),
-    ])
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "is empty"),
+            ("a,b\n", "has a header and no rows"),
+            ("a,a\n1,2\n", "two columns are called 'a'"),
+            ("a,,c\n1,2,3\n", "column 2 has no name"),
+            ("a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
+            (b"a,b\n1,\xff\n", "is not UTF-8 text"),
+        ],
+    )
     def test_bad_file(self, tmp_path, content, message):
         with pytest.raises(ValueError, match=message):
             self.read(tmp_path, content)

@@ -87,7 +87,7 @@ TARGETS = {
     "columns": (np.zeros((3, 3)), 3, 2, "mse", "y has 3 columns, network has 2 outputs"),
     "one column": (np.zeros(3), 3, 2, "mse", "y has 1 column, network has 2 outputs"),
     "one output": (np.zeros((3, 2)), 3, 1, "mae", "y has 2 columns, network has 1 output"),
-    "scalar": (3, 3, 1, "mse", "y must be 1-D (rows) or 2-D (rows, outputs), got shape ()"),
+    "scalar": (3, 3, 1, "mse", "y must be 1-D (rows) or 2-D (rows, outputs), got 3"),
     "cube": (np.zeros((2, 1, 1)), 2, 1, "mse",
              "y must be 1-D (rows) or 2-D (rows, outputs), got shape (2, 1, 1)"),
     "nan": ([0, 1, np.nan], 3, 1, "mse", "Input y contains NaN (first at [2])"),

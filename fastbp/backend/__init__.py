@@ -22,8 +22,7 @@ BACKENDS = ("cython", "numpy")
 
 @cache
 def supported() -> tuple[str, ...]:
-    """Instruction sets that this processor supports, best first; empty where nothing was compiled.
-    """
+    """Instruction sets this processor supports, best first; empty where nothing was compiled."""
     module = _extension("_cpu")
     return () if module is None else module.instruction_sets()
 

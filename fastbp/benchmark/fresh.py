@@ -1,6 +1,7 @@
 """What a fresh process costs: peak memory of a large fit, and the time until the first fit is done.
 
-Each figure comes from processes of their own, of which nothing else was asked.
+Each figure comes from processes of their own, of which nothing else was asked.  A process that
+fails raises ChildProcessError.
 """
 
 import json
@@ -67,7 +68,9 @@ def start_row(*, starts: int = STARTS) -> dict[str, float]:
 
 def _result(code: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True,
-        env=environment(1),
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment(1)
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ChildProcessError(f"a process ended with status {done.returncode}: {last}")
     return json.loads(done.stdout)

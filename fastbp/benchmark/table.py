@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fastbp.conversion import counted
+
 Row = dict[str, Any]
 STEP = "{:34} {:>3} {:17} {:>10} {:>10} {:>10} {:>8} {:>6} {:>8} {:>8} {:>8} {:>8}"
 STEP_HEAD = STEP.format(
@@ -69,7 +71,7 @@ def start_line(row: Row) -> str:
 
 
 def machine_lines(machine: Row) -> list[str]:
-    lines = [f"{machine['processor']}, {machine['processors']} processors, {machine['system']}"]
+    lines = [_machine(machine)]
     for dtype, c in machine["constants"].items():
         levels = zip(("L1", "L2", "L3", "memory"), c["read"], c["rewrite"], strict=True)
         rates = [f"{name} {1e-9 * read:.0f}/{1e-9 * both:.0f}" for name, read, both in levels]
@@ -103,8 +105,8 @@ def markdown(result: Row) -> str:
         "",
         f"Microseconds per training step, {settings['dtype']}, minimum of {settings['rounds']} "
         "rounds in turns; ratio = the peer's time / fastbp's, below 1 where fastbp loses.",
-        f"{result['date']}, {machine['processor']}, {machine['processors']} processors, "
-        f"{machine['system']}, Python {machine['python']}; {', '.join(versions)}.",
+        f"{result['date']}, {_machine(machine)}, Python {machine['python']}; "
+        f"{', '.join(versions)}.",
         *_markdown_calls(result.get("calls", [])),
     ]
     if result.get("shuffle"):
@@ -117,6 +119,11 @@ def markdown(result: Row) -> str:
     lines += [memory_line(row) + "." for row in result.get("memory", ())]
     lines += [start_line(row) + "." for row in result.get("start", ())]
     return "\n".join(lines)
+
+
+def _machine(machine: Row) -> str:
+    processors = counted(machine["processors"], "processor")
+    return f"{machine['processor']}, {processors}, {machine['system']}"
 
 
 def _markdown_calls(rows: Sequence[Row]) -> list[str]:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from fastbp.command.option import integer, positive
+from fastbp.conversion import counted
 
 SECTIONS = ("steps", "calls", "shuffle", "memory", "start")
 PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as there are processors
@@ -12,31 +13,71 @@ PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as th
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "bench", help="time training steps, beside every peer that is installed",
+        "bench",
+        help="time training steps, beside every peer that is installed",
         description="Train the same networks with each build of fastbp and with each peer that is "
         "installed, compare the answers with a float64 oracle, then time them in turns, each in a "
         "process of its own. A peer that is missing or computes something else is a row without "
-        "times. Where to get the peers: bench/README.md in the repository.")
-    parser.add_argument("--section", nargs="+", choices=SECTIONS, default=list(SECTIONS),
-                        metavar="S", help=f"only some of {', '.join(SECTIONS)}")
-    parser.add_argument("--workload", action="append", metavar="NAME",
-                        help="only those whose name begins so; may be repeated")
+        "times. Where to get the peers: bench/README.md in the repository.",
+    )
+    parser.add_argument(
+        "--section",
+        nargs="+",
+        choices=SECTIONS,
+        default=list(SECTIONS),
+        metavar="S",
+        help=f"only some of {', '.join(SECTIONS)}",
+    )
+    parser.add_argument(
+        "--workload",
+        action="append",
+        metavar="NAME",
+        help="only those whose name begins so; may be repeated",
+    )
     parser.add_argument("--all", action="store_true", help="the further workloads too")
-    parser.add_argument("--contestant", action="append", metavar="NAME",
-                        help="only these; 'all' for the slow start of PyTorch compiled too")
-    parser.add_argument("--threads", type=integer(minimum=1), nargs="+", metavar="N",
-                        help=f"pinned to so many processors (default: 1 {PROCESSORS})")
+    parser.add_argument(
+        "--contestant",
+        action="append",
+        metavar="NAME",
+        help="only these; 'all' for the slow start of PyTorch compiled too",
+    )
+    parser.add_argument(
+        "--threads",
+        type=integer(minimum=1),
+        nargs="+",
+        metavar="N",
+        help=f"pinned to so many processors (default: 1 {PROCESSORS})",
+    )
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--optimizer", choices=["adam", "sgd"],
-                        help="instead of that of each workload")
-    parser.add_argument("--rounds", type=integer(minimum=1), default=7, metavar="N",
-                        help="timed calls of each contestant (default: 7)")
-    parser.add_argument("--seconds", type=positive, default=0.1, metavar="S",
-                        help="about what one of them takes (default: 0.1)")
-    parser.add_argument("--json", type=Path, metavar="FILE",
-                        help="write the result, as fastbp/benchmark/schema.json describes it")
-    parser.add_argument("--report", type=Path, metavar="FILE",
-                        help="run nothing: print the README's table of such a result")
+    parser.add_argument(
+        "--optimizer", choices=["adam", "sgd"], help="instead of that of each workload"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=integer(minimum=1),
+        default=7,
+        metavar="N",
+        help="timed calls of each contestant (default: 7)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        default=0.1,
+        metavar="S",
+        help="about what one of them takes (default: 0.1)",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the result, as fastbp/benchmark/schema.json describes it",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="run nothing: print the README's table of such a result",
+    )
     parser.set_defaults(run=run)
 
 
@@ -54,7 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     available = len(contestant.processors()) or PROCESSORS
     threads = arguments.threads or list(range(1, min(PROCESSORS, available) + 1))
     if max(threads) > available:
-        raise ValueError(f"--threads {max(threads)}: this process may use {available} processors")
+        may_use = counted(available, "processor")
+        raise ValueError(f"--threads {max(threads)}: this process may use {may_use}")
     if arguments.json and not arguments.json.resolve().parent.is_dir():
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
     if arguments.json and arguments.json.is_dir():
@@ -62,8 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
     choice = Choice(
         sections=tuple(arguments.section),
         workloads=workload.select(
-            arguments.workload, every=arguments.all, optimizer=arguments.optimizer,
-            dtype=arguments.dtype),
+            arguments.workload,
+            every=arguments.all,
+            optimizer=arguments.optimizer,
+            dtype=arguments.dtype,
+        ),
         contestants=contestant.select(arguments.contestant),
         threads=tuple(dict.fromkeys(threads)),
         settings=Settings(arguments.rounds, arguments.seconds, arguments.dtype),

@@ -10,8 +10,10 @@ LEARNING_RATE = 2e-3
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "demo", help="learn handwritten digits and say how well and how fast",
-        description="Train on three quarters of 1797 handwritten digits, test on the others.")
+        "demo",
+        help="learn handwritten digits and say how well and how fast",
+        description="Train on three quarters of 1797 handwritten digits, test on the others.",
+    )
     add_backend(parser)
     add_epochs(parser, default=60)
     add_seed(parser)
@@ -27,13 +29,25 @@ def run(arguments: argparse.Namespace) -> int:
     X, y = load_digits()
     train, test = split_rows(len(X), test_size=0.25, seed=arguments.seed, labels=y)
     network = fb.Network(
-        [64, 128, 10], activation="relu", loss="cross_entropy", optimizer=fb.Adam(LEARNING_RATE),
-        seed=arguments.seed, backend=arguments.backend)
+        [64, 128, 10],
+        activation="relu",
+        loss="cross_entropy",
+        optimizer=fb.Adam(LEARNING_RATE),
+        seed=arguments.seed,
+        backend=arguments.backend,
+    )
     print(f"handwritten digits: {len(train)} to train, {len(test)} to test, 64 -> 128 -> 10")
     seconds = train_with_progress(
-        network, X[train], y[train], epochs=arguments.epochs, batch_size=BATCH_SIZE,
-        report=lambda: f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} %")
-    print(f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} % "
-          f"after {arguments.epochs} epochs")
+        network,
+        X[train],
+        y[train],
+        epochs=arguments.epochs,
+        batch_size=BATCH_SIZE,
+        report=lambda: f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} %",
+    )
+    print(
+        f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} % "
+        f"after {arguments.epochs} epochs"
+    )
     print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))
     return 0

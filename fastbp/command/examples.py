@@ -7,8 +7,10 @@ from fastbp.command.option import add_backend
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "examples", help="five networks trained by hand, checked against the engine",
-        description="Without a NAME, list the examples.")
+        "examples",
+        help="five networks trained by hand, checked against the engine",
+        description="Without a NAME, list the examples.",
+    )
     parser.add_argument("name", nargs="?", metavar="NAME", help="the example to train")
     add_backend(parser)
     parser.set_defaults(run=run)

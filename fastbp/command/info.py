@@ -5,7 +5,8 @@ import argparse
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "info", help="version, backend, instruction set, threads and build")
+        "info", help="version, backend, instruction set, threads and build"
+    )
     parser.set_defaults(run=run)
 
 

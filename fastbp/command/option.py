@@ -8,23 +8,39 @@ LARGEST = 2**31 - 1
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", choices=["cython", "numpy"],
-                        help="what computes (default: the best there is)")
+    parser.add_argument(
+        "--backend", choices=["cython", "numpy"], help="what computes (default: the best there is)"
+    )
 
 
 def add_epochs(parser: argparse.ArgumentParser, *, default: int) -> None:
-    parser.add_argument("--epochs", type=integer(minimum=1), default=default, metavar="N",
-                        help=f"passes over the training rows (default: {default})")
+    parser.add_argument(
+        "--epochs",
+        type=integer(minimum=1),
+        default=default,
+        metavar="N",
+        help=f"passes over the training rows (default: {default})",
+    )
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=integer(minimum=0), default=0, metavar="N",
-                        help="for the split, the initial weights and the order (default: 0)")
+    parser.add_argument(
+        "--seed",
+        type=integer(minimum=0),
+        default=0,
+        metavar="N",
+        help="for the split, the initial weights and the order (default: 0)",
+    )
 
 
 def add_separator(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--separator", type=character, default=",", metavar="C",
-                        help="between the fields of a line; 'tab' for tabs (default: ,)")
+    parser.add_argument(
+        "--separator",
+        type=character,
+        default=",",
+        metavar="C",
+        help="between the fields of a line; 'tab' for tabs (default: ,)",
+    )
 
 
 def integer(*, minimum: int) -> Callable[[str], int]:
@@ -37,7 +53,8 @@ def integer(*, minimum: int) -> Callable[[str], int]:
             value = minimum - 1
         if not minimum <= value <= LARGEST:
             raise argparse.ArgumentTypeError(
-                f"expected a whole number from {minimum} to {LARGEST}, got {text!r}")
+                f"expected a whole number from {minimum} to {LARGEST}, got {text!r}"
+            )
         return value
 
     return parse

@@ -11,14 +11,17 @@ from fastbp.command.option import add_backend, add_separator
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "predict", help="apply a model of `fastbp train` to a CSV file",
+        "predict",
+        help="apply a model of `fastbp train` to a CSV file",
         description="Write one prediction per row as CSV. Columns are found by name; those the "
-        "model does not know, the target among them, are ignored.")
+        "model does not know, the target among them, are ignored.",
+    )
     parser.add_argument("model", metavar="model.npz")
     parser.add_argument("data", metavar="data.csv")
     parser.add_argument("--output", metavar="FILE", help="where to (default: standard output)")
-    parser.add_argument("--probabilities", action="store_true",
-                        help="add the probability of each class")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="add the probability of each class"
+    )
     add_backend(parser)
     add_separator(parser)
     parser.set_defaults(run=run)
@@ -33,8 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         network, extra = load_with_extra(arguments.model, backend=arguments.backend)
         if not isinstance(extra, dict) or not {"preprocessing", "target"} <= extra.keys():
-            raise ModelFormatError("the model holds no description of a table; "
-                                   "`fastbp train --save` writes one that does")
+            raise ModelFormatError(
+                "the model holds no description of a table; "
+                "`fastbp train --save` writes one that does"
+            )
         preprocessing = Preprocessing.from_config(extra["preprocessing"])
         target = target_from_config(extra["target"])
         shape = len(preprocessing.feature_names), target.n_outputs
@@ -43,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise ModelFormatError(f"{arguments.model}: {error}") from error
     if arguments.probabilities and not isinstance(target, ClassTarget):
-        raise ValueError("--probabilities needs a classification; "
-                         f"{arguments.model} predicts the number {target.name!r}")
+        raise ValueError(
+            "--probabilities needs a classification; "
+            f"{arguments.model} predicts the number {target.name!r}"
+        )
     X = preprocessing.transform(read_csv(arguments.data, separator=arguments.separator))
     output = network.predict(X)
     header, columns = [target.name], [target.decode(output)]

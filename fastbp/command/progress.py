@@ -35,8 +35,10 @@ def train_with_progress(
         history = network.fit(X, y, epochs=until - done, batch_size=batch_size, verbose=False)
         seconds += time.perf_counter() - start
         said = "" if report is None else f"  {report()}"
-        print(f"epoch {until:>{width}}/{epochs}  loss {history.history['loss'][-1]:<8.4g}{said}",
-              flush=True)
+        print(
+            f"epoch {until:>{width}}/{epochs}  loss {history.history['loss'][-1]:<8.4g}{said}",
+            flush=True,
+        )
     return seconds
 
 
@@ -51,5 +53,7 @@ def accuracy(network: "Network", X: NDArray[Any], y: NDArray[np.int64]) -> float
 
 def speed(network: "Network", *, rows: int, epochs: int, seconds: float) -> str:
     """One line: how long it took and what it ran on."""
-    return (f"{seconds:.2f} s training, {rows * epochs / max(seconds, 1e-9):,.0f} samples/s, "
-            f"backend {network.backend} ({network.instruction_set}), {network.dtype}")
+    return (
+        f"{seconds:.2f} s training, {rows * epochs / max(seconds, 1e-9):,.0f} samples/s, "
+        f"backend {network.backend} ({network.instruction_set}), {network.dtype}"
+    )

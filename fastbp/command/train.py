@@ -25,23 +25,45 @@ if TYPE_CHECKING:
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
-        "train", help="train on a CSV file",
+        "train",
+        help="train on a CSV file",
         description="Train on a CSV file with a header line. Numeric columns are standardised, "
-        "the others one-hot encoded; missing values are an error.")
+        "the others one-hot encoded; missing values are an error.",
+    )
     parser.add_argument("data", metavar="data.csv")
     parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     parser.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
-    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN",
-                        help="leave a column out (repeatable)")
-    parser.add_argument("--layers", type=sizes, default=[64, 64], metavar="N,N",
-                        help="sizes of the hidden layers (default: 64,64)")
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave a column out (repeatable)",
+    )
+    parser.add_argument(
+        "--layers",
+        type=sizes,
+        default=[64, 64],
+        metavar="N,N",
+        help="sizes of the hidden layers (default: 64,64)",
+    )
     parser.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
     add_epochs(parser, default=100)
     parser.add_argument("--batch-size", type=integer(minimum=1), default=32, metavar="N")
-    parser.add_argument("--learning-rate", type=positive, default=1e-3, metavar="X",
-                        help="of the optimizer, Adam (default: 0.001)")
-    parser.add_argument("--test-size", type=share, default=0.25, metavar="SHARE",
-                        help="share of the rows held out for the test (default: 0.25)")
+    parser.add_argument(
+        "--learning-rate",
+        type=positive,
+        default=1e-3,
+        metavar="X",
+        help="of the optimizer, Adam (default: 0.001)",
+    )
+    parser.add_argument(
+        "--test-size",
+        type=share,
+        default=0.25,
+        metavar="SHARE",
+        help="share of the rows held out for the test (default: 0.25)",
+    )
     parser.add_argument("--save", metavar="model.npz", help="write the model for `fastbp predict`")
     add_seed(parser)
     add_backend(parser)
@@ -62,16 +84,20 @@ def run(arguments: argparse.Namespace) -> int:
     X, y = preprocessing.transform(table), target.encode(table[target.name])
     network = _network(arguments, n_features=X.shape[1], target=target)
     _announce(preprocessing, target, n_train=len(train), n_test=len(test))
-    seconds = train_with_progress(network, X[train], y[train], epochs=arguments.epochs,
-                                  batch_size=arguments.batch_size)
+    seconds = train_with_progress(
+        network, X[train], y[train], epochs=arguments.epochs, batch_size=arguments.batch_size
+    )
     for name, rows in (("train", train), ("test", test)):
         if len(rows):
             scores = _scores(network, target, X[rows], table[target.name][rows])
             print(f"{name:<5} " + "  ".join(f"{key} {value:.6g}" for key, value in scores.items()))
     print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))
     if arguments.save is not None:
-        save(network, arguments.save, extra={"preprocessing": preprocessing.to_config(),
-                                             "target": target_to_config(target)})
+        save(
+            network,
+            arguments.save,
+            extra={"preprocessing": preprocessing.to_config(), "target": target_to_config(target)},
+        )
         print(f"saved {arguments.save}")
     return 0
 
@@ -86,19 +112,24 @@ def _prepare(
 
     for name in (arguments.target, *arguments.drop):
         if name not in table:
-            raise ValueError(f"{arguments.data} has no column {name!r}; "
-                             f"it has {', '.join(map(repr, table))}")
+            raise ValueError(
+                f"{arguments.data} has no column {name!r}; it has {', '.join(map(repr, table))}"
+            )
     if arguments.target in arguments.drop:
         raise ValueError(f"column {arguments.target!r} is both the target and dropped")
     cells = table[arguments.target]
     target = fit_target(arguments.target, cells, task=arguments.task)
     labels = target.encode(cells) if target.task == "classification" else None
     train, test = split_rows(
-        len(cells), test_size=arguments.test_size, seed=arguments.seed, labels=labels)
+        len(cells), test_size=arguments.test_size, seed=arguments.seed, labels=labels
+    )
     # The scale of a regression's target is learned from the training rows, like the inputs'.
     target = fit_target(arguments.target, cells, task=target.task, rows=train)
-    inputs = {name: column for name, column in table.items()
-              if name != arguments.target and name not in arguments.drop}
+    inputs = {
+        name: column
+        for name, column in table.items()
+        if name != arguments.target and name not in arguments.drop
+    }
     return Preprocessing.fit(inputs, rows=train), target, train, test
 
 
@@ -107,9 +138,13 @@ def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target"
 
     classes = target.task == "classification"
     return fb.Network(
-        [n_features, *arguments.layers, target.n_outputs], activation=arguments.activation,
-        loss="cross_entropy" if classes else "mse", optimizer=fb.Adam(arguments.learning_rate),
-        seed=arguments.seed, backend=arguments.backend)
+        [n_features, *arguments.layers, target.n_outputs],
+        activation=arguments.activation,
+        loss="cross_entropy" if classes else "mse",
+        optimizer=fb.Adam(arguments.learning_rate),
+        seed=arguments.seed,
+        backend=arguments.backend,
+    )
 
 
 def _announce(
@@ -118,8 +153,10 @@ def _announce(
     from fastbp.target import ClassTarget
 
     kind = f"{len(target.classes)} classes" if isinstance(target, ClassTarget) else "a number"
-    print(f"{target.task} of {target.name!r} ({kind}) from {len(preprocessing.columns)} columns, "
-          f"{len(preprocessing.feature_names)} inputs; {n_train} rows to train, {n_test} to test")
+    print(
+        f"{target.task} of {target.name!r} ({kind}) from {len(preprocessing.columns)} columns, "
+        f"{len(preprocessing.feature_names)} inputs; {n_train} rows to train, {n_test} to test"
+    )
     if preprocessing.dropped:
         print(f"dropped, constant: {', '.join(preprocessing.dropped)}")
 
@@ -133,11 +170,16 @@ def _scores(
 
     if isinstance(target, ClassTarget):
         labels = target.encode(cells)
-        return {"accuracy": accuracy(network, X, labels),
-                "loss": network.evaluate(X, labels)["loss"]}
+        return {
+            "accuracy": accuracy(network, X, labels),
+            "loss": network.evaluate(X, labels)["loss"],
+        }
     truth = target.numbers(cells)
     error = target.decode(network.predict(X)) - truth
     spread = float(((truth - truth.mean()) ** 2).mean())
     mse = float((error**2).mean())
-    return {"R2": 1.0 - mse / spread if spread > 0.0 else float("nan"),
-            "MAE": float(np.abs(error).mean()), "MSE": mse}
+    return {
+        "R2": 1.0 - mse / spread if spread > 0.0 else float("nan"),
+        "MAE": float(np.abs(error).mean()),
+        "MSE": mse,
+    }

@@ -59,8 +59,7 @@ def _alike(a: Segment, b: Segment) -> bool:
 
 
 def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
-    """Kernels stored by rows whose layer passes a gradient on need their transpose for dX = dZ W^T.
-    """
+    """Kernels stored by rows need their transpose where a gradient is passed on: dX = dZ W^T."""
     found: dict[str, tuple[int, int]] = {}
     size = 0
     for node in graph.nodes:
