@@ -78,7 +78,10 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
     cdef const real* row
     if call.n_rows * n <= FETCH_FROM // <Py_ssize_t>sizeof(real) or ahead * n > FETCH_MOST // <Py_ssize_t>sizeof(real):
         return
-    end = call.order + call.n_rows if call.order != NULL else call.given + call.limits[call.n_batches]
+    if call.order != NULL:
+        end = call.order + call.n_rows
+    else:
+        end = call.given + call.limits[call.n_batches]
     for r in range(ahead, min(ahead + rows, <Py_ssize_t>(end - order))):
         row = call.x + order[r] * call.x_row
         for j in range((n - 1) // BLOCK):
