@@ -230,7 +230,7 @@ cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const re
 
 
 cdef void softmax_backward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* a, real* d) noexcept nogil:
-    """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum over BLOCK interleaved partial sums, added by halves."""
+    """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum over BLOCK interleaved partial sums."""
     cdef real part[BLOCK]
     cdef real dot
     cdef Py_ssize_t r, block

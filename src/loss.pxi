@@ -159,7 +159,8 @@ cdef double cross_entropy_rows(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssi
     cdef double loss = 0
     if n > GROUP_COLUMNS:
         for r in range(rows):
-            loss += wide_entropy(scale, n, ld, z + r * ld, y + (order[r] if order != NULL else r) * y_row, y_column, d + r * ld)
+            loss += wide_entropy(scale, n, ld, z + r * ld, y + (order[r] if order != NULL else r) * y_row, y_column,
+                                 d + r * ld)
         return loss
     gather(rows, n, order, y, y_row, y_column, d, ld)
     while first < rows:
@@ -211,7 +212,7 @@ cdef double group_entropy(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t 
 
 cdef double wide_entropy(real scale, Py_ssize_t n, Py_ssize_t ld, const real* z, const real* target, Py_ssize_t y_column,
                          real* d) noexcept nogil:
-    """One row of more classes, GROUP_COLUMNS of them at a time; sums over BLOCK interleaved partial sums, added by halves."""
+    """One row of more classes, GROUP_COLUMNS at a time; sums over BLOCK interleaved partial sums, added by halves."""
     cdef real p[GROUP_COLUMNS]
     cdef real mass[BLOCK]
     cdef real entropy[BLOCK]

@@ -33,8 +33,8 @@ _DEALT_FROM = 32
 # gradient by the layer's output is read once a chunk (784-512-128-512-784, batch 256: 6.8 ms with
 # chunks of 128 KB, 6.3 ms with 256 KB, 6.6 ms with 512 KB).
 _CHUNK_BYTES = 256 * 1024
-# Batches of one row read nothing again, and their chunks fit the first level (784-500-10, SGD: 70 us
-# with chunks of 256 KB, 61 with 32 KB).
+# Batches of one row read nothing again, and their chunks fit the first level (784-500-10, SGD:
+# 70 us with chunks of 256 KB, 61 with 32 KB).
 _CHUNK_BYTES_ONE_ROW = 32 * 1024
 # Up to so many rows layers of one block take the latency path: 2-8-1 with tanh and Adam takes
 # 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for eight; 16 are a draw.
