@@ -29,7 +29,7 @@ def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, 
         raise ValueError("shapes do not fit")
     if m and depth and n:
         dot_columns(m, n, depth, &a[0, 0], a.strides[0] // <Py_ssize_t>sizeof(real),
-                    a.strides[1] // <Py_ssize_t>sizeof(real), &w[0, 0], w.shape[1],
+                    a.strides[1] // <Py_ssize_t>sizeof(real), depth, &w[0, 0], w.shape[1],
                     &bias[0] if bias is not None else NULL, &c[0, 0], c.shape[1])
 
 

@@ -100,9 +100,10 @@ cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const unsigned
         tile.x = call.x + first * call.x_row
         tile.x_row = call.x_row
         tile.x_column = 1
+        tile.x_width = engine.n_features
         return
     tile.x = buffer(tile, engine.input, engine.ld_input)
-    tile.x_row = engine.ld_input
+    tile.x_row = tile.x_width = engine.ld_input
     tile.x_column = 1
     gather(tile.rows, engine.n_features, order, call.x if order != NULL else call.x + first * call.x_row,
            call.x_row, call.x_column, <real*>tile.x, engine.ld_input)

@@ -223,40 +223,39 @@ cdef void column_sums(Py_ssize_t rows, Py_ssize_t n, int start, const real* a, P
         column_group(1, rows, start, a, lda, c)
 
 
-cdef inline void dot_patch(const int n, Py_ssize_t skipped, const real* a, Py_ssize_t a_row, const real* w, Py_ssize_t ldw,
-                           vreal* sum) noexcept nogil:
-    """LANES rows times LANES numbers of k, without the first `skipped`: turned, so that the rows fill the lanes."""
+cdef inline void dot_patch(const int n, Py_ssize_t begin, Py_ssize_t end, const real* a, Py_ssize_t a_row, const real* w,
+                           Py_ssize_t ldw, vreal* sum) noexcept nogil:
+    """LANES rows times LANES numbers of k, of which begin..end count: turned, so that the rows fill the lanes."""
     cdef vreal row[LANES]
     cdef int i, o
     for i in range(LANES):
         row[i] = vload(a + i * a_row)
     vtranspose(row)
     for i in range(LANES):
-        if i >= skipped:
+        if begin <= i < end:
             for o in range(n):
                 sum[o] = vfma(row[i], vset(w[o * ldw + i]), sum[o])
 
 
-cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, const real* w,
+cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_width, const real* w,
                            Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
-    """LANES rows of a times n columns of a kernel; where LANES does not divide the depth the last patch overlaps."""
+    """LANES rows of a times n columns of a kernel.  The last patch is of what is left, or overlaps where rows end there."""
     cdef vreal sum[4]
     cdef real result[4 * LANES]
-    cdef Py_ssize_t k, patch, whole = depth // LANES * LANES
+    cdef Py_ssize_t patch, at = depth // LANES * LANES, left = depth - at, begin = 0
     cdef int i, o
     for o in range(n):
         sum[o] = vset(bias[o] if bias != NULL else 0)
     for patch in range(depth // LANES):
-        dot_patch(n, 0, a + patch * LANES, a_row, w + patch * LANES, ldw, sum)
-    if LANES < depth and whole < depth:
-        dot_patch(n, LANES - (depth - whole), a + depth - LANES, a_row, w + depth - LANES, ldw, sum)
+        dot_patch(n, 0, LANES, a + patch * LANES, a_row, w + patch * LANES, ldw, sum)
+    if left:
+        if at + LANES > a_width:
+            at = depth - LANES
+            begin = LANES - left
+        dot_patch(n, begin, begin + left, a + at, a_row, w + at, ldw, sum)
     for o in range(n):
         vstore(result + o * LANES, sum[o])
     for i in range(LANES):
-        if depth < LANES:
-            for o in range(n):
-                for k in range(depth):
-                    result[o * LANES + i] = real_fma(a[i * a_row + k], w[o * ldw + k], result[o * LANES + i])
         store_row(c + i * ldc, result[i], result[LANES + i] if n > 1 else 0,
                   result[2 * LANES + i] if n > 2 else 0, result[3 * LANES + i] if n > 3 else 0)
 
@@ -310,23 +309,25 @@ cdef inline void dot_rows(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const
 
 
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-                      const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+                      Py_ssize_t a_width, const real* w, Py_ssize_t ldw, const real* bias, real* c,
+                      Py_ssize_t ldc) noexcept nogil:
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the up to four outputs of a kernel stored by columns; the same chains.
 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
+    Of a row of a `a_width` numbers may be read, at least `depth`.
     """
     cdef Py_ssize_t done = 0
-    if a_column == 1 and m >= LANES:
+    if a_column == 1 and m >= LANES and a_width >= LANES:
         while done < m:
             done = min(done, m - LANES)     # the last rows once more, where LANES does not divide their number
             if n == 1:
-                dot_group(1, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(1, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             elif n == 2:
-                dot_group(2, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(2, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             elif n == 3:
-                dot_group(3, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(3, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             else:
-                dot_group(4, depth, a + done * a_row, a_row, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(4, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
         return
     dot_rows(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)

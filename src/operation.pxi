@@ -51,6 +51,7 @@ cdef struct Tile:
     const real* x
     Py_ssize_t x_row
     Py_ssize_t x_column
+    Py_ssize_t x_width          # numbers of a row that may be read
     real* activations
 
 cdef struct Weights:
@@ -66,20 +67,21 @@ cdef inline real* buffer(Tile* tile, long long offset, long long ld) noexcept no
 cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcept nogil:
     """c = f(a W + b)"""
     cdef const real* a = tile.x
-    cdef Py_ssize_t a_row = tile.x_row, a_column = tile.x_column
+    cdef Py_ssize_t a_row = tile.x_row, a_column = tile.x_column, a_width = tile.x_width
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef real* z = c
     cdef const real* bias = NULL
     if op.a >= 0:
         a = buffer(tile, op.a, op.lda)
-        a_row = op.lda
+        a_row = a_width = op.lda
         a_column = 1
     if op.z >= 0:
         z = buffer(tile, op.z, op.ldc)
     if op.b >= 0:
         bias = weights.w + op.b
     if op.by_columns:
-        dot_columns(tile.rows, op.n_c, op.n_a, a, a_row, a_column, weights.w + op.w, op.ldw, bias, z, op.ldc)
+        dot_columns(tile.rows, op.n_c, op.n_a, a, a_row, a_column, a_width, weights.w + op.w, op.ldw, bias, z,
+                    op.ldc)
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
              weights.w + op.w, op.ldw, z, op.ldc, bias)

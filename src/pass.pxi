@@ -44,7 +44,7 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* ti
     tile.rows = min(engine.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
     tile.x = buffer(tile, engine.input, engine.ld_input)
-    tile.x_row = engine.ld_input
+    tile.x_row = tile.x_width = engine.ld_input
     tile.x_column = 1
     weights.w = engine.w
     weights.copies = engine.copies
