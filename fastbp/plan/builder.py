@@ -56,9 +56,11 @@ class Builder:
                     self.dz[out] = self._buffer(out)
         # Rows of x are copied where the kernel's gradient reads their padding, or where as they lie
         # they would share cache sets.
-        self.gathers = self.input.ld > padded(self.input.n, graph.parameters.dtype) or any(
+        whole = padded(self.input.n, graph.parameters.dtype)
+        self.gathers = self.input.ld > whole or any(
             isinstance(node, DenseNode) and node.source == 0 and node.parameters.kernel.by_columns
             for node in graph.nodes
+            if self.input.n < whole
         )
 
     def _buffer(self, value: int) -> Buffer:
