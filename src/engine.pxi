@@ -135,11 +135,12 @@ cdef class Engine:
         return 0
 
     cdef int set_target(self, y) except -1:
-        cdef const int[::1] label
+        cdef const int[:] label
         cdef const real[:, :] target
         if y.ndim == 1:
             label = y
             self.call.label = &label[0]
+            self.call.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
         else:
             target = y
             self.call.y = &target[0, 0]

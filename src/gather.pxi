@@ -88,7 +88,7 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
             prefetch(row + j * BLOCK)
         prefetch(row + n - 1)
         if call.label != NULL:
-            prefetch(call.label + order[r])
+            prefetch(call.label + order[r] * call.label_step)
         else:
             prefetch(call.y + order[r] * call.y_row)
 

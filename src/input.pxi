@@ -1,5 +1,7 @@
 # What Python hands over, as the kernels can read it. Twin: the functions of the same names in numpy_engine.py.
 
+import sys
+
 import numpy
 
 cdef object ARRAY = numpy.ndarray
@@ -8,6 +10,7 @@ cdef object REAL = numpy.dtype("f4" if sizeof(real) == 4 else "f8")
 cdef object OTHER_REAL = numpy.dtype("f8" if sizeof(real) == 4 else "f4")
 cdef object INT32 = numpy.dtype("i4")
 cdef object INT64 = numpy.dtype("i8")
+cdef bint IS_LITTLE_ENDIAN = sys.byteorder == "little"
 
 
 def accept(x, Py_ssize_t n_columns, bint check_finite):
@@ -72,14 +75,13 @@ cdef object converted(x, Py_ssize_t n_rows, Py_ssize_t n_columns):
 
 
 def class_index(y, Py_ssize_t n_classes, bint check_finite):
-    """y (n,), a plain array of int64 or int32, as an int32 array of its own; None for any other or an index out of range.
+    """y (n,), a plain array of int64 or int32, as int32: y itself or the low halves of its numbers where they lie.
 
-    `check_finite` is that of `accept`, and idle.  Each number is read once, so what was checked is what is kept, whatever
-    another thread does to y.
+    None for any other, where an index is out of range, and where halves do not lie so (a strided y of int64, big endian).
+    `check_finite` is that of `accept`, and idle.  Another thread may write to y meanwhile: the kernels check each again.
     """
     cdef const int[:] narrow
     cdef const long long[:] wide
-    cdef int[::1] result
     cdef const char* p
     cdef Py_ssize_t i, stride, n
     cdef long long value
@@ -87,9 +89,9 @@ def class_index(y, Py_ssize_t n_classes, bint check_finite):
     if type(y) is not ARRAY or y.ndim != 1 or not y.flags.aligned or not (y.dtype is INT64 or y.dtype is INT32):
         return None
     n = y.shape[0]
-    if n == 0:
-        return None
     is_wide = y.dtype is INT64
+    if n == 0 or is_wide and not (IS_LITTLE_ENDIAN and y.flags.c_contiguous):
+        return None
     if is_wide:
         wide = y
         p = <const char*>&wide[0]
@@ -98,15 +100,12 @@ def class_index(y, Py_ssize_t n_classes, bint check_finite):
         narrow = y
         p = <const char*>&narrow[0]
         stride = narrow.strides[0]
-    found = EMPTY(n, INT32)
-    result = found
     for i in range(n):
         value = (<const long long*>p)[0] if is_wide else (<const int*>p)[0]
         if not 0 <= value < n_classes:
             return None
-        result[i] = <int>value
         p += stride
-    return found
+    return y.view(INT32)[::2] if is_wide else y
 
 
 def first_nonfinite(const real[:, :] x):

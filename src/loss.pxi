@@ -114,10 +114,11 @@ cdef double loss_forward_backward(int code, real delta, real scale, Py_ssize_t r
 
 
 cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                                 const int* label, const unsigned int* order, real* d) noexcept nogil:
+                                 const int* label, Py_ssize_t label_step, const unsigned int* order,
+                                 real* d) noexcept nogil:
     """loss_r = log sum_j exp(z[r, j]) - z[r, label]; d = scale * (softmax(z) - one_hot(label)).
 
-    Rows add up one after the other; label values are inside 0..n-1, checked when they were copied.
+    Rows add up one after the other.  A label outside 0..n-1, which somebody must have written since the check, counts as 0.
     """
     cdef real turned[GROUP_COLUMNS * BLOCK]
     cdef real total[BLOCK]
@@ -141,7 +142,8 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
             for j in range(ld):
                 d[first * ld + j] = d[first * ld + j] * factor[0]
         for r in range(group):
-            target = label[order[first + r] if order != NULL else first + r]
+            target = label[(order[first + r] if order != NULL else first + r) * label_step]
+            target = target if 0 <= target < n else 0
             d[(first + r) * ld + target] -= scale
             loss += (shift[r] - z[(first + r) * ld + target]) + total[r]
         first += group

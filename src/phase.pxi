@@ -53,6 +53,7 @@ cdef struct Call:
     Py_ssize_t y_row
     Py_ssize_t y_column
     const int* label
+    Py_ssize_t label_step
     Py_ssize_t n_rows
     Py_ssize_t batch_size
     const unsigned int* given       # explicit order of rows, or NULL

@@ -59,7 +59,8 @@ cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const unsigned i
     cdef Py_ssize_t n = engine.n_outputs, ld = engine.ld_output
     cdef const real* out = buffer(tile, engine.output, ld)
     if call.label != NULL:
-        return cross_entropy_labels(scale, tile.rows, n, ld, out, call.label + shift, order, d)
+        return cross_entropy_labels(scale, tile.rows, n, ld, out, call.label + shift * call.label_step,
+                                    call.label_step, order, d)
     if engine.loss == CROSS_ENTROPY:
         return cross_entropy_rows(scale, tile.rows, n, ld, out, call.y + shift * call.y_row, call.y_row,
                                   call.y_column, order, d)
