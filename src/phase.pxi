@@ -139,17 +139,20 @@ cdef inline Py_ssize_t n_pieces(Call* call, int home) noexcept nogil:
 
 
 cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept nogil:
-    """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left."""
+    """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left.
+
+    A late worker looks at every share there may be: how many threads the next call has, is no matter of its.
+    """
     cdef int i, home = thread
     cdef Py_ssize_t left, begin
-    for i in range(call.n_threads):
+    for i in range(<int>engine.n_workers):
         left = take(&call.shares[home].left, &call.number, number)
         if left > 0:
             begin = share(call.n_units, home, call.n_threads) + (n_pieces(call, home) - left) * call.together
             run_units(engine, call, thread, begin,
                       min(begin + call.together, share(call.n_units, home + 1, call.n_threads)))
             return True
-        home = home + 1 if home + 1 < call.n_threads else 0
+        home = home + 1 if home + 1 < engine.n_workers else 0
     return False
 
 
