@@ -84,7 +84,12 @@ class Model:
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""
         twin = self.from_config(self.get_config(), backend=self.backend)
-        twin._restore(*self._state())
+        usage, mark = self._usage, object()
+        try:
+            usage.begin_reading(mark)
+            twin._restore(*self._state())
+        finally:
+            usage.readers.discard(mark)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:

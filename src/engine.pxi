@@ -323,13 +323,15 @@ cdef class Engine:
         for thread in range(call.n_threads):
             call.shares[thread].done = 0
         # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
-        for thread in range(1, call.n_threads):
-            try:
-                start_new_thread(self.work, (thread, call.number))
-            except (RuntimeError, MemoryError):
-                break
-        with nogil:
-            run_task(self, call, kind)
+        try:
+            for thread in range(1, call.n_threads):
+                try:
+                    start_new_thread(self.work, (thread, call.number))
+                except (RuntimeError, MemoryError):
+                    break
+            with nogil:
+                run_task(self, call, kind)
+        finally:    # an audit hook may raise anything: workers that have begun leave all the same
             flag_add(&call.number, 1)
         if self.pending is not None:
             call.status = INTERRUPTED

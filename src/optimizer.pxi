@@ -88,7 +88,7 @@ cdef inline void adam_step(Py_ssize_t n, StepScalar* s, real l1, real l2, real d
     m_hat = m / (1 - beta1^t), v_hat = v / (1 - beta2^t).  Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's
     (Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019), zero for Adam.
 
-    Up to ADAM_BLOCKS square roots, then as many divisions: a divider that takes turns loses two cycles each time.
+    Square roots of up to ADAM_BLOCKS blocks, then their divisions: a divider that takes turns loses two cycles each time.
     """
     cdef Py_ssize_t block, blocks, i, left = n // BLOCK
     cdef StepScalar local = s[0]

@@ -8,7 +8,8 @@
 # for a while.  No number depends on who does what.
 
 # The calling thread does without its workers when it has waited for them that long and for that part of the time since it
-# began to watch them, which it does anew after so long.  For how long: twice as long each time that it comes to nothing.
+# began to watch them, which it does anew after so long.  For how long: twice as long as before where it comes back for less
+# than that, so that a process that is busy all the time costs little, and one now and then no long time alone.
 cdef extern from *:
     """
     #define SECONDS_LOST 5e-4
@@ -86,6 +87,7 @@ cdef struct Call:
     double since                    # the time from which on the workers are, or will be, watched
     double lost                     # seconds that the calling thread has waited for them since
     double apart                    # for how long it last did without them
+    double back                     # and until when
 
 
 cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
@@ -140,17 +142,20 @@ cdef inline Py_ssize_t n_pieces(Call* call, int home) noexcept nogil:
 
 
 cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept nogil:
-    """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left."""
+    """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left.
+
+    A late worker looks at every share there may be: how many threads the next call has, is no matter of its.
+    """
     cdef int i, home = thread
     cdef Py_ssize_t left, begin
-    for i in range(call.n_threads):
+    for i in range(<int>engine.n_workers):
         left = take(&call.shares[home].left, &call.number, number)
         if left > 0:
             begin = share(call.n_units, home, call.n_threads) + (n_pieces(call, home) - left) * call.together
             run_units(engine, call, thread, begin,
                       min(begin + call.together, share(call.n_units, home + 1, call.n_threads)))
             return True
-        home = home + 1 if home + 1 < call.n_threads else 0
+        home = home + 1 if home + 1 < engine.n_workers else 0
     return False
 
 
@@ -182,8 +187,8 @@ cdef void consider_parting(Call* call, double lost) noexcept nogil:
     cdef double now = monotonic_seconds()
     call.lost += lost
     if call.lost > SECONDS_LOST and call.lost > PART_LOST * (now - call.since):
-        call.apart = min(2 * call.apart, <double>MOST_APART) if now - call.since < call.apart else LEAST_APART
-        call.since = now + call.apart
+        call.apart = min(2 * call.apart, <double>MOST_APART) if now - call.back < call.apart else LEAST_APART
+        call.since = call.back = now + call.apart
         call.lost = 0
     elif now - call.since > SECONDS_WATCHED:
         call.since = now

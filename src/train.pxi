@@ -11,7 +11,6 @@ cdef enum:
     RUNNING = 0
     INTERRUPTED = 1
     DIVERGED = 2
-    FAILED = 3
 
 # A thread takes up to so many rows together where the regime is by parameters: every panel of a kernel comes from the
 # third-level cache once for all of them.  1024-1024-1024-1024 at batch 512 in milliseconds: 45.2 with 128 rows, 41.7 with

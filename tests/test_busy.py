@@ -184,6 +184,7 @@ def test_no_moment_of_a_signal_leaves_a_mark(backend, tmp_path):
         "evaluate": lambda: network.evaluate(X, y),
         "set_weights": lambda: network.set_weights(network.get_weights()),
         "save": lambda: network.save(tmp_path / "model.npz"),
+        "copy": network.copy,
         "deepcopy": lambda: copy.deepcopy(network),
     }
     interrupted = Counter()

@@ -305,8 +305,9 @@ def test_description_cannot_be_changed(network, name):
 
 def test_no_duplicate_of_a_network_in_training(network):
     network._usage.begin_writing("a call")
-    with pytest.raises(fb.ModelBusyError):
-        copy.deepcopy(network)
+    for duplicate in (copy.deepcopy, fb.Network.copy):
+        with pytest.raises(fb.ModelBusyError):
+            duplicate(network)
 
 
 def test_backends_agree(backend):

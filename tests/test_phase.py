@@ -1,5 +1,6 @@
 """Workers that come late, or never, or exceed the processors: nobody waits, the bits are equal."""
 
+import _thread
 import threading
 import time
 
@@ -92,3 +93,35 @@ def test_calls_in_close_succession(sizes):
             network.train_steps(X, y, steps=steps, batch_size=rows, n_threads=n_threads)
             network.predict(X, n_threads=1 + step % n_threads)
     assert digest(networks[0]) == digest(networks[1])
+
+
+class Denial(Exception):
+    """What an audit hook raises."""
+
+
+def test_no_worker_stays_after_a_failed_start(monkeypatch):
+    """One has begun when the next is denied: it leaves, and a later call has its memory alone."""
+    sizes = SIZES["by rows"]
+    module, before = engine_module("cython", np.dtype(np.float32)), _thread._count()
+
+    def until(condition):
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(1e-3)
+
+    def deny_second(work, thread_and_call):
+        if thread_and_call[0] == 2:
+            raise Denial
+        _thread.start_new_thread(work, thread_and_call)
+        until(lambda: _thread._count() > before)
+
+    monkeypatch.setattr(module, "start_new_thread", deny_second)
+    network = _network(sizes)
+    state = digest(network)
+    with pytest.raises(Denial):
+        _bits(network, 3)
+    assert digest(network) == state
+    until(lambda: _thread._count() == before)
+    monkeypatch.undo()
+    assert _bits(network, 3) == _bits(_network(sizes), 1)

@@ -12,7 +12,7 @@ A step of widths n_0..n_L and B rows, W = sum n_(l-1) n_l, P = W + sum n_l, V la
     latency        forth and back through chains of dependent operations, up to 16 long
 
 All but the last are divided by T, and the largest is the limit: perfect overlap is assumed, no
-padding of widths to vectors, no loop, no call, no barrier.  The operations are those of the
+padding of widths to vectors, no loop, no call, no wait.  The operations are those of the
 kernels' formulas (`src/function.pxi`, `src/optimizer.pxi`): exact square root and quotient.
 """
 
