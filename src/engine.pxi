@@ -255,8 +255,10 @@ cdef class Engine:
         self.set_input(x)
         self.set_target(y)
         self.tile_loss = &tile_loss[0]
-        self.run_call(EVALUATE, n_threads)
-        self.tile_loss = kept
+        try:
+            self.run_call(EVALUATE, n_threads)
+        finally:
+            self.tile_loss = kept
         return self.call.status
 
     def forward(self, const real[:, :] x):

@@ -14,6 +14,7 @@ import fastbp as fb
 from fastbp.activation import CODES
 from fastbp.backend import compiled_modules
 from fastbp.loss import CODES as LOSSES
+from fastbp.plan import compile as compile_module
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
@@ -173,7 +174,7 @@ optimizers = st.sampled_from(
 def test_latency_path(
     widths, rows, activation, last, loss, dtype, optimizer, l2, use_bias, shuffle
 ):
-    """One thread takes the short way of narrow.pxi, two take the general one: the same bits."""
+    """The short way of narrow.pxi, and the general one where there is no such: the same bits."""
     last = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss, last)
     widths[-1] += loss == "cross_entropy"
     layers = [fb.Dense(n, activation, l2=l2, use_bias=use_bias) for n in widths[1:-1]]
@@ -184,21 +185,41 @@ def test_latency_path(
     if loss == "cross_entropy":
         y = y.argmax(axis=1)
     found = []
-    for n_threads in (1, 2):
+    for most, n_threads in ((8, 1), (8, 2), (0, 1)):
         network = fb.Network(
             [fb.Input(widths[0]), *layers], loss=loss, optimizer=optimizer, dtype=dtype, seed=3
         )
-        plan = network._runtime.engine("train", rows)[1]
-        fused = last != "softmax" or loss == "cross_entropy"
-        assert plan.narrow_rows == (8 if fused else 0)
-        history = network.fit(
-            X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False
-        )
+        narrow = max(widths) <= (16 if dtype == "float32" else 8)
+        narrow = narrow and (last != "softmax" or loss == "cross_entropy")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compile_module, "_NARROW_ROWS", most)
+            plan = network._runtime.engine("train", rows, n_threads)[1]
+            assert plan.narrow_rows == (most if narrow else 0)
+            history = network.fit(
+                X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False
+            )
         found.append((digest(network), history.history["loss"]))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 # memory layouts
+
+
+@needs_kernels
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_inputs", [3, 7, 16, 20, 32, 33, 64])
+def test_few_outputs_of_rows_where_they_lie(n_inputs, n_outputs, dtype):
+    """Rows of x that are whole blocks are read in place, others from a padded copy."""
+    random = np.random.default_rng(n_inputs)
+    X = random.standard_normal((101, n_inputs)).astype(dtype)
+    y = random.standard_normal((101, n_outputs)).astype(dtype)
+    found = []
+    for x in (X, np.asfortranarray(X)):
+        network = fb.Network([n_inputs, n_outputs], seed=0, dtype=dtype)
+        network.fit(x, y, epochs=2, batch_size=37, shuffle=False)
+        found.append((digest(network), network.predict(x).tobytes()))
+    alone = b"".join(network.predict(X[i : i + 1]).tobytes() for i in range(len(X)))
+    assert found[0] == found[1] and found[0][1] == alone
 
 
 def _unaligned(a: np.ndarray) -> np.ndarray:
