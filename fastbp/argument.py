@@ -161,7 +161,7 @@ def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
         ValueError: 0 or less than -1.
     """
     cores = available_threads() if available is None else available
-    if n_threads == "auto":
+    if isinstance(n_threads, str) and n_threads == "auto":
         return cores
     number = as_index(n_threads)
     expected = f'n_threads must be "auto", -1 or an integer >= 1, got {_shown(n_threads)}'

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp import inspection
 from fastbp.architecture import short_form
 from fastbp.backend import default as default_backend
+from fastbp.conversion import shown
 from fastbp.history import History
 from fastbp.layer import Input, Layer, layer_from_config
 from fastbp.loss import Loss
@@ -228,7 +229,15 @@ class Model:
 
     @classmethod
     def from_config(cls, config: dict[str, Any], *, backend: str | None = None) -> Self:
-        """A network at its initial values from what `get_config` described."""
+        """A network at its initial values from what `get_config` described.
+
+        Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
+        """
+        if not isinstance(config, dict):
+            raise TypeError(f"config must be what get_config returned, got {shown(config)}")
+        for name in ("layers", "loss", "optimizer", "metrics", "dtype", "seed"):
+            if name not in config:
+                raise ValueError(f"config lacks {name!r}")
         values = dict(config)
         return cls(  # type: ignore[call-arg]
             [layer_from_config(layer) for layer in values["layers"]],

@@ -253,7 +253,7 @@ def _check_threads(n_threads: object) -> int | str:
 
 
 def _check_verbose(verbose: object) -> str:
-    if verbose == "auto":
+    if isinstance(verbose, str) and verbose == "auto":
         return "auto"
     if isinstance(verbose, bool) or (isinstance(verbose, int) and verbose in (0, 1, 2)):
         return "always" if verbose else "never"

@@ -54,6 +54,25 @@ OPTIONS = [
         27, lambda net, X, y: net.train_steps(X, y, steps=1.5), TypeError, f"^steps {INTEGER} 1.5$"
     ),
     Bad(
+        27,
+        lambda net, X, y: net.fit(X, y, n_threads=np.array([1, 2])),
+        TypeError,
+        r'^n_threads must be "auto", -1 or an integer >= 1, got array\(\[1, 2\]\)$',
+    ),
+    Bad(
+        27,
+        lambda net, X, y: net.fit(X, y, verbose=np.array([1, 2])),
+        ValueError,
+        r"^verbose must be True, False or 'auto', got array\(\[1, 2\]\)$",
+    ),
+    Bad(
+        27,
+        lambda net, X, y: net.from_config(None),
+        TypeError,
+        "^config must be what get_config returned, got None$",
+    ),
+    Bad(27, lambda net, X, y: net.from_config({}), ValueError, "^config lacks 'layers'$"),
+    Bad(
         30,
         lambda net, X, y: net.fit(X, y, epochs=-1),
         ValueError,
