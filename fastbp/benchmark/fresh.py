@@ -19,9 +19,7 @@ MEMORY = """
 import json, resource, sys
 import numpy as np, fastbp as fb
 X, y = np.empty(({rows}, {columns}), np.float32), np.empty(({rows}, 1), np.float32)
-random = np.random.default_rng(0)
-for i in range(0, {rows}, 10000):  # no temporary of another size
-    X[i:i + 10000] = random.standard_normal((len(X[i:i + 10000]), {columns}), np.float32)
+np.random.default_rng(0).standard_normal(dtype=np.float32, out=X)  # memory freed would hide some
 y[:] = X[:, :1]
 net = fb.Network([{columns}, 64, 1], activation="relu", seed=0)
 unit = 1 if sys.platform == "darwin" else 1024
