@@ -13,8 +13,8 @@ from fastbp import backend as _backend
 from fastbp.activation import Activation
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
-from fastbp.initializer import Constant
-from fastbp.layer import Branch, Dense, Input, Residual
+from fastbp.initializer import Constant, Orthogonal, VarianceScaling
+from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
@@ -36,11 +36,14 @@ __all__ = [
     "DivergenceError",
     "History",
     "Input",
+    "Layer",
     "Loss",
     "ModelBusyError",
     "ModelFormatError",
     "Network",
+    "Orthogonal",
     "Residual",
+    "VarianceScaling",
     "backend",
     "examples",
     "show_config",

@@ -8,12 +8,15 @@ from typing import Any
 from fastbp.activation import Activation, resolve_activation
 from fastbp.argument import check_size
 from fastbp.conversion import shown
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
+from fastbp.initializer import Initializer, default_initializers
+from fastbp.layer import Branch, Dense, Input, Layer, Residual, with_fields
+
+Open = str | Initializer | None  # None: not said
 
 
 def resolve_layers(
-    layers: Sequence[int] | Sequence[Input | Layer], activation: str | Activation | None
-) -> tuple[Input | Layer, ...]:
+    layers: Sequence[int] | Sequence[Layer], activation: str | Activation | None
+) -> tuple[Layer, ...]:
     """Layers as given, or those that a list of sizes stands for."""
     if not isinstance(layers, list | tuple) or not layers:
         raise TypeError(
@@ -38,6 +41,41 @@ def resolve_layers(
     hidden = resolve_activation("relu" if activation is None else activation)
     inner = [Dense(size, hidden) for size in sizes[1:-1]]
     return (Input(sizes[0]), *inner, Dense(sizes[-1]))
+
+
+def initialized(layers: Sequence[Layer], *, kernel: Open, bias: Open) -> tuple[Layer, ...]:
+    """The layers with every initializer said.
+
+    What a layer leaves open is `kernel` and `bias`; where these are None, zeros for the bias beside
+    given weights, and otherwise `default_initializers`.
+    """
+    found = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            own_kernel, own_bias = default_initializers(layer.activation)
+            own_bias = own_bias if layer.weights is None else "zeros"
+            layer = with_fields(
+                layer,
+                kernel_initializer=_first(layer.kernel_initializer, kernel, own_kernel),
+                bias_initializer=_first(layer.bias_initializer, bias, own_bias),
+            )
+        elif isinstance(layer, Residual):
+            own_kernel, _ = default_initializers(resolve_activation("linear"))
+            layer = with_fields(
+                layer,
+                layers=initialized(layer.layers, kernel=kernel, bias=bias),
+                projection_initializer=_first(layer.projection_initializer, kernel, own_kernel),
+            )
+        elif isinstance(layer, Branch):
+            parts = [initialized(part, kernel=kernel, bias=bias) for part in layer.branches]
+            layer = with_fields(layer, branches=tuple(parts))
+        found.append(layer)
+    return tuple(found)
+
+
+def _first(*initializers: Open) -> str | Initializer:
+    """The first that is said."""
+    return next(own for own in initializers if own is not None)
 
 
 def short_form(layers: Sequence[Any]) -> list[str]:

@@ -102,7 +102,7 @@ def summary(network: Model) -> str:
     rows = [("layer", "output", "activation", "parameters")]
     names = iter(network._runtime.layers)
 
-    def walk(layers: Sequence[Input | Layer], depth: int, width: int) -> int:
+    def walk(layers: Sequence[Layer], depth: int, width: int) -> int:
         """Rows of a chain of layers whose input is `width` wide; returns its output's width."""
         for layer in layers:
             indent = "  " * depth

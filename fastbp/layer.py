@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +14,31 @@ from fastbp.activation import Activation, resolve_activation
 from fastbp.argument import check_real, check_size
 from fastbp.conversion import as_numeric, as_real, shown
 from fastbp.error import ModelFormatError
-from fastbp.initializer import Constant, initializer_config, resolve_initializer
+from fastbp.initializer import (
+    Initializer,
+    initializer_config,
+    initializer_from_config,
+    optional_initializer,
+)
 
+_L = TypeVar("_L", bound="Layer")
 _FLOAT64 = np.dtype(np.float64)
 _DEPTH = 64  # of nested blocks; a plan is made by recursion
 
 
+class Layer:
+    """What a network is made of: the base of `Input`, `Dense`, `Residual` and `Branch`.
+
+    >>> layers: list[Layer] = [Input(20), Dense(3)]
+    """
+
+    def to_config(self) -> dict[str, Any]:
+        """A description that JSON can hold."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Input:
+class Input(Layer):
     """The number of features of a row, first in a list of layers.
 
     Raises:
@@ -41,16 +59,19 @@ class Input:
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Dense:
+class Dense(Layer):
     """A fully connected layer: activation(x @ kernel + bias), kernel (n_in, units).
 
     Args:
         units: number of outputs, >= 1.
         activation: a name or an `Activation`; None is linear.
         use_bias: whether there is a bias.
-        kernel_initializer, bias_initializer: a name, a number or a `Constant`.
+        kernel_initializer, bias_initializer: a name ("glorot_uniform", "torch_uniform", ...), a
+            number, a `VarianceScaling`, an `Orthogonal` or a `Constant`; None leaves the choice to
+            the network, see `Network`.
         weights: initial kernel, (n_in, units), instead of an initializer.
-        bias: initial bias, (units,), instead of an initializer.
+        bias: initial bias, (units,), instead of an initializer; zeros where only `weights` are
+            given.
         l1, l2: penalties l1 |w| and l2 w^2 / 2 on the kernel, >= 0; the gradient grows by
             l1 sign(w) + l2 w whatever the batch size, the reported loss leaves them out.
         regularize_bias: penalties on the bias too.
@@ -69,8 +90,8 @@ class Dense:
     units: int
     activation: Activation
     use_bias: bool
-    kernel_initializer: str | Constant
-    bias_initializer: str | Constant
+    kernel_initializer: str | Initializer | None
+    bias_initializer: str | Initializer | None
     weights: NDArray[np.float64] | None
     bias: NDArray[np.float64] | None
     l1: float
@@ -84,8 +105,8 @@ class Dense:
         activation: str | Activation | None = "linear",
         *,
         use_bias: bool = True,
-        kernel_initializer: str | float | Constant = "glorot_uniform",
-        bias_initializer: str | float | Constant = "zeros",
+        kernel_initializer: str | float | Initializer | None = None,
+        bias_initializer: str | float | Initializer | None = None,
         weights: ArrayLike | None = None,
         bias: ArrayLike | None = None,
         l1: float = 0.0,
@@ -99,8 +120,8 @@ class Dense:
             units=units,
             activation=resolve_activation(activation),
             use_bias=_flag(use_bias, "use_bias"),
-            kernel_initializer=resolve_initializer(kernel_initializer),
-            bias_initializer=resolve_initializer(bias_initializer),
+            kernel_initializer=optional_initializer(kernel_initializer),
+            bias_initializer=optional_initializer(bias_initializer),
             weights=_given(weights, name="weights", ndim=2, units=units),
             bias=_given(bias, name="bias", ndim=1, units=units),
             l1=check_real(l1, name="l1", minimum=0),
@@ -163,14 +184,19 @@ class Dense:
 _DEFAULT = Dense.__init__.__kwdefaults__ or {}
 
 
+# The initializer of a projection in descriptions that do not name it, as those before version 0.2.
+_UNSAID = {None: None, "auto": "glorot_uniform"}
+
+
 @dataclass(frozen=True, init=False)
-class Residual:
+class Residual(Layer):
     """A block with a way around it: activation(f(x) + x), f being the layers one after another.
 
     Args:
         layers: at least one `Dense`, `Residual` or `Branch`.
         projection: None if f keeps the width; "auto" puts x @ kernel, a `Dense` without bias, on
             the way around where it does not.
+        projection_initializer: of that kernel, as for a `Dense`.
         activation: of the sum.
 
     Raises:
@@ -183,6 +209,7 @@ class Residual:
     layers: tuple[Layer, ...]
     projection: str | None
     activation: Activation
+    projection_initializer: str | Initializer | None
 
     def __init__(
         self,
@@ -190,26 +217,36 @@ class Residual:
         *,
         projection: str | None = None,
         activation: str | Activation | None = "linear",
+        projection_initializer: str | float | Initializer | None = None,
     ) -> None:
         if projection not in (None, "auto"):
             raise ValueError(f"projection must be None or 'auto', got {shown(projection)}")
         own = _chain(layers, name="Residual layers")
         if not own:
             raise ValueError("Residual layers must hold at least one layer, got 0")
-        _set(self, layers=own, projection=projection, activation=resolve_activation(activation))
+        _set(
+            self,
+            layers=own,
+            projection=projection,
+            activation=resolve_activation(activation),
+            projection_initializer=optional_initializer(projection_initializer),
+        )
 
     def to_config(self) -> dict[str, Any]:
         """A description that JSON can hold."""
-        return {
+        config = {
             "kind": "residual",
             "layers": [layer.to_config() for layer in self.layers],
             "projection": self.projection,
             "activation": self.activation.to_config(),
         }
+        if self.projection_initializer != _UNSAID[self.projection]:
+            config["projection_initializer"] = initializer_config(self.projection_initializer)
+        return config
 
 
 @dataclass(frozen=True, init=False)
-class Branch:
+class Branch(Layer):
     """Several ways for the same x; their outputs are added or put side by side.
 
     Args:
@@ -245,9 +282,7 @@ class Branch:
         }
 
 
-Layer = Dense | Residual | Branch
-
-_KIND: dict[str, type[Input] | type[Dense] | type[Residual] | type[Branch]] = {
+_KIND: dict[str, type[Layer]] = {
     "input": Input,
     "dense": Dense,
     "residual": Residual,
@@ -256,12 +291,12 @@ _KIND: dict[str, type[Input] | type[Dense] | type[Residual] | type[Branch]] = {
 _KEY = {
     "input": {"units"},
     "dense": {field.name for field in fields(Dense)} - {"weights", "bias"},
-    "residual": {"layers", "projection", "activation"},
+    "residual": {"layers", "projection", "activation", "projection_initializer"},
     "branch": {"branches", "merge"},
 }
 
 
-def layer_from_config(config: object) -> Input | Layer:
+def layer_from_config(config: object) -> Layer:
     """What `to_config` described; given initial values are not part of it.
 
     Raises:
@@ -273,7 +308,7 @@ def layer_from_config(config: object) -> Input | Layer:
     return _from_config(config, depth=0)
 
 
-def _from_config(config: object, *, depth: int) -> Input | Layer:
+def _from_config(config: object, *, depth: int) -> Layer:
     if depth > _DEPTH:
         raise ModelFormatError(f"layers are nested more than {_DEPTH} deep")
     if not isinstance(config, Mapping):
@@ -282,6 +317,8 @@ def _from_config(config: object, *, depth: int) -> Input | Layer:
     kind = values.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KIND:
         raise ModelFormatError(f"unknown layer {shown(kind)}; known: {', '.join(_KIND)}")
+    if kind == "residual":  # before it could be said
+        values.setdefault("projection_initializer", _UNSAID.get(values.get("projection")))
     if values.keys() != _KEY[kind]:
         wrong = sorted(map(str, values.keys() ^ _KEY[kind]))
         raise ModelFormatError(f"layer '{kind}' has extra or missing keys: {', '.join(wrong)}")
@@ -298,6 +335,9 @@ def _from_config(config: object, *, depth: int) -> Input | Layer:
             if not isinstance(own, Mapping):
                 raise ModelFormatError(f"activation must be an object, got {shown(own)}")
             values["activation"] = Activation(**own)
+        for name in values:
+            if name.endswith("_initializer"):
+                values[name] = initializer_from_config(values[name])
         return _KIND[kind](**values)
     except ModelFormatError:
         raise
@@ -305,10 +345,17 @@ def _from_config(config: object, *, depth: int) -> Input | Layer:
         raise ModelFormatError(f"layer '{kind}': {error}") from None
 
 
-def _list_from_config(config: object, *, depth: int) -> list[Input | Layer]:
+def _list_from_config(config: object, *, depth: int) -> list[Layer]:
     if not isinstance(config, list):
         raise ModelFormatError(f"layers must be a list, got {shown(config)}")
     return [_from_config(layer, depth=depth) for layer in config]
+
+
+def with_fields(layer: _L, **values: object) -> _L:
+    """The same layer but for the given fields, which are not checked again."""
+    twin = copy(layer)
+    _set(twin, **values)
+    return twin
 
 
 def _chain(layers: object, *, name: str) -> tuple[Layer, ...]:

@@ -15,7 +15,7 @@ from fastbp.architecture import short_form
 from fastbp.backend import default as default_backend
 from fastbp.conversion import shown
 from fastbp.history import History
-from fastbp.layer import Input, Layer, layer_from_config
+from fastbp.layer import Layer, layer_from_config
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer, optimizer_from_config
 from fastbp.runtime import Runtime
@@ -35,7 +35,7 @@ class Model:
     metrics: tuple[str, ...]
     seed: int
     history: History
-    _layers: tuple[Input | Layer, ...]
+    _layers: tuple[Layer, ...]
     _runtime: Runtime
     _usage: Usage
     _gradient: Array | None
@@ -141,7 +141,7 @@ class Model:
     # description
 
     @property
-    def layers(self) -> tuple[Input | Layer, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """The layers, the `Input` first."""
         return self._layers
 

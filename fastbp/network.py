@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import inspection, prediction, training
 from fastbp.activation import Activation
-from fastbp.architecture import resolve_layers
+from fastbp.architecture import initialized, resolve_layers
 from fastbp.argument import check_bool, check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
-from fastbp.layer import Input, Layer
+from fastbp.initializer import Initializer, optional_initializer
+from fastbp.layer import Layer
 from fastbp.loss import Loss, resolve_loss
 from fastbp.manual import Manual
 from fastbp.metric import metric, resolve_metric
@@ -62,17 +63,23 @@ class Network(Model):
 
     def __init__(
         self,
-        layers: Sequence[int] | Sequence[Input | Layer],
+        layers: Sequence[int] | Sequence[Layer],
         *,
         activation: str | Activation | None = None,
         loss: str | Loss = "mse",
         optimizer: str | Optimizer = "adam",
         metrics: Sequence[str] = (),
+        kernel_initializer: str | float | Initializer | None = None,
+        bias_initializer: str | float | Initializer | None = None,
         dtype: DTypeLike = "float32",
         seed: object = None,
         backend: str | None = None,
     ) -> None:
-        self._layers = resolve_layers(layers, activation)
+        self._layers = initialized(
+            resolve_layers(layers, activation),
+            kernel=optional_initializer(kernel_initializer),
+            bias=optional_initializer(bias_initializer),
+        )
         loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
         if not isinstance(metrics, list | tuple):
             raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")

@@ -13,7 +13,7 @@ from fastbp.argument import check_n_threads
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.conversion import as_real
 from fastbp.initializer import initial_value
-from fastbp.layer import Input, Layer
+from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
 from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
@@ -50,7 +50,7 @@ class Runtime:
 
     def __init__(
         self,
-        layers: Sequence[Input | Layer],
+        layers: Sequence[Layer],
         loss: Loss,
         optimizer: Optimizer,
         *,
@@ -108,15 +108,11 @@ class Runtime:
             for tensor, given, initializer in parts:
                 value = given
                 if value is None:
-                    fan_in, fan_out = own.n_in, layer.units
+                    assert initializer is not None  # the network has chosen one
                     value = initial_value(
-                        initializer,
-                        tensor.shape,
-                        fan_in=fan_in,
-                        fan_out=fan_out,
-                        seed=seed,
-                        index=index,
-                    )
+                        initializer, tensor.shape, fan_in=own.n_in, fan_out=layer.units,
+                        seed=seed, index=index,
+                    )  # fmt: skip
                 initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
                 tensor.view(self.parameters)[...] = initial
                 index += 1

@@ -18,7 +18,7 @@ from fastbp import activation, initializer, loss, metric
 from fastbp.activation import Activation, resolve_activation
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
-from fastbp.initializer import Constant, initial_value
+from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import Branch, Dense, Input, Residual, layer_from_config
 from fastbp.loss import Loss, resolve_loss
 from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
@@ -190,7 +190,9 @@ LAYERS = [
     Dense(3, Activation("elu", alpha=0.5), use_bias=False, kernel_initializer="he_normal",
           l1=0.1, l2=0.2, name="first"),
     Dense(3, None, kernel_initializer=0.5, bias_initializer=Constant(2), regularize_bias=True),
+    Dense(3, kernel_initializer=Orthogonal(0.5), bias_initializer=VarianceScaling(mode="fan_out")),
     Residual([Dense(3, "relu"), Dense(3)], projection="auto", activation="relu"),
+    Residual([Dense(3)], projection="auto", projection_initializer="glorot_uniform"),
     Branch([[Dense(3)], [], [Residual([Branch([[Dense(2)]], merge="add")])]]),
 ]  # fmt: skip
 
@@ -211,7 +213,7 @@ def test_layer(one):
 def test_dense_fields():
     one = Dense(np.int64(3), "relu", bias_initializer=1)
     assert type(one.units) is int and one.activation == Activation("relu")
-    assert one.kernel_initializer == "glorot_uniform" and one.bias_initializer == Constant(1.0)
+    assert one.kernel_initializer is None and one.bias_initializer == Constant(1.0)
     assert repr(one) == "Dense(3, 'relu', bias_initializer=Constant(value=1.0))"
     assert (one.l1, one.l2, one.use_bias, one.name, one.weights, one.bias) == (
         0.0, 0.0, True, None, None, None)  # fmt: skip
@@ -257,12 +259,21 @@ def test_given_weights_are_a_read_only_copy():
          "bias of Dense must have shape (2,), got (3,)"),
         (lambda: Dense(2, bias=[1, 2], use_bias=False), ValueError,
          "Dense got a bias, but use_bias is False"),
-        (lambda: Dense(2, kernel_initializer="orthogonal"), ValueError,
-         "unknown initializer 'orthogonal'; known: " + ", ".join(initializer.NAMES)),
+        (lambda: Dense(2, kernel_initializer="random"), ValueError,
+         "unknown initializer 'random'; known: " + ", ".join(initializer.NAMES)),
         (lambda: Dense(2, kernel_initializer=math.nan), ValueError,
          "initializer must be finite, got nan"),
-        (lambda: Dense(2, bias_initializer=None), TypeError,
-         "initializer must be a name, a number or a Constant, got None"),
+        (lambda: Dense(2, bias_initializer=[0, 1]), TypeError,
+         "initializer must be a name, a number, a VarianceScaling, an Orthogonal or a Constant, "
+         "got [0, 1]"),
+        (lambda: VarianceScaling(0), ValueError,
+         "VarianceScaling scale must be finite and > 0, got 0"),
+        (lambda: VarianceScaling(mode="fan"), ValueError,
+         "unknown mode 'fan'; known: fan_in, fan_out, fan_avg"),
+        (lambda: VarianceScaling(distribution="gauss"), ValueError,
+         "unknown distribution 'gauss'; known: uniform, normal, truncated_normal"),
+        (lambda: Orthogonal("1"), TypeError,
+         "Orthogonal gain must be a number, finite and > 0, got '1'"),
         (lambda: Residual([]), ValueError, "Residual layers must hold at least one layer, got 0"),
         (lambda: Residual(Dense(2)), TypeError,
          "Residual layers must be a list of layers, got Dense(2)"),
@@ -303,45 +314,6 @@ def test_bad_layer_config():
         deep = {**Residual([Dense(2)]).to_config(), "layers": [deep]}
     with refuses(ModelFormatError, "layers are nested more than 64 deep"):
         layer_from_config(deep)
-
-
-# ---- initializers -------------------------------------------------------------------------------
-
-VARIANCE = {"glorot": 2 / (30 + 70), "he": 2 / 30, "lecun": 1 / 30}
-
-
-def start(name, shape=(300, 700), **options):
-    return initial_value(name, shape, **{"fan_in": 30, "fan_out": 70, "seed": 3, "index": 0}
-                         | options)  # fmt: skip
-
-
-@pytest.mark.parametrize("family", VARIANCE)
-def test_distributions(family):
-    variance, n = VARIANCE[family], 210_000
-    uniform, normal = start(f"{family}_uniform"), start(f"{family}_normal")
-    limit = math.sqrt(3 * variance)
-    assert -limit <= uniform.min() < -0.999 * limit and 0.999 * limit < uniform.max() < limit
-    assert 4.0 < np.abs(normal).max() / math.sqrt(variance) < 6.5
-    # Six standard errors; the kurtosis is 1.8 for a uniform and 3 for a normal distribution.
-    for value, kurtosis in ((uniform, 1.8), (normal, 3.0)):
-        assert value.dtype == np.float64 and value.shape == (300, 700)
-        assert abs(value.mean()) < 6 * math.sqrt(variance / n)
-        assert abs(value.var() / variance - 1) < 6 * math.sqrt((kurtosis - 1) / n)
-        assert (value**4).mean() / value.var() ** 2 == pytest.approx(kurtosis, rel=0.05)
-
-
-def test_streams_of_parameters_differ_and_repeat():
-    for name in ("glorot_uniform", "he_normal"):
-        one = start(name, (5, 7))
-        assert np.array_equal(one, start(name, (5, 7)))
-        for other in ({"seed": 4}, {"index": 1}):
-            assert not np.intersect1d(one, start(name, (5, 7), **other)).size
-
-
-def test_constants():
-    assert not start("zeros", (3,)).any() and (start("ones", (3,)) == 1).all()
-    assert (start(Constant(0.5), (2, 3)) == 0.5).all() and (start(-2, (3,)) == -2).all()
-    assert np.array_equal(start("xavier_uniform", (3,)), start("glorot_uniform", (3,)))
 
 
 # ---- metrics and history ------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Graph:
         return len(self.width) - 1
 
 
-def lower(layers: Sequence[Input | Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
+def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
     """The graph of a network whose first layer is an `Input`.
 
     Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the
@@ -97,7 +97,7 @@ def lower(layers: Sequence[Input | Layer], loss: Loss, parameters: ParameterLayo
     return graph
 
 
-def _chain(graph: Graph, layers: Sequence[Input | Layer], value: int) -> int:
+def _chain(graph: Graph, layers: Sequence[Layer], value: int) -> int:
     for layer in layers:
         if isinstance(layer, Dense):
             value = _dense(graph, layer, value)
@@ -134,7 +134,8 @@ def _residual(graph: Graph, layer: Residual, value: int) -> int:
                 f"Residual changes the width from {n_in} to {n_out}; "
                 "give projection='auto' or keep it"
             )
-        value = _dense(graph, Dense(n_out, use_bias=False), value)
+        own = layer.projection_initializer
+        value = _dense(graph, Dense(n_out, use_bias=False, kernel_initializer=own), value)
     return _add(graph, body, value, layer.activation)
 
 

@@ -1,0 +1,264 @@
+"""Initial values: their distributions, their streams, and which initializer a layer gets."""
+
+import dataclasses
+import hashlib
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastbp as fb
+from fastbp import random
+from fastbp.initializer import (
+    NAMES,
+    Constant,
+    Orthogonal,
+    VarianceScaling,
+    initial_value,
+    initializer_config,
+    initializer_from_config,
+)
+
+FAN_IN, FAN_OUT = 30, 70
+# variance by name, from the papers and the documentation of PyTorch
+VARIANCE = {
+    "glorot_uniform": 2 / (FAN_IN + FAN_OUT),
+    "glorot_normal": 2 / (FAN_IN + FAN_OUT),
+    "he_uniform": 2 / FAN_IN,
+    "he_normal": 2 / FAN_IN,
+    "lecun_uniform": 1 / FAN_IN,
+    "lecun_normal": 1 / FAN_IN,
+    "torch_uniform": 1 / (3 * FAN_IN),
+}
+
+
+HASHES = {
+    "glorot_uniform": "60dcfe45c5a9",
+    "glorot_normal": "4667fbc24116",
+    "he_uniform": "6fd39527d2c3",
+    "he_normal": "05e974b2c079",
+    "lecun_uniform": "76f31243ba7f",
+    "lecun_normal": "b17a46d1f48b",
+}
+
+
+def start(initializer, shape=(300, 700), **options):
+    own = {"fan_in": FAN_IN, "fan_out": FAN_OUT, "seed": 3, "index": 0} | options
+    return initial_value(initializer, shape, **own)
+
+
+def assert_moments(value, variance, kurtosis):
+    """Mean and variance within six standard errors."""
+    n = value.size
+    assert abs(value.mean()) < 6 * math.sqrt(variance / n)
+    assert abs(value.var() / variance - 1) < 6 * math.sqrt((kurtosis - 1) / n)
+    assert (value**4).mean() / value.var() ** 2 == pytest.approx(kurtosis, rel=0.05)
+
+
+@pytest.mark.parametrize("name", VARIANCE)
+def test_distribution_of_a_name(name):
+    value = start(name)
+    assert value.dtype == np.float64 and value.shape == (300, 700)
+    if name.endswith("uniform"):
+        limit = math.sqrt(3 * VARIANCE[name])
+        assert -limit <= value.min() < -0.999 * limit and 0.999 * limit < value.max() < limit
+        assert_moments(value, VARIANCE[name], 1.8)
+    else:
+        assert 4.0 < np.abs(value).max() / math.sqrt(VARIANCE[name]) < 6.5  # not cut
+        assert_moments(value, VARIANCE[name], 3.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fan"), [("fan_in", FAN_IN), ("fan_out", FAN_OUT), ("fan_avg", (FAN_IN + FAN_OUT) / 2)]
+)
+def test_variance_scaling(mode, fan):
+    variance = 0.7 / fan
+    uniform, normal, cut = (
+        start(VarianceScaling(0.7, mode=mode, distribution=distribution))
+        for distribution in ("uniform", "normal", "truncated_normal")
+    )
+    assert_moments(uniform, variance, 1.8)
+    assert_moments(normal, variance, 3.0)
+    # cut at two standard deviations of the normal distribution it is cut from; that has
+    # E z^2 = 0.77374 and E z^4 = 1.41619 (by 10^6 trapezoids of z^k exp(-z^2 / 2) over -2 .. 2)
+    assert_moments(cut, variance, 1.41619 / 0.77374**2)
+    limit = 2 * math.sqrt(variance / 0.7737413)
+    assert 0.99 * limit < np.abs(cut).max() < limit
+
+
+def test_limit_of_torch_uniform_is_that_of_nn_linear():
+    """Kernel and bias within 1 / sqrt(n_in): the bias has the fan of its layer."""
+    network = fb.Network(
+        [fb.Input(16), fb.Dense(4000, kernel_initializer="torch_uniform",
+                                bias_initializer="torch_uniform")], seed=0)  # fmt: skip
+    for value in network.get_weights():
+        assert 0.249 < np.abs(value).max() <= 0.25
+
+
+def test_names_are_the_general_form():
+    for name, options in {
+        "torch_uniform": {"scale": 1 / 3, "distribution": "uniform"},
+        "he_normal": {"scale": 2, "distribution": "normal"},
+        "glorot_uniform": {"scale": 1, "mode": "fan_avg", "distribution": "uniform"},
+    }.items():
+        assert np.array_equal(start(name, (4, 5)), start(VarianceScaling(**options), (4, 5)))
+    assert VarianceScaling(1, distribution="untruncated_normal").distribution == "normal"
+
+
+def test_names_of_other_libraries():
+    for other, own in {
+        "xavier_uniform": "glorot_uniform",
+        "kaiming_uniform_": "he_uniform",  # torch.nn.init's, a = 0
+        "pytorch": "torch_uniform",
+        "GlorotUniform": "glorot_uniform",  # the class of Keras
+    }.items():
+        assert fb.Dense(2, kernel_initializer=other).kernel_initializer == own
+
+
+def test_values_given_by_name_are_those_of_version_0_1():
+    """A seed and a named initializer keep their values: hashes made with version 0.1."""
+    found = {
+        name: hashlib.sha256(start(name, (7, 11)).tobytes()).hexdigest()[:12]
+        for name in VARIANCE
+        if name != "torch_uniform"
+    }
+    assert found == HASHES
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 5), (5, 1), (2, 2), (7, 3), (3, 7), (64, 64), (33, 65)]
+)
+def test_orthogonal(shape):
+    value = start("orthogonal", shape)
+    gram = value.T @ value if shape[0] >= shape[1] else value @ value.T
+    assert value.shape == shape and value.flags.c_contiguous
+    assert np.abs(gram - np.eye(min(shape))).max() < 100 * np.finfo(float).eps
+    assert np.array_equal(start(Orthogonal(1.5), shape), 1.5 * value)
+
+
+def test_orthogonal_prefers_no_direction():
+    """Of 3000 (3, 2): every entry has mean 0, variance 1/3 and fourth moment 1/5; det is even."""
+    value = np.array([start("orthogonal", (3, 2), seed=seed) for seed in range(3000)])
+    assert np.abs(value.mean(axis=0)).max() < 6 * math.sqrt(1 / 3 / 3000)
+    assert np.abs((value**2).mean(axis=0) - 1 / 3).max() < 6 * math.sqrt((1 / 5 - 1 / 9) / 3000)
+    assert (value**4).mean() == pytest.approx(1 / 5, rel=0.05)
+    sign = [np.linalg.det(start("orthogonal", (2, 2), seed=seed)) > 0 for seed in range(1000)]
+    assert abs(np.mean(sign) - 0.5) < 6 * 0.5 / math.sqrt(1000)
+
+
+def test_orthogonal_against_an_explicit_product_of_reflections():
+    """q = H_1 H_2 ... H_n D with every reflection written out as a whole matrix."""
+    n = 6
+    normal = random.normal(3, random.INITIALIZE, 0, n * n).reshape(n, n)
+    q, signs = np.eye(n), []
+    for k in range(n):
+        x = normal[k, k:]
+        sign = 1.0 if x[0] >= 0 else -1.0
+        v = x + sign * np.linalg.norm(x) * np.eye(n - k)[0]
+        reflection = np.eye(n)
+        reflection[k:, k:] -= 2 * np.outer(v, v) / (v @ v)
+        q = q @ reflection
+        signs.append(-sign)
+    assert np.abs(start("orthogonal", (n, n)) - q * signs).max() < 1e-14
+
+
+def test_orthogonal_bias_is_refused():
+    with pytest.raises(ValueError, match="^an orthogonal initializer is for kernels, not for a b"):
+        fb.Network([2, 3, 1], bias_initializer="orthogonal")
+
+
+def test_streams_of_parameters_differ_and_repeat():
+    for name in ("glorot_uniform", "he_normal", VarianceScaling(), "orthogonal"):
+        one = start(name, (5, 7))
+        assert np.array_equal(one, start(name, (5, 7)))
+        for other in ({"seed": 4}, {"index": 1}):
+            assert not np.intersect1d(one, start(name, (5, 7), **other)).size
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_a_shorter_request_is_a_prefix(n, more):
+    longer = random.truncated_normal(0, 5, 0, n + more)
+    assert np.array_equal(longer[:n], random.truncated_normal(0, 5, 0, n))
+    assert len(longer) == n + more and (np.abs(longer) < 2).all()
+
+
+def test_constants():
+    assert not start("zeros", (3,)).any() and (start("ones", (3,)) == 1).all()
+    assert (start(Constant(0.5), (2, 3)) == 0.5).all() and (start(-2, (3,)) == -2).all()
+
+
+@pytest.mark.parametrize(
+    "one", [*NAMES, Constant(0.5), VarianceScaling(0.3, mode="fan_out"), Orthogonal(2), None],
+    ids=repr,
+)  # fmt: skip
+def test_json(one):
+    config = json.loads(json.dumps(initializer_config(one)))
+    assert initializer_from_config(config) == one
+
+
+def test_bad_config():
+    for config in ({"name": "he"}, {"name": "variance_scaling", "scales": 2}, {}, [1]):
+        with pytest.raises((TypeError, ValueError)):
+            initializer_from_config(config)
+
+
+# ---- which initializer a layer gets -------------------------------------------------------------
+
+
+def said(network):
+    return [
+        (layer.kernel_initializer, layer.bias_initializer)
+        for layer in network.layers
+        if isinstance(layer, fb.Dense)
+    ]
+
+
+def test_of_the_network():
+    given = {"kernel_initializer": "he_normal", "bias_initializer": 0.25}
+    short = fb.Network([3, 4, 2], seed=0, **given)
+    assert said(short) == 2 * [("he_normal", Constant(0.25))]
+    layers = [
+        fb.Input(3),
+        fb.Dense(4, bias_initializer="ones"),
+        fb.Residual([fb.Dense(5)], projection="auto"),
+        fb.Branch([[fb.Dense(2)], [fb.Dense(3, kernel_initializer=1)], []]),
+    ]
+    network = fb.Network(layers, seed=0, kernel_initializer="zeros", bias_initializer=2)
+    zero = {name for name, value in network.parameters.items() if not value.any()}
+    assert zero == {f"dense_{i}/kernel" for i in (1, 2, 3, 4)}  # 3 is the projection
+    assert (network.parameters["dense_1/bias"] == 1).all()
+    assert (network.parameters["dense_5/kernel"] == 1).all()
+    assert network.layers[2].projection_initializer == "zeros"
+    assert layers[1].kernel_initializer is None  # what was given is as it was
+    assert fb.Network.from_config(network.get_config()).layers == network.layers
+
+
+def test_beside_given_weights_the_bias_is_zero():
+    weights = [[1.0, 2.0], [3.0, 4.0]]
+    plain = fb.Network([fb.Input(2), fb.Dense(2, weights=weights)], seed=0)
+    assert not plain.parameters["dense_1/bias"].any()
+    layer = fb.Dense(2, weights=weights, bias_initializer="ones")
+    assert (fb.Network([fb.Input(2), layer]).parameters["dense_1/bias"] == 1).all()
+    half = fb.Network([fb.Input(2), fb.Dense(2, weights=weights)], bias_initializer=0.5)
+    assert (half.parameters["dense_1/bias"] == 0.5).all()
+
+
+def test_one_seed_gives_the_same_bits_whatever_else_the_network_has():
+    """dtype and backend round or compute, initial values come from float64 and the seed alone."""
+    for kernel in ("orthogonal", VarianceScaling(), "torch_uniform"):
+        options = {"seed": 5, "kernel_initializer": kernel}
+        wide = fb.Network([7, 5, 2], dtype="float64", **options).get_weights()
+        for backend in ("numpy", None):
+            narrow = fb.Network([7, 5, 2], backend=backend, **options).get_weights()
+            for a, b in zip(wide, narrow, strict=True):
+                assert a.astype(np.float32).tobytes() == b.tobytes()
+
+
+def test_bad_network_initializer():
+    with pytest.raises(ValueError, match=f"^unknown initializer 'glorot'; known: {NAMES[0]}, "):
+        fb.Network([fb.Input(2), fb.Dense(1, kernel_initializer=1)], kernel_initializer="glorot")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        VarianceScaling().scale = 2
