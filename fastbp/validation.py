@@ -265,7 +265,9 @@ def check_weights(
     for (name, shape), value in zip(shapes, given, strict=True):
         array = as_numeric(value, name=name, dtype=_FLOAT64)
         if array.shape != tuple(shape):
-            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}")
+            turned = array.shape == tuple(shape)[::-1]
+            advice = ": transposed? pass its .T" if turned else ""
+            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}{advice}")
         own = np.array(array, order="C")  # it may be a view of the very parameter being set
         as_real(own, name=name, dtype=np.dtype(dtype))
         result.append(as_real(own, name=name, dtype=_FLOAT64))

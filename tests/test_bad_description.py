@@ -79,6 +79,13 @@ CONSTRUCTORS = [
     ),
     Bad(
         33,
+        lambda: fb.Dense(3, weights=[[1, 2], [3, 4], [5, 6]]),
+        ValueError,
+        r"^weights of Dense must have shape \(n_in, 3\), got \(3, 2\): "
+        r"transposed\? pass weights\.T$",
+    ),
+    Bad(
+        33,
         lambda: fb.Network([fb.Input(3), fb.Dense(2, weights=[[1, 2]])]),
         ValueError,
         r"^weights of dense_1 are \(1, 2\), expected \(3, 2\)$",
