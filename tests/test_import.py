@@ -7,7 +7,7 @@ NEEDED = {
     "history", "initializer", "inspection", "label", "layer", "loss", "manual", "metric", "network",
     "model", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile", "plan.graph",
     "plan.operation", "plan.parameter", "plan.segment", "prediction", "random", "runtime",
-    "show_config", "training", "usage", "validation",
+    "scale", "show_config", "training", "usage", "validation",
 }  # fmt: skip
 
 CODE = """
