@@ -112,9 +112,9 @@ def check_name(
         TypeError: not a str.
         ValueError: `unknown activation 'rleu'; known: linear, relu, ...`.
     """
-    if not isinstance(value, str):
-        raise TypeError(f"{kind} must be a name, got {shown(value)}")
     names = list(known)
+    if not isinstance(value, str):
+        raise TypeError(f"{kind} must be a name, got {shown(value)}; known: {', '.join(names)}")
     bare = value.lower().translate(str.maketrans("", "", "_- "))
     for name in names:
         if bare == name.replace("_", ""):

@@ -91,8 +91,10 @@ def nonfinite_kind(value: Any) -> str:
     return "NaN" if np.isnan(value) else "infinity"
 
 
-def as_numeric(values: object, *, name: str, dtype: np.dtype[Any]) -> Array:
+def as_numeric(values: object, *, name: str, dtype: np.dtype[Any], text_advice: str = "") -> Array:
     """`values` as an array of booleans, integers or floats that may share the caller's memory.
+
+    `text_advice` ends the complaint about text that is no number.
 
     Raises:
         TypeError: sparse.
@@ -115,7 +117,7 @@ def as_numeric(values: object, *, name: str, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"Complex data not supported: {name} is {array.dtype}")
     if array.ndim == 0:  # None, a dict, a generator: the caller's complaint about shape says more
         return array
-    return _parsed(array, name=name, dtype=dtype)
+    return _parsed(array, name=name, dtype=dtype, text_advice=text_advice)
 
 
 def as_real(
@@ -183,7 +185,7 @@ def _ragged(values: object) -> str:
     return ""
 
 
-def _parsed(array: Array, *, name: str, dtype: np.dtype[Any]) -> Array:
+def _parsed(array: Array, *, name: str, dtype: np.dtype[Any], text_advice: str) -> Array:
     """Objects and text as float64, or the first cell that is no real number."""
     is_text = array.dtype.kind in "SUT"
     is_plain = is_text or (
@@ -208,7 +210,8 @@ def _parsed(array: Array, *, name: str, dtype: np.dtype[Any]) -> Array:
             raise ValueError(f"{name}{where} = {shown(cell)} does not fit {dtype}") from None
         except (ValueError, TypeError):
             pass
-        raise ValueError(f"could not convert {name} to {dtype}: {shown(cell)} at {where}")
+        advice = text_advice if isinstance(cell, str | bytes) else ""
+        raise ValueError(f"could not convert {name} to {dtype}: {shown(cell)} at {where}{advice}")
     if array.size == 0:
         return np.zeros(array.shape)
     raise ValueError(f"could not convert {name} to {dtype}: its dtype is {array.dtype}")

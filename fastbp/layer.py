@@ -376,7 +376,9 @@ def _given(
     array = as_numeric(value, name=name, dtype=_FLOAT64)
     expected = f"(n_in, {units})" if ndim == 2 else f"({units},)"
     if array.ndim != ndim or array.shape[-1] != units or array.shape[0] == 0:
-        raise ValueError(f"{name} of Dense must have shape {expected}, got {array.shape}")
+        turned = array.ndim == ndim == 2 and array.shape[0] == units
+        advice = f": transposed? pass {name}.T" if turned else ""
+        raise ValueError(f"{name} of Dense must have shape {expected}, got {array.shape}{advice}")
     own: NDArray[np.float64] = as_real(np.array(array, order="C"), name=name, dtype=_FLOAT64)
     own.flags.writeable = False
     return own

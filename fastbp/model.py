@@ -39,6 +39,7 @@ class Model:
     _runtime: Runtime
     _usage: Usage
     _gradient: Array | None
+    _scale_was_checked = False  # of the inputs, at the first call that trains in many steps
 
     # parameters
 

@@ -140,6 +140,9 @@ class Network(Model):
             `History`; "loss" is the mean over the epoch's batches, weighted by rows, without
             penalties.  Metrics of the training data are taken after each epoch.
 
+        Warns:
+            UserWarning: columns of X are far from one size; once, before anything is trained.
+
         Raises:
             TypeError, ValueError: bad input; nothing has changed by then.
             DivergenceError: the loss or a parameter became non-finite; back at the end of the last
@@ -173,7 +176,7 @@ class Network(Model):
         """`steps` optimizer steps over mini-batches, epoch after epoch, in one call; returns their
         mean loss by rows.
 
-        Raises as `fit`.
+        Raises and warns as `fit`.
         """
         return training.train_steps(
             self, X, y, steps=steps, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads

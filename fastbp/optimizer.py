@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any
+from dataclasses import KW_ONLY, asdict, dataclass, fields
+from functools import wraps
+from typing import Any, TypeVar
 
 from fastbp.argument import check_name, check_real
 from fastbp.conversion import shown
 from fastbp.error import ModelFormatError
 
+_Kind = TypeVar("_Kind", bound=type)
 
+
+def _refuses_unknown(kind: _Kind) -> _Kind:
+    """The class with its own signature, but whose TypeError says what to write instead."""
+    initialize = kind.__init__  # type: ignore[misc]
+    known = {field.name for field in fields(kind)}
+
+    @wraps(initialize)
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        unknown = {name: value for name, value in given.items() if name not in known}
+        if unknown:
+            raise TypeError(_correction(kind, unknown))
+        initialize(self, *args, **given)
+
+    kind.__init__ = __init__  # type: ignore[misc]
+    return kind
+
+
+@_refuses_unknown
 @dataclass(frozen=True)
 class SGD:
     """Gradient descent: w -= learning_rate g.
@@ -58,6 +78,7 @@ class SGD:
         return {"name": "sgd", **asdict(self)}
 
 
+@_refuses_unknown
 @dataclass(frozen=True)
 class Adam:
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; at step t = 1, 2, ...
@@ -106,6 +127,7 @@ class Adam:
         return {"name": "adam", **asdict(self)}
 
 
+@_refuses_unknown
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
@@ -143,6 +165,17 @@ class AdamW(Adam):
 
 Optimizer = SGD | Adam  # AdamW is an Adam
 _KIND: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+_ALIASES = {  # what other libraries call an argument
+    "lr": "learning_rate",
+    "learning_rate_init": "learning_rate",
+    "nesterov_momentum": "nesterov",
+    "nesterovs_momentum": "nesterov",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "eps": "epsilon",
+    "wd": "weight_decay",
+    "decay": "weight_decay",
+}
 
 
 def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
@@ -155,9 +188,10 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
     if isinstance(optimizer, SGD | Adam):
         return optimizer
     if not isinstance(optimizer, str):
-        raise TypeError(
-            f"optimizer must be a name or an SGD, Adam or AdamW object, got {shown(optimizer)}"
-        )
+        got = shown(optimizer)
+        if isinstance(optimizer, type) and issubclass(optimizer, SGD | Adam):
+            got = f"the class {optimizer.__name__}: write fb.{optimizer.__name__}()"
+        raise TypeError(f"optimizer must be a name or an SGD, Adam or AdamW object, got {got}")
     return _KIND[check_name(optimizer, kind="optimizer", known=_KIND, aliases={})]()
 
 
@@ -182,6 +216,36 @@ def optimizer_from_config(config: object) -> Optimizer:
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"optimizer '{name}': {error}") from None
+
+
+def _correction(kind: type, unknown: Mapping[str, Any]) -> str:
+    """Such as `Adam got lr; write learning_rate=0.001`."""
+    decay = unknown.keys() & {"weight_decay", "wd"}
+    right = AdamW if decay and kind is Adam else kind
+    known = [field.name for field in fields(right)]
+    write, lost = [], False
+    for name, value in unknown.items():
+        for own, number in _translated(name, value).items():
+            if own in known:
+                write.append(f"{own}={shown(number)}")
+            elif name in decay:
+                write.append(f"l2={shown(number)} in each Dense")
+            else:
+                lost = True
+    text, said = f"{kind.__name__} got {', '.join(unknown)}", ", ".join(write)
+    if said:
+        text += f"; write {said if right is kind else f'AdamW({said})'}"
+    return text + (f"; known: {', '.join(known)}" if lost else "")
+
+
+def _translated(name: str, value: Any) -> dict[str, Any]:
+    """The argument of another library by the names of ours."""
+    if name == "betas" and isinstance(value, list | tuple) and len(value) == 2:
+        return {"beta1": value[0], "beta2": value[1]}
+    own = _ALIASES.get(name, name)
+    if own == "nesterov" and not isinstance(value, bool):
+        return {"momentum": value, "nesterov": True}
+    return {own: value}
 
 
 def _set_real(optimizer: Optimizer, name: str, **limits: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.metric import metric
 from fastbp.prediction import predict
+from fastbp.scale import unevenness
 from fastbp.validation import check_batches, check_parameters
 
 if TYPE_CHECKING:
@@ -52,10 +54,12 @@ def fit(
         n_threads = _check_threads(n_threads)
         lines = _Lines(_check_verbose(verbose), epochs)
         check_finite = check_bool(check_finite, name="check_finite")
+        given = X
         X, y = network._checked_pair(X, y, check_finite=check_finite)
         validation = _check_validation(network, validation_data, check_finite)
         order = None if batches is None else check_batches(batches, n_rows=len(X))
         check_parameters(network.parameters, isfinite=network._runtime.scan)
+        _warn_once(network, X, given)
         history = network.history = History()
         call = _Call(
             network, X, y, batch_size=batch_size, shuffle=shuffle, order=order, n_threads=n_threads
@@ -124,8 +128,10 @@ def train_steps(
         batch_size = check_integer(batch_size, name="batch_size", minimum=1)
         shuffle = check_bool(shuffle, name="shuffle")
         n_threads = _check_threads(n_threads)
+        given = X
         X, y = network._checked_pair(X, y)
         check_parameters(network.parameters, isfinite=network._runtime.scan)
+        _warn_once(network, X, given)
         call = _Call(network, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
         epochs = -(-steps // call.n_batches)
         rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(X))
@@ -244,6 +250,16 @@ def _figures(
     if validation is not None:
         found |= {f"val_{k}": v for k, v in evaluate(network, *validation, n_threads).items()}
     return found
+
+
+def _warn_once(network: Network, X: Array, given: object) -> None:
+    """Of columns of very different size, where `fit` or `train_steps` of a network was called."""
+    if network._scale_was_checked:
+        return
+    text = unevenness(X, given)
+    if text:
+        warnings.warn(text, UserWarning, stacklevel=4)
+    network._scale_was_checked = True
 
 
 def _check_threads(n_threads: object) -> int | str:

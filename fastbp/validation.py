@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastbp import label
 from fastbp.argument import (
     as_index,
     available_threads,
@@ -132,7 +133,7 @@ def check_y(
     """
     dtype = np.dtype(dtype)
     loss_name = loss if isinstance(loss, str) else loss.name
-    array = as_numeric(y, name=name, dtype=dtype)
+    array = as_numeric(y, name=name, dtype=dtype, text_advice=label.text_advice(loss_name))
     if array.ndim not in (1, 2):
         got = f"shape {array.shape}" if array.ndim else shown(y)
         raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
@@ -143,8 +144,10 @@ def check_y(
     if is_labels:
         return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
     if columns != n_out:
+        advice = label.column_advice(array, n_out) if columns == 1 else ""
         raise ValueError(
             f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
+            f"{advice}"
         )
     result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
     if result.size and loss_name == "binary_cross_entropy":
@@ -169,8 +172,10 @@ def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> 
         own = own.astype(np.int64, copy=False)
     flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
     if flat >= 0:
-        value = shown(array.flat[flat])
-        raise ValueError(f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}")
+        value, advice = shown(array.flat[flat]), label.index_advice(array, n_out)
+        raise ValueError(
+            f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}"
+        )
     return own.astype(np.int32).reshape(-1)
 
 
@@ -179,8 +184,8 @@ def _check_probability(array: Array, *, name: str) -> None:
         return
     flat = first_where(lambda block: (block < 0) | (block > 1), array)
     if flat >= 0:
-        value = shown(array.flat[flat])
-        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]")
+        value, advice = shown(array.flat[flat]), label.probability_advice(array)
+        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
 
 
 def _check_distribution(array: Array, *, name: str) -> None:
@@ -265,7 +270,9 @@ def check_weights(
     for (name, shape), value in zip(shapes, given, strict=True):
         array = as_numeric(value, name=name, dtype=_FLOAT64)
         if array.shape != tuple(shape):
-            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}")
+            turned = array.shape == tuple(shape)[::-1]
+            advice = ": transposed? pass its .T" if turned else ""
+            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}{advice}")
         own = np.array(array, order="C")  # it may be a view of the very parameter being set
         as_real(own, name=name, dtype=np.dtype(dtype))
         result.append(as_real(own, name=name, dtype=_FLOAT64))

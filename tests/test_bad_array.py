@@ -138,6 +138,9 @@ BAD_Y = [
     (17, with_value(Y, 5, INF), r"^Input y contains infinity \(first at \[5\]\)$"),
     (18, [0, 1, 2, 0, 3, 9], r"^y\[4\] = 3 is outside 0\.\.2$"),
     (18, [0, -1, 2, 0, 1, 9], r"^y\[1\] = -1 is outside 0\.\.2$"),
+    (18, Y + 1, r"^y\[2\] = 3 is outside 0\.\.2; labels start at 0: pass y - 1$"),
+    (18, Y * 4.0, r"^y\[1\] = 4 is outside 0\.\.2; class labels as numbers: classes, y = np\."),
+    (5, np.array(list("abcabc")), r"'a' at \[0\]; class labels as numbers: classes, y = np\."),
     (19, [0, 1, 2, 1.5, 0, 0], r"^y\[3\] = 1\.5 is not a class index$"),
     (20, np.array([0, 1, 2, 2**32, 0, 0]), r"^y\[3\] = 4294967296 is outside 0\.\.2$"),
     (
@@ -173,6 +176,18 @@ def test_targets_of_other_losses(dtype, backend):
     net = fb.Network([4, 3], dtype=dtype, seed=0, backend=backend)
     refused(
         net, lambda: net.fit(X, P[:, :2]), ValueError, "^y has 2 columns, network has 3 outputs$"
+    )
+    refused(
+        net,
+        lambda: net.train_on_batch(X, Y),
+        ValueError,
+        '^y has 1 column, network has 3 outputs; for class labels use loss="cross_entropy"$',
+    )
+    refused(
+        net,
+        lambda: net.fit(X, ["a", "b", "c"] * 2),
+        ValueError,
+        r"'a' at \[0\]; for class labels use loss=\"cross_entropy\" and numbers: classes, y = np\.",
     )
     refused(
         net,

@@ -1,5 +1,6 @@
 """Layers, optimizers and networks that are refused: which exception and what it says."""
 
+import numpy as np
 import pytest
 from support.refusal import INF, NAN, Bad
 
@@ -78,6 +79,13 @@ CONSTRUCTORS = [
     ),
     Bad(
         33,
+        lambda: fb.Dense(3, weights=[[1, 2], [3, 4], [5, 6]]),
+        ValueError,
+        r"^weights of Dense must have shape \(n_in, 3\), got \(3, 2\): "
+        r"transposed\? pass weights\.T$",
+    ),
+    Bad(
+        33,
         lambda: fb.Network([fb.Input(3), fb.Dense(2, weights=[[1, 2]])]),
         ValueError,
         r"^weights of dense_1 are \(1, 2\), expected \(3, 2\)$",
@@ -142,6 +150,24 @@ CONSTRUCTORS = [
         lambda: fb.Network([3, 1], optimizer="adma"),
         ValueError,
         "^unknown optimizer 'adma'; known: sgd, adam, adamw$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], optimizer=fb.AdamW),
+        TypeError,
+        r"^optimizer must be a name or .* object, got the class AdamW: write fb\.AdamW\(\)$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], optimizer=np.ones(2)),
+        TypeError,
+        r"^optimizer must be a name or .* object, got array\(\[1\., 1\.\]\)$",
+    ),
+    Bad(
+        36,
+        lambda: fb.Network([3, 1], loss=fb.Loss),
+        TypeError,
+        "^loss must be a name, got <class 'fastbp.loss.Loss'>; known: mse, half_sse, ",
     ),
     Bad(
         36,

@@ -179,7 +179,7 @@ OPTIONS = [
         40,
         lambda net, X, y: net.set_weights([w.T for w in net.get_weights()]),
         ValueError,
-        r"^dense_1/kernel is \(4, 6\), got \(6, 4\)$",
+        r"^dense_1/kernel is \(4, 6\), got \(6, 4\): transposed\? pass its \.T$",
     ),
     Bad(
         40,

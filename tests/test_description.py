@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import doctest
 import importlib
+import inspect
 import json
 import math
 import pickle
@@ -84,7 +85,7 @@ def test_unknown_activation():
              "softmax")  # fmt: skip
     with refuses(ValueError, f"unknown activation 'rleu'; known: {known}"):
         Dense(3, "rleu")
-    with refuses(TypeError, "activation must be a name, got 3"):
+    with refuses(TypeError, f"activation must be a name, got 3; known: {known}"):
         resolve_activation(3)
 
 
@@ -124,6 +125,51 @@ OPTIMIZERS = [
     (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), 3, ("m", "v")),
     (AdamW(0.01, weight_decay=0.1, decay_bias=True), 4, ("m", "v")),
 ]
+
+
+UNKNOWN = [
+    (lambda: Adam(lr=1e-3), "Adam got lr; write learning_rate=0.001"),
+    (lambda: Adam(betas=(0.9, 0.999)), "Adam got betas; write beta1=0.9, beta2=0.999"),
+    (lambda: Adam(0.1, beta_1=0.9, beta_2=0.99, eps=1e-7),
+     "Adam got beta_1, beta_2, eps; write beta1=0.9, beta2=0.99, epsilon=1e-07"),
+    (lambda: Adam(lr=1e-3, weight_decay=0.01),
+     "Adam got lr, weight_decay; write AdamW(learning_rate=0.001, weight_decay=0.01)"),
+    (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
+     "known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: Adam(betas=0.9), "Adam got betas; known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: Adam(decay=1e-6), "Adam got decay; known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
+    (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
+    (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
+     "weight_decay, decay_bias"),
+    (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
+    (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
+     "SGD got nesterov_momentum; write nesterov=True"),
+    (lambda: SGD(0.1, nesterov_momentum=0.9),
+     "SGD got nesterov_momentum; write momentum=0.9, nesterov=True"),
+    (lambda: SGD(lr=0.1, weight_decay=5e-4),
+     "SGD got lr, weight_decay; write learning_rate=0.1, l2=0.0005 in each Dense"),
+    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "text"), UNKNOWN, ids=[text for _, text in UNKNOWN])
+def test_unknown_argument_of_an_optimizer(make, text):
+    with refuses(TypeError, text):
+        make()
+
+
+def test_optimizers_are_still_what_dataclasses_make():
+    assert list(inspect.signature(AdamW).parameters) == [
+        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias"]  # fmt: skip
+    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'float' = 0.01, *, momentum:")
+    assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
+    for one in (SGD(0.5), Adam(0.5), AdamW(0.5)):
+        assert copy.copy(one) == copy.deepcopy(one) == one
+        assert one.to_config() == {"name": type(one).__name__.lower(), **dataclasses.asdict(one)}
+    assert repr(SGD(0.5)) == "SGD(learning_rate=0.5, momentum=0.0, nesterov=False)"
+    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
+        Adam(0.1, 0.9)
 
 
 @pytest.mark.parametrize(("one", "code", "state_names"), OPTIMIZERS, ids=repr)

@@ -4,10 +4,10 @@ from support import child
 
 NEEDED = {
     "activation", "architecture", "argument", "backend", "backend._cpu", "conversion", "error",
-    "history", "initializer", "inspection", "layer", "loss", "manual", "metric", "network",
+    "history", "initializer", "inspection", "label", "layer", "loss", "manual", "metric", "network",
     "model", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile", "plan.graph",
     "plan.operation", "plan.parameter", "plan.segment", "prediction", "random", "runtime",
-    "show_config", "training", "usage", "validation",
+    "scale", "show_config", "training", "usage", "validation",
 }  # fmt: skip
 
 CODE = """
