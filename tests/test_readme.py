@@ -1,9 +1,14 @@
 """What the README shows runs, and its two commands are what a newcomer can paste."""
 
 import doctest
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import fastbp
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -37,3 +42,27 @@ def test_map_names_what_exists():
         root = README.parent
         if path != "...":
             assert (root / path).exists() or (root / "fastbp" / path).exists(), path
+
+
+def test_example_passes_mypy_strict(tmp_path):
+    """With the annotations of the package that is tested, as an engineer who uses it sees them."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    examples = doctest.DocTestParser().get_examples(README.read_text(encoding="utf-8"))
+    source = [example.source.rstrip() for example in examples]
+    source += [
+        "layers: list[fb.Layer] = [fb.Input(4), fb.Dense(8), fb.Residual([fb.Dense(8)])]",
+        'layers += [fb.Branch([[fb.Dense(2, "tanh")], []], merge="concat"), fb.Dense(2)]',
+        'fb.Network(layers, kernel_initializer=fb.VarianceScaling(2, mode="fan_out"))',
+        "fb.Network((3, 4, 2), bias_initializer=0)",
+    ]
+    (tmp_path / "example.py").write_text("\n".join(source) + "\n")
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\nfollow_imports = silent\n")
+    folder = Path(fastbp.__file__).parents[1]
+    environment = dict(os.environ)
+    if folder.name != "site-packages":  # an editable installation, which mypy does not find
+        environment["MYPYPATH"] = str(folder)
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "mypy", "example.py"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
