@@ -44,15 +44,25 @@ def resolve_layers(
 
 
 def initialized(layers: Sequence[Layer], *, kernel: Open, bias: Open) -> tuple[Layer, ...]:
-    """The layers with every initializer said.
+    """The layers, an `Input` first, with every initializer said.
 
     What a layer leaves open is `kernel` and `bias`; where these are None, zeros for the bias beside
-    given weights, and otherwise `default_initializers`.
+    given weights, and otherwise the default.
     """
-    found = []
+    first, *rest = layers
+    assert isinstance(first, Input)
+    return (first, *_initialized(rest, kernel, bias, n_features=first.units))
+
+
+def _initialized(
+    layers: Sequence[Layer], kernel: Open, bias: Open, *, n_features: int | None
+) -> tuple[Layer, ...]:
+    """`n_features`: of the network's input where the first of the layers reads it."""
+    found: list[Layer] = []
     for layer in layers:
+        reads = None if found else n_features
         if isinstance(layer, Dense):
-            own_kernel, own_bias = default_initializers(layer.activation)
+            own_kernel, own_bias = default_initializers(layer.activation.name, n_features=reads)
             own_bias = own_bias if layer.weights is None else "zeros"
             layer = with_fields(
                 layer,
@@ -60,14 +70,14 @@ def initialized(layers: Sequence[Layer], *, kernel: Open, bias: Open) -> tuple[L
                 bias_initializer=_first(layer.bias_initializer, bias, own_bias),
             )
         elif isinstance(layer, Residual):
-            own_kernel, _ = default_initializers(resolve_activation("linear"))
-            layer = with_fields(
-                layer,
-                layers=initialized(layer.layers, kernel=kernel, bias=bias),
-                projection_initializer=_first(layer.projection_initializer, kernel, own_kernel),
-            )
+            inner = _initialized(layer.layers, kernel, bias, n_features=reads)
+            layer = with_fields(layer, layers=inner)
+            if layer.projection is not None:
+                own_kernel, _ = default_initializers("linear", n_features=reads)
+                own = _first(layer.projection_initializer, kernel, own_kernel)
+                layer = with_fields(layer, projection_initializer=own)
         elif isinstance(layer, Branch):
-            parts = [initialized(part, kernel=kernel, bias=bias) for part in layer.branches]
+            parts = [_initialized(part, kernel, bias, n_features=reads) for part in layer.branches]
             layer = with_fields(layer, branches=tuple(parts))
         found.append(layer)
     return tuple(found)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import random
-from fastbp.activation import Activation
 from fastbp.argument import check_name, check_real
 from fastbp.conversion import shown
 
@@ -120,6 +119,14 @@ _NAMED: dict[str, Initializer] = {
     "ones": Constant(1.0),
 }
 NAMES = tuple(_NAMED)
+# Variance of a kernel times its fan_in, in an inner layer and in one that reads the inputs.
+_PART = {
+    "relu": (1 / 3, 1 / 8),
+    "leaky_relu": (1 / 3, 1 / 8),
+    "linear": (1.0, 1 / 2),
+    "sigmoid": (1.0, 1 / 2),
+    "softmax": (1.0, 1 / 2),
+}
 _ALIASES = {
     "xavieruniform": "glorot_uniform",
     "xaviernormal": "glorot_normal",
@@ -136,9 +143,22 @@ _CONFIG: dict[str, type[VarianceScaling] | type[Orthogonal]] = {
 }
 
 
-def default_initializers(activation: Activation) -> tuple[str, str]:
-    """Of a layer's kernel and bias, where neither the layer nor the network names one."""
-    return ("glorot_uniform", "zeros")
+def default_initializers(
+    activation: str, *, n_features: int | None
+) -> tuple[str | Initializer, str | Initializer]:
+    """Of a kernel and a bias for which neither their layer nor the network names one.
+
+    Kernels are uniform with a variance of part / fan_in, biases are 0; the part is 1/3 before a
+    ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before the others.  In a layer
+    that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4, but at least
+    1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  Chosen and confirmed by
+    the study that docs/defaults.md reports.
+    """
+    inner, at_input = _PART.get(activation, (1 / 2, 1 / 4))
+    if n_features is None:
+        return VarianceScaling(inner, mode="fan_in", distribution="uniform"), "zeros"
+    part = max(at_input, 1 / n_features)
+    return VarianceScaling(part, mode="fan_in", distribution="uniform"), "lecun_uniform"
 
 
 def resolve_initializer(initializer: str | float | Initializer) -> str | Initializer:

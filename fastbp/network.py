@@ -43,6 +43,11 @@ class Network(Model):
         optimizer: a name or an `SGD`, `Adam` or `AdamW`.
         metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae",
             "mse".
+        kernel_initializer, bias_initializer: of the layers that name none of their own; None for
+            the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
+            before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
+            in layers that read the n inputs 1/8, 1/2 and 1/4, but at least 1 / n, and their biases
+            are uniform of variance 1 / n.
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of initial values and shuffling, 0..2**64-1; None draws one and keeps it in `.seed`.
         backend: "cython", "numpy", or None for the one chosen at import.

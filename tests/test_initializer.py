@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import fastbp as fb
 from fastbp import random
+from fastbp.activation import CODES
 from fastbp.initializer import (
     NAMES,
     Constant,
@@ -21,6 +22,7 @@ from fastbp.initializer import (
     initializer_config,
     initializer_from_config,
 )
+from fastbp.layer import layer_from_config
 
 FAN_IN, FAN_OUT = 30, 70
 # variance by name, from the papers and the documentation of PyTorch
@@ -35,6 +37,7 @@ VARIANCE = {
 }
 
 
+WEIGHTS_OF_VERSION_0_1 = "d7e8e9ba0676"
 HASHES = {
     "glorot_uniform": "60dcfe45c5a9",
     "glorot_normal": "4667fbc24116",
@@ -214,6 +217,81 @@ def said(network):
         for layer in network.layers
         if isinstance(layer, fb.Dense)
     ]
+
+
+def uniform(part):
+    return VarianceScaling(part, mode="fan_in", distribution="uniform")
+
+
+RULE = {  # of docs/defaults.md: variance times fan_in in an inner layer, in one that reads inputs
+    **dict.fromkeys(("relu", "leaky_relu"), (1 / 3, 1 / 8)),
+    **dict.fromkeys(("elu", "selu", "gelu", "silu", "softplus", "tanh"), (1 / 2, 1 / 4)),
+    **dict.fromkeys(("linear", "sigmoid", "softmax"), (1, 1 / 2)),
+}
+
+
+@pytest.mark.parametrize("activation", CODES)
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 200])
+def test_defaults(activation, n):
+    first, hidden, last = said(fb.Network([n, 5, 6, 3], activation=activation, seed=0))
+    inner, at_input = RULE[activation]
+    assert first == (uniform(max(at_input, 1 / n)), "lecun_uniform")
+    assert hidden == (uniform(inner), "zeros") and last == (uniform(1), "zeros")
+
+
+def test_limits_of_the_defaults():
+    """By hand: limit = sqrt(3 part / fan_in)."""
+    network = fb.Network([2, 3000, 2000, 1], activation="relu", seed=0)
+    limit = {
+        "dense_1/kernel": math.sqrt(3) / 2,
+        "dense_1/bias": math.sqrt(3 / 2),
+        "dense_2/kernel": 1 / math.sqrt(3000),
+        "dense_3/kernel": math.sqrt(3 / 2000),
+    }
+    for name, value in network.parameters.items():
+        largest = float(np.abs(value).max())
+        assert 0.995 * limit.get(name, 0.0) <= largest <= limit.get(name, 0.0) * (1 + 1e-7)
+
+
+def test_defaults_of_nested_layers():
+    """Every Dense that the input reaches directly reads it; a projection is linear."""
+    block = fb.Branch([[fb.Dense(4, "relu"), fb.Dense(4, "relu")], []])
+    residual = fb.Residual([fb.Dense(5, "tanh")], projection="auto")
+    network = fb.Network([fb.Input(2), residual, block, fb.Dense(1)], seed=0)
+    assert network.layers[1].layers[0].kernel_initializer == uniform(1 / 2)
+    assert network.layers[1].projection_initializer == uniform(1 / 2)
+    assert network.layers[2].branches[0][0].kernel_initializer == uniform(1 / 3)
+    network = fb.Network([fb.Input(4), block, residual, fb.Dense(1)], seed=0)
+    first, second = network.layers[1].branches[0]
+    assert (first.kernel_initializer, first.bias_initializer) == (uniform(1 / 4), "lecun_uniform")
+    assert (second.kernel_initializer, second.bias_initializer) == (uniform(1 / 3), "zeros")
+    assert network.layers[2].layers[0].kernel_initializer == uniform(1 / 2)
+    assert network.layers[2].projection_initializer == uniform(1)
+
+
+def test_version_0_1_by_name():
+    """What CHANGELOG says gives the old values back: a hash made with version 0.1."""
+    network = fb.Network(
+        [5, 7, 3], seed=3, kernel_initializer="glorot_uniform", bias_initializer="zeros"
+    )
+    held = b"".join(value.tobytes() for value in network.get_weights())
+    assert hashlib.sha256(held).hexdigest()[:12] == WEIGHTS_OF_VERSION_0_1
+
+
+def test_a_file_of_version_0_1_keeps_its_projection():
+    """Its description does not name the initializer, and reads back as it was written."""
+    config = {
+        "kind": "residual",
+        "layers": [fb.Dense(3, kernel_initializer="he_normal", bias_initializer=1).to_config()],
+        "projection": "auto",
+        "activation": {"name": "linear"},
+    }
+    for projection, initializer in (("auto", "glorot_uniform"), (None, None)):
+        config["projection"] = projection
+        layer = layer_from_config(config)
+        assert layer.projection_initializer == initializer
+        (own,) = fb.Network([fb.Input(3), layer], seed=0).get_config()["layers"][1:]
+        assert own == layer.to_config() == config
 
 
 def test_of_the_network():
