@@ -11,7 +11,7 @@ from fastbp.conversion import shown
 from fastbp.initializer import Initializer, default_initializers
 from fastbp.layer import Branch, Dense, Input, Layer, Residual, with_fields
 
-Open = str | Initializer | None  # None: not said
+OptionalInitializer = str | Initializer | None
 
 
 def resolve_layers(
@@ -43,8 +43,10 @@ def resolve_layers(
     return (Input(sizes[0]), *inner, Dense(sizes[-1]))
 
 
-def initialized(layers: Sequence[Layer], *, kernel: Open, bias: Open) -> tuple[Layer, ...]:
-    """The layers, an `Input` first, with every initializer said.
+def initialized(
+    layers: Sequence[Layer], *, kernel: OptionalInitializer, bias: OptionalInitializer
+) -> tuple[Layer, ...]:
+    """The layers, an `Input` first, each with its initializers.
 
     What a layer leaves open is `kernel` and `bias`; where these are None, zeros for the bias beside
     given weights, and otherwise the default.
@@ -55,7 +57,11 @@ def initialized(layers: Sequence[Layer], *, kernel: Open, bias: Open) -> tuple[L
 
 
 def _initialized(
-    layers: Sequence[Layer], kernel: Open, bias: Open, *, n_features: int | None
+    layers: Sequence[Layer],
+    kernel: OptionalInitializer,
+    bias: OptionalInitializer,
+    *,
+    n_features: int | None,
 ) -> tuple[Layer, ...]:
     """`n_features`: of the network's input where the first of the layers reads it."""
     found: list[Layer] = []
@@ -83,8 +89,8 @@ def _initialized(
     return tuple(found)
 
 
-def _first(*initializers: Open) -> str | Initializer:
-    """The first that is said."""
+def _first(*initializers: OptionalInitializer) -> str | Initializer:
+    """The first that is not None."""
     return next(own for own in initializers if own is not None)
 
 

@@ -41,8 +41,9 @@ class VarianceScaling:
 
     fan is the layer's n_in ("fan_in"), its units ("fan_out") or the mean of both ("fan_avg"), for
     its bias too.  "uniform" lies in [-limit, limit), limit = sqrt(3 scale / fan); "normal" is not
-    cut; "truncated_normal" is cut at two standard deviations and has the variance after the cut,
-    as in Keras, whose `he_normal` is `VarianceScaling(2)`.
+    truncated; "truncated_normal" is a normal distribution truncated at two of its standard
+    deviations, so wide that the variance is right after that, as in Keras, whose `he_normal` is
+    `VarianceScaling(2)`.
 
     Args:
         scale: finite, > 0.
@@ -82,9 +83,9 @@ class VarianceScaling:
 class Orthogonal:
     """A kernel whose columns, or where n_in < units its rows, are orthogonal and `gain` long.
 
-    Drawn without preference for any direction: a product of Householder reflections of normal
-    vectors (Stewart 1980), in float64.  n_in units min(n_in, units) multiplications: 0.1 s at 512
-    by 512.
+    Uniformly distributed over such kernels (Haar): a product of Householder reflections of normal
+    vectors (Stewart 1980), in float64.  Takes about n_in * units * min(n_in, units)
+    multiplications.
 
     Args:
         gain: finite, > 0.
@@ -119,8 +120,8 @@ _NAMED: dict[str, Initializer] = {
     "ones": Constant(1.0),
 }
 NAMES = tuple(_NAMED)
-# Variance of a kernel times its fan_in, in an inner layer and in one that reads the inputs.
-_PART = {
+# By activation, in an inner layer and in one that reads the inputs.
+_VARIANCE_TIMES_FAN_IN = {
     "relu": (1 / 3, 1 / 8),
     "leaky_relu": (1 / 3, 1 / 8),
     "linear": (1.0, 1 / 2),
@@ -150,18 +151,20 @@ def default_initializers(
 
     Kernels are uniform with a variance of part / fan_in, biases are 0; the part is 1/3 before a
     ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before the others.  In a layer
-    that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4, but at least
+    that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4 respectively, but at least
     1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  Chosen and confirmed by
     the study that docs/defaults.md reports.
     """
-    inner, at_input = _PART.get(activation, (1 / 2, 1 / 4))
+    inner, at_input = _VARIANCE_TIMES_FAN_IN.get(activation, (1 / 2, 1 / 4))
     if n_features is None:
         return VarianceScaling(inner, mode="fan_in", distribution="uniform"), "zeros"
     part = max(at_input, 1 / n_features)
     return VarianceScaling(part, mode="fan_in", distribution="uniform"), "lecun_uniform"
 
 
-def resolve_initializer(initializer: str | float | Initializer) -> str | Initializer:
+def resolve_initializer(
+    initializer: str | float | Initializer, *, name: str = "initializer"
+) -> str | Initializer:
     """A canonical name, an initializer, or a `Constant` for a number.
 
     Names of other libraries stand for what those libraries compute: "xavier_uniform" and
@@ -176,19 +179,34 @@ def resolve_initializer(initializer: str | float | Initializer) -> str | Initial
         return initializer
     if isinstance(initializer, str):
         return check_name(initializer, kind="initializer", known=NAMES, aliases=_ALIASES)
-    if not isinstance(initializer, numbers.Real):
+    if isinstance(initializer, bool | np.bool_) or not isinstance(initializer, numbers.Real):
+        got = shown(initializer)
+        if isinstance(initializer, type) and issubclass(initializer, Initializer):
+            got = f"the class {initializer.__name__}: write fb.{initializer.__name__}()"
+        elif isinstance(initializer, np.ndarray | list | tuple):
+            got += "; given values go to Dense(weights=, bias=)"
         raise TypeError(
-            "initializer must be a name, a number, a VarianceScaling, an Orthogonal or a "
-            f"Constant, got {shown(initializer)}"
+            f"{name} must be a name, a number, a VarianceScaling, an Orthogonal or a Constant, "
+            f"got {got}"
         )
-    return Constant(check_real(initializer, name="initializer"))
+    return Constant(check_real(initializer, name=name))
 
 
-def optional_initializer(
+def resolve_kernel_initializer(
+    initializer: str | float | Initializer | None, *, name: str = "kernel_initializer"
+) -> str | Initializer | None:
+    """`resolve_initializer`; None, which leaves the choice to the network, stays None."""
+    return None if initializer is None else resolve_initializer(initializer, name=name)
+
+
+def resolve_bias_initializer(
     initializer: str | float | Initializer | None,
 ) -> str | Initializer | None:
-    """`resolve_initializer`, but None stays None."""
-    return None if initializer is None else resolve_initializer(initializer)
+    """Likewise, but for ValueError for what only kernels have: orthogonal columns."""
+    own = resolve_kernel_initializer(initializer, name="bias_initializer")
+    if own == "orthogonal" or isinstance(own, Orthogonal):
+        raise ValueError(f"bias_initializer must not be orthogonal, got {shown(initializer)}")
+    return own
 
 
 def initializer_config(initializer: str | Initializer | None) -> Any:
@@ -207,10 +225,10 @@ def initializer_from_config(config: Any) -> str | Initializer | None:
     Raises TypeError, ValueError where it is none.
     """
     if not isinstance(config, Mapping):
-        return optional_initializer(config)
+        return resolve_kernel_initializer(config, name="initializer")
     values = dict(config)
     name = values.pop("name", None)
-    if name not in _CONFIG:
+    if not isinstance(name, str) or name not in _CONFIG:
         raise ValueError(f"unknown initializer {shown(name)}; known: {', '.join(_CONFIG)}")
     return _CONFIG[name](**values)
 
@@ -234,8 +252,6 @@ def initial_value(
     if isinstance(own, Constant):
         return np.full(shape, own.value)
     if isinstance(own, Orthogonal):
-        if len(shape) != 2:
-            raise ValueError("an orthogonal initializer is for kernels, not for a bias")
         return own.gain * _orthogonal(*shape, seed=seed, index=index)
     fan = {"fan_in": float(fan_in), "fan_out": float(fan_out), "fan_avg": (fan_in + fan_out) / 2.0}
     variance = own.scale / fan[own.mode]

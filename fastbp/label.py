@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERED = "classes, y = np.unique(y, return_inverse=True)"
+_NUMBERED = (
+    "classes, y = np.unique(y, return_inverse=True), then np.searchsorted(classes, y) for other y"
+)
 _OF_CLASSES = f"; class labels as numbers: {_NUMBERED}"
 _OF_ONE = "; labels start at 0: pass y - 1"
 _OTHER_LOSS = '; for class labels use loss="cross_entropy"'

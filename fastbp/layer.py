@@ -18,7 +18,8 @@ from fastbp.initializer import (
     Initializer,
     initializer_config,
     initializer_from_config,
-    optional_initializer,
+    resolve_bias_initializer,
+    resolve_kernel_initializer,
 )
 
 _L = TypeVar("_L", bound="Layer")
@@ -120,8 +121,8 @@ class Dense(Layer):
             units=units,
             activation=resolve_activation(activation),
             use_bias=_flag(use_bias, "use_bias"),
-            kernel_initializer=optional_initializer(kernel_initializer),
-            bias_initializer=optional_initializer(bias_initializer),
+            kernel_initializer=resolve_kernel_initializer(kernel_initializer),
+            bias_initializer=resolve_bias_initializer(bias_initializer),
             weights=_given(weights, name="weights", ndim=2, units=units),
             bias=_given(bias, name="bias", ndim=1, units=units),
             l1=check_real(l1, name="l1", minimum=0),
@@ -185,7 +186,7 @@ _DEFAULT = Dense.__init__.__kwdefaults__ or {}
 
 
 # The initializer of a projection in descriptions that do not name it, as those before version 0.2.
-_UNSAID = {None: None, "auto": "glorot_uniform"}
+_PROJECTION_DEFAULT = {None: None, "auto": "glorot_uniform"}
 
 
 @dataclass(frozen=True, init=False)
@@ -221,6 +222,8 @@ class Residual(Layer):
     ) -> None:
         if projection not in (None, "auto"):
             raise ValueError(f"projection must be None or 'auto', got {shown(projection)}")
+        if projection is None and projection_initializer is not None:
+            raise ValueError("Residual got a projection_initializer, but projection is None")
         own = _chain(layers, name="Residual layers")
         if not own:
             raise ValueError("Residual layers must hold at least one layer, got 0")
@@ -229,7 +232,9 @@ class Residual(Layer):
             layers=own,
             projection=projection,
             activation=resolve_activation(activation),
-            projection_initializer=optional_initializer(projection_initializer),
+            projection_initializer=resolve_kernel_initializer(
+                projection_initializer, name="projection_initializer"
+            ),
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -240,7 +245,7 @@ class Residual(Layer):
             "projection": self.projection,
             "activation": self.activation.to_config(),
         }
-        if self.projection_initializer != _UNSAID[self.projection]:
+        if self.projection_initializer != _PROJECTION_DEFAULT[self.projection]:
             config["projection_initializer"] = initializer_config(self.projection_initializer)
         return config
 
@@ -317,8 +322,9 @@ def _from_config(config: object, *, depth: int) -> Layer:
     kind = values.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KIND:
         raise ModelFormatError(f"unknown layer {shown(kind)}; known: {', '.join(_KIND)}")
-    if kind == "residual":  # before it could be said
-        values.setdefault("projection_initializer", _UNSAID.get(values.get("projection")))
+    if kind == "residual" and values.get("projection") in (None, "auto"):
+        default = _PROJECTION_DEFAULT[values.get("projection")]
+        values.setdefault("projection_initializer", default)
     if values.keys() != _KEY[kind]:
         wrong = sorted(map(str, values.keys() ^ _KEY[kind]))
         raise ModelFormatError(f"layer '{kind}' has extra or missing keys: {', '.join(wrong)}")

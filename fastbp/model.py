@@ -143,7 +143,7 @@ class Model:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers, the `Input` first."""
+        """The layers, the `Input` first, with the initializers that the network chose for them."""
         return self._layers
 
     @property

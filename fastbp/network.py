@@ -14,7 +14,11 @@ from fastbp.architecture import initialized, resolve_layers
 from fastbp.argument import check_bool, check_integer, check_seed
 from fastbp.conversion import shown
 from fastbp.history import History
-from fastbp.initializer import Initializer, optional_initializer
+from fastbp.initializer import (
+    Initializer,
+    resolve_bias_initializer,
+    resolve_kernel_initializer,
+)
 from fastbp.layer import Layer
 from fastbp.loss import Loss, resolve_loss
 from fastbp.manual import Manual
@@ -46,8 +50,8 @@ class Network(Model):
         kernel_initializer, bias_initializer: of the layers that name none of their own; None for
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
-            in layers that read the n inputs 1/8, 1/2 and 1/4, but at least 1 / n, and their biases
-            are uniform of variance 1 / n.
+            in layers that read the n inputs 1/8, 1/2 and 1/4 respectively, but at least 1 / n, and
+            their biases are uniform of variance 1 / n.
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of initial values and shuffling, 0..2**64-1; None draws one and keeps it in `.seed`.
         backend: "cython", "numpy", or None for the one chosen at import.
@@ -82,8 +86,8 @@ class Network(Model):
     ) -> None:
         self._layers = initialized(
             resolve_layers(layers, activation),
-            kernel=optional_initializer(kernel_initializer),
-            bias=optional_initializer(bias_initializer),
+            kernel=resolve_kernel_initializer(kernel_initializer),
+            bias=resolve_bias_initializer(bias_initializer),
         )
         loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
         if not isinstance(metrics, list | tuple):
@@ -146,7 +150,8 @@ class Network(Model):
             penalties.  Metrics of the training data are taken after each epoch.
 
         Warns:
-            UserWarning: columns of X are far from one size; once, before anything is trained.
+            UserWarning: columns of X differ more than a hundredfold in size; before anything is
+                trained, and only in the network's first `fit` or `train_steps`.
 
         Raises:
             TypeError, ValueError: bad input; nothing has changed by then.

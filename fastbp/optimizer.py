@@ -234,7 +234,9 @@ def _correction(kind: type, unknown: Mapping[str, Any]) -> str:
                 lost = True
     text, said = f"{kind.__name__} got {', '.join(unknown)}", ", ".join(write)
     if said:
-        text += f"; write {said if right is kind else f'AdamW({said})'}"
+        text += f"; write {said if right is kind else f'fb.AdamW({said})'}"
+        if right is not kind:
+            text += ", or l2= in each Dense for a decay that passes through m and v"
     return text + (f"; known: {', '.join(known)}" if lost else "")
 
 

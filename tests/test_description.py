@@ -133,7 +133,8 @@ UNKNOWN = [
     (lambda: Adam(0.1, beta_1=0.9, beta_2=0.99, eps=1e-7),
      "Adam got beta_1, beta_2, eps; write beta1=0.9, beta2=0.99, epsilon=1e-07"),
     (lambda: Adam(lr=1e-3, weight_decay=0.01),
-     "Adam got lr, weight_decay; write AdamW(learning_rate=0.001, weight_decay=0.01)"),
+     "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
+     "each Dense for a decay that passes through m and v"),
     (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
      "known: learning_rate, beta1, beta2, epsilon"),
     (lambda: Adam(betas=0.9), "Adam got betas; known: learning_rate, beta1, beta2, epsilon"),
@@ -308,10 +309,22 @@ def test_given_weights_are_a_read_only_copy():
         (lambda: Dense(2, kernel_initializer="random"), ValueError,
          "unknown initializer 'random'; known: " + ", ".join(initializer.NAMES)),
         (lambda: Dense(2, kernel_initializer=math.nan), ValueError,
-         "initializer must be finite, got nan"),
+         "kernel_initializer must be finite, got nan"),
         (lambda: Dense(2, bias_initializer=[0, 1]), TypeError,
-         "initializer must be a name, a number, a VarianceScaling, an Orthogonal or a Constant, "
-         "got [0, 1]"),
+         "bias_initializer must be a name, a number, a VarianceScaling, an Orthogonal or a "
+         "Constant, got [0, 1]; given values go to Dense(weights=, bias=)"),
+        (lambda: Dense(2, kernel_initializer=Orthogonal), TypeError,
+         "kernel_initializer must be a name, a number, a VarianceScaling, an Orthogonal or a "
+         "Constant, got the class Orthogonal: write fb.Orthogonal()"),
+        (lambda: Dense(2, kernel_initializer=True), TypeError,
+         "kernel_initializer must be a name, a number, a VarianceScaling, an Orthogonal or a "
+         "Constant, got True"),
+        (lambda: Dense(2, bias_initializer="orthogonal"), ValueError,
+         "bias_initializer must not be orthogonal, got 'orthogonal'"),
+        (lambda: Dense(2, bias_initializer=Orthogonal(2)), ValueError,
+         "bias_initializer must not be orthogonal, got Orthogonal(gain=2.0)"),
+        (lambda: Residual([Dense(2)], projection_initializer="zeros"), ValueError,
+         "Residual got a projection_initializer, but projection is None"),
         (lambda: VarianceScaling(0), ValueError,
          "VarianceScaling scale must be finite and > 0, got 0"),
         (lambda: VarianceScaling(mode="fan"), ValueError,

@@ -143,7 +143,7 @@ def test_orthogonal(shape):
 
 
 def test_orthogonal_prefers_no_direction():
-    """Of 3000 (3, 2): every entry has mean 0, variance 1/3 and fourth moment 1/5; det is even."""
+    """Entries of (3, 2) have mean 0, variance 1/3, fourth moment 1/5; dets either sign."""
     value = np.array([start("orthogonal", (3, 2), seed=seed) for seed in range(3000)])
     assert np.abs(value.mean(axis=0)).max() < 6 * math.sqrt(1 / 3 / 3000)
     assert np.abs((value**2).mean(axis=0) - 1 / 3).max() < 6 * math.sqrt((1 / 5 - 1 / 9) / 3000)
@@ -169,8 +169,9 @@ def test_orthogonal_against_an_explicit_product_of_reflections():
 
 
 def test_orthogonal_bias_is_refused():
-    with pytest.raises(ValueError, match="^an orthogonal initializer is for kernels, not for a b"):
-        fb.Network([2, 3, 1], bias_initializer="orthogonal")
+    layers = [fb.Input(2), fb.Dense(1, bias=[1])]  # of no use here, and yet an error later
+    with pytest.raises(ValueError, match="^bias_initializer must not be orthogonal, got 'orthogo"):
+        fb.Network(layers, bias_initializer="orthogonal")
 
 
 def test_streams_of_parameters_differ_and_repeat():
@@ -203,9 +204,19 @@ def test_json(one):
 
 
 def test_bad_config():
-    for config in ({"name": "he"}, {"name": "variance_scaling", "scales": 2}, {}, [1]):
-        with pytest.raises((TypeError, ValueError)):
+    for config, text in (
+        ({"name": "he"}, "unknown initializer 'he'; known: variance_scaling, orthogonal"),
+        ({"name": [1]}, r"unknown initializer \[1\]; known: "),
+        ({}, "unknown initializer None; known: "),
+        ({"name": "variance_scaling", "scales": 2}, "unexpected keyword argument 'scales'"),
+        ([1], "initializer must be a name, a number, "),
+    ):
+        with pytest.raises((TypeError, ValueError), match=text):
             initializer_from_config(config)
+    for projection in ([1], "auto "):
+        config = fb.Residual([fb.Dense(2)]).to_config() | {"projection": projection}
+        with pytest.raises(fb.ModelFormatError):
+            layer_from_config(config)
 
 
 # ---- which initializer a layer gets -------------------------------------------------------------
@@ -254,7 +265,7 @@ def test_limits_of_the_defaults():
 
 
 def test_defaults_of_nested_layers():
-    """Every Dense that the input reaches directly reads it; a projection is linear."""
+    """The first layers of lists to which the input comes read it; a projection is linear."""
     block = fb.Branch([[fb.Dense(4, "relu"), fb.Dense(4, "relu")], []])
     residual = fb.Residual([fb.Dense(5, "tanh")], projection="auto")
     network = fb.Network([fb.Input(2), residual, block, fb.Dense(1)], seed=0)

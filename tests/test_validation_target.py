@@ -79,7 +79,9 @@ def test_bool_labels():
     assert check_y([True, False], 2, 2, "cross_entropy").tolist() == [1, 0]
 
 
-NUMBERED = "classes, y = np.unique(y, return_inverse=True)"
+NUMBERED = (
+    "classes, y = np.unique(y, return_inverse=True), then np.searchsorted(classes, y) for other y"
+)
 CLASSES = f"; class labels as numbers: {NUMBERED}"
 OTHER_LOSS = '; for class labels use loss="cross_entropy"'
 BIG = np.zeros(20, np.int64)

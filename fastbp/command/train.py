@@ -137,7 +137,7 @@ def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target"
     import fastbp as fb
 
     classes = target.task == "classification"
-    network = fb.Network(
+    return fb.Network(
         [n_features, *arguments.layers, target.n_outputs],
         activation=arguments.activation,
         loss="cross_entropy" if classes else "mse",
@@ -145,9 +145,6 @@ def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target"
         seed=arguments.seed,
         backend=arguments.backend,
     )
-    # The columns are standardised: where most of one lies close together, rare cells lie far away.
-    network._scale_was_checked = True
-    return network
 
 
 def _announce(
