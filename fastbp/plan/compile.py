@@ -21,6 +21,15 @@ from fastbp.plan.segment import parameter_segments
 # number in memory of its own.
 Purpose = Literal["train", "predict", "manual", "trace"]
 
+# What an engine of such a plan can be asked. Any other call would find memory too small for it, or
+# laid out for something else ("manual" is compiled without the loss).
+_CALLS: dict[Purpose, tuple[str, ...]] = {
+    "train": ("train", "train_batch"),
+    "predict": ("predict", "bind", "respond", "evaluate"),
+    "manual": ("forward", "backward", "step"),
+    "trace": ("forward", "loss_gradient", "backward", "step"),
+}
+
 # Activations of one tile of rows stay within half of a second-level cache of 1 MB, with room for
 # the weights.
 _TILE_BYTES = 256 * 1024
@@ -56,6 +65,10 @@ _FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 class Plan:
     """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and
     optimizer.py.
+
+    With `keeps_batch` the activations of all rows stay in memory, otherwise those of one tile for
+    each thread.  `by_parameters` is the regime of training in which threads share kernels, whose
+    gradients go straight into the optimizer; it needs the activations of all rows.
     """
 
     dtype: np.dtype[Any]
@@ -81,6 +94,7 @@ class Plan:
     chunk_rows: int
     capacity: int
     n_workers: int
+    keeps_batch: bool
     by_parameters: bool
     gathers: bool
     narrow_rows: int
@@ -97,6 +111,24 @@ class Plan:
     def n_tiles(self) -> int:
         """Tiles of a full batch."""
         return -(-self.capacity // self.tile_rows)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The calls of an engine for which this plan is made."""
+        return _CALLS[self.purpose]
+
+    def check(self, call: str, rows: int = 0) -> None:
+        """Refuse a call of an engine, on so many rows at a time, for which the plan is not made.
+
+        Raises:
+            RuntimeError: it is made for another purpose.
+            ValueError: it is made for fewer rows.
+        """
+        made = f"a plan made for {self.purpose!r}"
+        if call not in self.calls:
+            raise RuntimeError(f"no {call} with {made}: only {', '.join(self.calls)}")
+        if rows > self.capacity:
+            raise ValueError(f"{call} of {rows} rows with {made} with up to {self.capacity}")
 
 
 def compile_plan(
@@ -119,13 +151,13 @@ def compile_plan(
     training = purpose != "predict"
     builder = Builder(graph, gradients=training, separate=purpose == "trace", input_gradient=manual)
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
-    whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
+    keeps_batch = by_parameters or manual
     flops_per_row = 6.0 * graph.parameters.n_parameters
     if by_parameters:
         tile_rows, block_rows = _dealt_tiles(rows)
     else:
         tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, manual)
-    kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
+    kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
         graph,
@@ -147,7 +179,7 @@ def compile_plan(
         gradient=parameters.size * n_gradients,
         copies=segments.copies_size,
         activations=builder.numbers_per_row * kept_rows,
-        activation_parts=1 if whole else n_workers,
+        activation_parts=1 if keeps_batch else n_workers,
         chunk=chunk,
         good=parameters.size * (1 + n_states) if purpose == "train" else 0,
         n_workers=n_workers,
@@ -177,7 +209,8 @@ def compile_plan(
         chunk_rows=chunk_rows,
         capacity=rows,
         n_workers=n_workers,
-        by_parameters=whole,
+        keeps_batch=keeps_batch,
+        by_parameters=by_parameters,
         gathers=gathers,
         narrow_rows=narrow_rows,
         loss_code=loss.code,
