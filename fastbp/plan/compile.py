@@ -15,6 +15,7 @@ from fastbp.plan.graph import DenseNode, Graph
 from fastbp.plan.operation import Program, SegmentTable, program
 from fastbp.plan.parameter import block
 from fastbp.plan.segment import parameter_segments
+from fastbp.plan.work import work_per_row
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
@@ -48,9 +49,9 @@ _CHUNK_BYTES_ONE_ROW = 32 * 1024
 # Up to so many rows layers of one block take the latency path: 2-8-1 with tanh and Adam takes
 # 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for eight; 16 are a draw.
 _NARROW_ROWS = 8
-# A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
-# second row block.
-_BLOCK_FLOPS = 500_000
+# A step of less work (plan/work.py) than this, about 3 us on one core, is not worth a second
+# thread, so not worth a second row block.
+_BLOCK_WORK = 500_000
 # From this size on a kernel's gradient can be summed where it is used, unless there are more
 # activations than this for each parameter. Measured with float32, milliseconds by parameters and by
 # rows: 1024-1024-1024-1024, batch 2048 (4 for each) 175 and 248; 512-512-512-512, batch 1024 (4)
@@ -58,7 +59,7 @@ _BLOCK_FLOPS = 500_000
 # 2048 (25) 5.0 and 4.7; 23-256-256-1, batch 256 (4) 0.51 and 0.54.
 _FUSED_PARAMETERS = 8192
 _ACTIVATIONS_FOR_EACH = 6
-_FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
+_WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ class Plan:
     loss_code: int
     loss_delta: float
     loss_divisor: float
-    flops_per_row: float
+    work_per_row: float
 
     @property
     def seconds_per_row(self) -> float:
-        return self.flops_per_row / _FLOPS_PER_SECOND
+        return self.work_per_row / _WORK_PER_SECOND
 
     @property
     def n_tiles(self) -> int:
@@ -152,11 +153,11 @@ def compile_plan(
     builder = Builder(graph, gradients=training, separate=purpose == "trace", input_gradient=manual)
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
     keeps_batch = by_parameters or manual
-    flops_per_row = 6.0 * graph.parameters.n_parameters
+    work = work_per_row(parameters)
     if by_parameters:
         tile_rows, block_rows = _dealt_tiles(rows)
     else:
-        tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, manual)
+        tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, work, manual)
     kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
@@ -216,7 +217,7 @@ def compile_plan(
         loss_code=loss.code,
         loss_delta=loss.delta,
         loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
-        flops_per_row=flops_per_row if training else flops_per_row / 3,
+        work_per_row=work if training else work / 3,
     )
 
 
@@ -244,7 +245,7 @@ def regime_sizes(graph: Graph, rows: int) -> tuple[int, int]:
 
 
 def _tiles(
-    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, manual: bool
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, work_per_row: float, manual: bool
 ) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
@@ -256,7 +257,7 @@ def _tiles(
         tile = _eighths(-(-rows // -(-rows // _TILE_ROWS[1])), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1
-    if rows * flops_per_row >= _BLOCK_FLOPS:
+    if rows * work_per_row >= _BLOCK_WORK:
         n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
     block = _eighths(-(-rows // n_blocks), rows)
     tiles_in_block = -(-block // most)
