@@ -86,7 +86,7 @@ def test_loss(benchmark: Any, clock: float, loss: str, backend: str, dtype: str)
     benchmark.group = f"{loss} {dtype}"
     rows, n = 256, 16
     net = fb.Network([4, n], loss=loss, dtype=dtype, seed=0, backend=backend)
-    engine, *_ = net._runtime.engine("train", rows)
+    engine, *_ = net._runtime.engine("trace", rows)
     engine.forward(random(rows, 4, dtype=dtype))
     y = np.abs(np.tanh(random(rows, n, dtype=dtype)))
     if loss == "cross_entropy":

@@ -11,7 +11,7 @@ from fastbp.argument import check_integer
 from fastbp.conversion import counted
 from fastbp.plan import Plan, Tensor
 from fastbp.plan import compile as compile_module
-from fastbp.plan.operation import Kind
+from fastbp.plan.work import layer_flops
 
 if TYPE_CHECKING:
     from fastbp.model import Model
@@ -21,6 +21,9 @@ _LATENCY = "2-8-1, Adam: 0.165 us a step on the latency path for 8 rows, 0.230 w
 _IN_PLACE = "ms so and by rows: 23-256-256-1, batch 256, 0.51, 0.54; 64-256-256-10, 2048, 5.0, 4.7"
 _BLOCKS = "such a step takes about 3 us, dealing it out 0.7 us"
 _THREADS = "4-32-16-1, batch 200, two threads for one: 0.9 in calls of 0.3 ms, 1.4 of 1, 1.5 of 5"
+
+# What these sizes are counted in, by plan/work.py; not the FLOPs of a step.
+_WORK = "6 x parameters x rows"
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanati
     runtime = network._runtime
     n_steps = -(-total // rows)
     plan, n_threads = runtime.training_plan(rows, n_steps)
-    flops = _flops(plan)
+    flops = layer_flops(plan.graph)
     return PlanExplanation(
         batch_size=rows,
         dtype=runtime.dtype.name,
@@ -132,8 +135,7 @@ def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanati
         block_rows=plan.block_rows,
         n_blocks=-(-rows // plan.block_rows),
         layers=tuple(
-            _layer(own.name, own.kernel, plan, rows * flops[own.kernel.offset])
-            for own in runtime.layers
+            _layer(own.name, own.kernel, plan, rows * flops[own.name]) for own in runtime.layers
         ),
         arena=_parts(plan),
         memory={
@@ -155,7 +157,7 @@ def _regime(plan: Plan, backend: str) -> str:
 def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     """In the order in which they are made."""
     parameters, activations = compile_module.regime_sizes(plan.graph, plan.capacity)
-    step = plan.capacity * plan.flops_per_row
+    work = plan.capacity * plan.work_per_row
     each = compile_module._ACTIVATIONS_FOR_EACH
     found = [
         Comparison("parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE),
@@ -173,33 +175,19 @@ def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     if not plan.by_parameters:
         found.append(
             Comparison(
-                "FLOP a step, for more than one block", step, compile_module._BLOCK_FLOPS, _BLOCKS
+                f"{_WORK}, for more than one block", work, compile_module._BLOCK_WORK, _BLOCKS
             )
         )
     return (
         *found,
         Comparison(
-            "FLOP a step, for a thread more", step, runtime_module._THREAD_STEP_FLOPS, _THREADS
+            f"{_WORK}, for a thread more", work, runtime_module._THREAD_STEP_WORK, _THREADS
         ),
         Comparison(
-            "FLOP an epoch, for a thread more", step * n_steps, runtime_module._THREAD_CALL_FLOPS,
-            _THREADS,
+            f"{_WORK} x steps, for a thread more", work * n_steps,
+            runtime_module._THREAD_CALL_WORK, _THREADS,
         ),
     )  # fmt: skip
-
-
-def _flops(plan: Plan) -> dict[int, int]:
-    """Of the products of one row, by the offset of the kernel."""
-    found = {own.kernel.offset: 0 for own in plan.graph.parameters.layers}
-    copies = {own.copy: own.offset for own in plan.segments.segments if own.copy >= 0}
-    for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
-        if op.kind == Kind.DENSE:
-            found[op.w] += 2 * op.n_a * op.n_c
-        elif op.kind == Kind.DENSE_INPUT:
-            found[op.w if op.by_columns else copies[op.w]] += 2 * op.n_a * op.n_c
-        elif op.kind == Kind.DENSE_PARAMETERS:
-            found[op.c] += 2 * op.n_a * op.n_y
-    return found
 
 
 def _layer(name: str, kernel: Tensor, plan: Plan, flops: int) -> LayerPlan:

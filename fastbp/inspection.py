@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.plan.graph import DenseNode
+from fastbp.prediction import predict
 
 if TYPE_CHECKING:
     from fastbp.model import Model
@@ -31,7 +32,7 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         engine.forward(X)
         loss = engine.loss_gradient(y)
         engine.backward()
-        network._gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
+        gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
         activations = scratch[plan.arena.activations :]
         builder = plan.builder
         found: dict[str, Any] = {}
@@ -52,18 +53,19 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
                 if made == plan.graph.output and plan.graph.fused:
                     del found[f"{name}/da"]
         output = builder.a[plan.graph.output]
-        response = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
+        rows = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
+        out = rows[:, : output.n].copy()
+        if plan.graph.fused and plan.graph.declared != "linear":
+            predict(runtime, X, out, runtime.declared_code, "auto")  # as `network(X)` does
+            last = plan.graph.nodes[-1]
+            if isinstance(last, DenseNode):
+                found[f"{last.parameters.name}/a"] = out
+        network._gradient = gradient
+        gradients = {k: v.copy() for k, v in network.gradients.items()}
+        # and nothing after this reads the memory of the network, which is free for other calls
+        return found | gradients | {"output": out, "loss": loss}
     finally:
         usage.writers.discard(mark)
-    out = response[:, : output.n].copy()
-    if plan.graph.fused and plan.graph.declared != "linear":
-        out = network(X)
-        last = plan.graph.nodes[-1]
-        if isinstance(last, DenseNode):
-            found[f"{last.parameters.name}/a"] = out
-    return (
-        found | {k: v.copy() for k, v in network.gradients.items()} | {"output": out, "loss": loss}
-    )
 
 
 def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:

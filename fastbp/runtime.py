@@ -20,20 +20,22 @@ from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
 from fastbp.plan.arena import allocate
 from fastbp.plan.compile import Purpose
 from fastbp.plan.parameter import DenseParameters
+from fastbp.plan.work import work_per_row
 from fastbp.usage import Usage
 
 Array = NDArray[Any]
 _Accept = Callable[[object, int, bool], Array | None]
 
-# Where a second thread pays (flops, at 100 per ns and core). Starting one takes 10 to 70 us, and
-# dealing out the two phases of a step 0.7 us. Times as fast with two threads, in calls of 0.3, 1
-# and 5 ms: 0.9, 1.4 and 1.5 at 4-32-16-1 with batch 200 (8 us a step), 1.1, 1.7 and 1.8 at
-# 10-64-64-1 with batch 442 (74 us); beside a process that keeps one of two cores busy 1.0.
-_THREAD_CALL_FLOPS = 1e8
-_THREAD_STEP_FLOPS = 8e5
+# Where a second thread pays (in the work of plan/work.py, of which a core does 100 in a ns).
+# Starting one takes 10 to 70 us, and dealing out the two phases of a step 0.7 us. Times as fast
+# with two threads, in calls of 0.3, 1 and 5 ms: 0.9, 1.4 and 1.5 at 4-32-16-1 with batch 200 (8 us
+# a step), 1.1, 1.7 and 1.8 at 10-64-64-1 with batch 442 (74 us); beside a process that keeps one of
+# two cores busy 1.0.
+_THREAD_CALL_WORK = 1e8
+_THREAD_STEP_WORK = 8e5
 
 # A call that keeps the interpreter to itself is at most so long: about 20 us on one core.
-_BRIEF_FLOPS = 1e6
+_BRIEF_WORK = 1e6
 _ANY_TARGET = ("mse", "half_sse", "mae", "huber")
 _LIMIT_PARAMETERS = 2**60
 _PREDICT_ROWS = 256
@@ -93,7 +95,7 @@ class Runtime:
         self.hyper = _hyper(optimizer)
         self._engines: dict[tuple[Purpose, int, int], tuple[Any, Plan, Array]] = {}
         self._idle: list[Any] = []
-        self.flops_per_row = 6.0 * self.layout.n_parameters
+        self.work_per_row = work_per_row(self.layout)
         self.row_is_brief = self.is_brief(1)
         self.initialize(seed)
 
@@ -160,7 +162,7 @@ class Runtime:
 
     def threads_to_predict(self, n_rows: int, n_threads: object) -> int:
         """Threads for a forward pass over `n_rows` rows."""
-        return self._threads(n_threads, n_rows * self.flops_per_row / 3, 1)
+        return self._threads(n_threads, n_rows * self.work_per_row / 3, 1)
 
     def take_predictor(self, n_threads: int) -> Any:
         """An engine for forward passes over any number of rows, one call's until `give_back`."""
@@ -188,7 +190,7 @@ class Runtime:
 
     def is_brief(self, n_rows: int) -> bool:
         """Whether a forward pass takes some microseconds at most."""
-        return self.backend == "cython" and n_rows * self.flops_per_row / 3 <= _BRIEF_FLOPS
+        return self.backend == "cython" and n_rows * self.work_per_row / 3 <= _BRIEF_WORK
 
     def give_back(self, engine: Any) -> None:
         """End the use of an engine from `take_predictor`."""
@@ -200,20 +202,20 @@ class Runtime:
 
     def take_trainer(self, rows: int, n_threads: object, n_steps: int) -> tuple[Any, Plan, int]:
         """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
-        workers = self._threads(n_threads, rows * self.flops_per_row, n_steps)
+        workers = self._threads(n_threads, rows * self.work_per_row, n_steps)
         engine, plan, _ = self.engine("train", rows, workers)
         return engine, plan, _useful(workers, plan) if n_threads == "auto" else workers
 
     def training_plan(self, rows: int, n_steps: int) -> tuple[Plan, int]:
         """The plan of that engine without its memory, and the threads of "auto"."""
-        workers = self._threads("auto", rows * self.flops_per_row, n_steps)
+        workers = self._threads("auto", rows * self.work_per_row, n_steps)
         plan = self._plan("train", rows, workers)
         return plan, _useful(workers, plan)
 
-    def _threads(self, n_threads: object, step_flops: float, n_steps: int) -> int:
+    def _threads(self, n_threads: object, step_work: float, n_steps: int) -> int:
         """What was asked for; with "auto" more than one only where they pay."""
         if n_threads == "auto" and (
-            step_flops < _THREAD_STEP_FLOPS or step_flops * n_steps < _THREAD_CALL_FLOPS
+            step_work < _THREAD_STEP_WORK or step_work * n_steps < _THREAD_CALL_WORK
         ):
             return 1
         asked = check_n_threads(n_threads)

@@ -4,30 +4,6 @@ from _thread import start_new_thread
 
 from cpython.exc cimport PyErr_CheckSignals
 
-cdef struct Hyper:
-    int code
-    double learning_rate
-    double momentum
-    double beta1
-    double beta2
-    double epsilon
-    double weight_decay
-
-
-cdef void step_scalar(Hyper* h, const double* power, StepScalar* s) noexcept nogil:
-    """The numbers of one step, rounded once from double; power = beta1^t, beta2^t after this step's factor."""
-    s.code = h.code
-    s.learning_rate = <real>h.learning_rate
-    s.momentum = <real>h.momentum
-    s.beta1 = <real>h.beta1
-    s.beta2 = <real>h.beta2
-    s.rest1 = <real>(1 - h.beta1)
-    s.rest2 = <real>(1 - h.beta2)
-    s.epsilon = real_max(<real>h.epsilon, REAL_SMALLEST)    # 0 / 0 where a gradient is 0 and epsilon rounds to 0
-    s.correction1 = <real>(h.learning_rate / (1 - power[0]))
-    s.correction2 = <real>(1 / sqrt(1 - power[1]))
-    s.decay = <real>(h.learning_rate * h.weight_decay)
-
 
 cdef class Engine:
     """Kernels bound to one plan and its memory.
@@ -39,7 +15,7 @@ cdef class Engine:
     """
     cdef readonly object plan
     cdef object owners, pending, bound, bound_row, is_busy
-    cdef Py_ssize_t bound_rows
+    cdef Py_ssize_t bound_rows      # 0 until `bind`: `respond` takes nothing
     cdef real* bound_out
     cdef Operation* forward_table
     cdef Operation* backward_table
@@ -55,7 +31,7 @@ cdef class Engine:
     cdef Py_ssize_t input, ld_input, output, ld_output, output_gradient
     cdef Py_ssize_t tile_rows, block_rows, block_tiles, chunk_rows, capacity, n_workers
     cdef Py_ssize_t activation_stride, chunk_stride, narrow_rows
-    cdef bint by_parameters, gathers
+    cdef bint keeps_batch, by_parameters, gathers
     cdef int loss
     cdef double delta, loss_divisor, seconds_per_row
     cdef real* w
@@ -74,6 +50,7 @@ cdef class Engine:
     cdef double power[2]
     cdef double good_power[2]
     cdef Call call
+    cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
                   const double[::1] hyper, double[::1] power):
@@ -108,7 +85,10 @@ cdef class Engine:
         shares = bytearray((self.n_workers + 1) * sizeof(Share))
         self.owners += (shares,)
         self.call.shares = <Share*>(<size_t><char*>shares + sizeof(Share) - 1 & ~(sizeof(Share) - 1))
-        self.by_parameters, self.gathers = plan.by_parameters, plan.gathers
+        self.keeps_batch, self.by_parameters, self.gathers = plan.keeps_batch, plan.by_parameters, plan.gathers
+        calls = plan.calls
+        self.trains, self.predicts = "train" in calls, "predict" in calls
+        self.goes_by_parts, self.has_loss = "forward" in calls, "loss_gradient" in calls
         self.narrow_rows = plan.narrow_rows
         self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
         self.seconds_per_row = plan.seconds_per_row
@@ -171,7 +151,7 @@ cdef class Engine:
         call.guarded = guarded
         call.keeps = False
         call.losses = &losses[0]
-        self.run_training(x, y, n_threads)
+        self.run_training(x, y, n_threads, "train")
 
     def train_batch(self, const real[:, :] x, y):
         """One unguarded step on all rows, by one thread; returns their mean loss before it. Otherwise as `train`."""
@@ -183,10 +163,11 @@ cdef class Engine:
         call.max_steps = -1
         call.guarded = call.keeps = False
         call.losses = &loss
-        self.run_training(x, y, 1)
+        self.run_training(x, y, 1, "train_batch")
         return loss
 
-    cdef int run_training(self, const real[:, :] x, y, int n_threads) except -1:
+    cdef int run_training(self, const real[:, :] x, y, int n_threads, str name) except -1:
+        check_call(self, self.trains, name, largest_batch(&self.call, x.shape[0]))
         self.set_input(x)
         self.set_target(y)
         self.power[0] = self.kept_power[0]
@@ -211,6 +192,7 @@ cdef class Engine:
 
     def predict(self, const real[:, :] x, real[:, ::1] out, int transform, int n_threads):
         """out (n_rows, n_outputs) OUT = the outputs, by the activation `transform`; 0, or 1 where interrupted."""
+        check_call(self, self.predicts, "predict", 0)
         self.transform = transform
         self.set_input(x)
         self.out = &out[0, 0]
@@ -223,6 +205,7 @@ cdef class Engine:
         come, else None; `is_busy()` says whether another call trains.
         """
         cdef real[:, ::1] view = out
+        check_call(self, self.predicts, "bind", 0)
         self.bound, self.bound_row, self.is_busy = out, row, is_busy
         self.bound_out = &view[0, 0]
         self.bound_rows = view.shape[0]
@@ -236,7 +219,10 @@ cdef class Engine:
         cdef const real[:, :] rows
         cdef bint single = self.bound_row is not None and type(x) is ARRAY and x.ndim == 1
         x = accepted(x[None] if single else x, self.bound_rows, self.n_features, True)
-        if x is None or self.is_busy():
+        if x is None:
+            check_call(self, self.predicts, "respond", 0)
+            return None
+        if self.is_busy():
             return None
         rows = x
         self.set_input(rows)
@@ -252,6 +238,7 @@ cdef class Engine:
     def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
         """tile_loss[i] OUT = sum of the losses of the rows of tile i; 0, or 1 where interrupted."""
         cdef double* kept = self.tile_loss
+        check_call(self, self.predicts, "evaluate", 0)
         self.set_input(x)
         self.set_target(y)
         self.tile_loss = &tile_loss[0]
@@ -263,6 +250,7 @@ cdef class Engine:
 
     def forward(self, const real[:, :] x):
         """Every activation of all rows of x, left in the scratch memory for `loss_gradient` and `backward`."""
+        check_call(self, self.goes_by_parts, "forward", x.shape[0])
         self.set_input(x)
         with nogil:
             forward_rows(self, &self.call)
@@ -270,6 +258,7 @@ cdef class Engine:
     def loss_gradient(self, y):
         """The mean loss of the rows of the last `forward` against y; its gradient is left for `backward`."""
         cdef double total
+        check_call(self, self.has_loss, "loss_gradient", 0)
         self.set_target(y)
         with nogil:
             total = loss_rows(self, &self.call)
@@ -277,6 +266,7 @@ cdef class Engine:
 
     def backward(self):
         """From the gradient of the output, left in the scratch memory: gradients of all parameters and of the input."""
+        check_call(self, self.goes_by_parts, "backward", 0)
         self.refresh()
         with nogil:
             backward_rows(self, &self.call)
@@ -285,6 +275,7 @@ cdef class Engine:
         """One optimizer step from the gradient in the scratch memory."""
         cdef StepScalar scalar
         cdef unsigned long mode
+        check_call(self, self.goes_by_parts, "step", 0)
         with nogil:
             mode = float_mode_flush()
             self.kept_power[0] *= self.hyper.beta1
@@ -350,14 +341,11 @@ cdef class Engine:
         return pending
 
 
-cdef void fill_hyper(Hyper* own, const double[::1] values):
-    own.code = <int>values[0]
-    own.learning_rate = values[1]
-    own.momentum = values[2]
-    own.beta1 = values[3]
-    own.beta2 = values[4]
-    own.epsilon = values[5]
-    own.weight_decay = values[6]
+cdef inline int check_call(Engine engine, bint allowed, str name, Py_ssize_t rows) except -1:
+    """Refuse a call, of so many rows at a time, for which the plan is not made: it would leave the plan's memory."""
+    if not allowed or rows > engine.capacity:
+        engine.plan.check(name, rows)
+    return 0
 
 
 cdef void* table_pointer(const long long[:, ::1] table, size_t row_bytes) except? NULL:

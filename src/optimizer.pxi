@@ -122,3 +122,39 @@ cdef void optimizer_step(Py_ssize_t n, StepScalar* s, real l1, real l2, bint dec
         momentum_step(n, s, l1, l2, w, g, m)
     else:
         adam_step(n, s, l1, l2, s.decay if decays else <real>0, w, g, m, v)
+
+
+# The optimizer's numbers, in the order in which Runtime hands them over.
+cdef struct Hyper:
+    int code
+    double learning_rate
+    double momentum
+    double beta1
+    double beta2
+    double epsilon
+    double weight_decay
+
+
+cdef void fill_hyper(Hyper* own, const double[::1] values):
+    own.code = <int>values[0]
+    own.learning_rate = values[1]
+    own.momentum = values[2]
+    own.beta1 = values[3]
+    own.beta2 = values[4]
+    own.epsilon = values[5]
+    own.weight_decay = values[6]
+
+
+cdef void step_scalar(Hyper* h, const double* power, StepScalar* s) noexcept nogil:
+    """The numbers of one step, rounded once from double; power = beta1^t, beta2^t after this step's factor."""
+    s.code = h.code
+    s.learning_rate = <real>h.learning_rate
+    s.momentum = <real>h.momentum
+    s.beta1 = <real>h.beta1
+    s.beta2 = <real>h.beta2
+    s.rest1 = <real>(1 - h.beta1)
+    s.rest2 = <real>(1 - h.beta2)
+    s.epsilon = real_max(<real>h.epsilon, REAL_SMALLEST)    # 0 / 0 where a gradient is 0 and epsilon rounds to 0
+    s.correction1 = <real>(h.learning_rate / (1 - power[0]))
+    s.correction2 = <real>(1 / sqrt(1 - power[1]))
+    s.decay = <real>(h.learning_rate * h.weight_decay)

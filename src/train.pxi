@@ -93,8 +93,8 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     if flag_load(&call.status) != RUNNING:
         return
     tile.rows = min(count * engine.tile_rows, step.rows - begin)
-    tile.first = begin if engine.by_parameters else 0
-    tile.activations = engine.activations + (0 if engine.by_parameters else thread * engine.activation_stride)
+    tile.first = begin if engine.keeps_batch else 0
+    tile.activations = engine.activations + (0 if engine.keeps_batch else thread * engine.activation_stride)
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = engine.gradient + block * engine.n_parameters
@@ -258,6 +258,16 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     step_scalar(&engine.hyper, engine.power, &step.scalar)
     run_phase(engine, call, UPDATE, engine.n_parameter * call.n_threads if engine.by_parameters else call.n_threads, 1)
     return True
+
+
+cdef Py_ssize_t largest_batch(Call* call, Py_ssize_t n_rows) noexcept nogil:
+    """The rows of the largest batch of a call on n_rows rows."""
+    cdef Py_ssize_t batch, rows = 0
+    if call.limits == NULL:
+        return min(call.batch_size, n_rows)
+    for batch in range(call.n_batches):
+        rows = max(rows, call.limits[batch + 1] - call.limits[batch])
+    return rows
 
 
 cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:

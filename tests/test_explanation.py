@@ -7,7 +7,9 @@ from support.training_case import CASES
 
 import fastbp as fb
 from fastbp import runtime
+from fastbp.benchmark.workload import Workload
 from fastbp.plan import compile as compile_module
+from fastbp.plan.operation import Kind
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -46,6 +48,36 @@ def test_layers_and_arithmetic(backend):
     assert [layer.has_transpose for layer in deep.layers] == [False, True]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_flops_are_those_of_the_operations(name):
+    """Two for each element of an operand and column of the other, whatever runs it."""
+    case = CASES[name]
+    network = case.network("float64")
+    plan = network._runtime.training_plan(case.batch_size, 1)[0]
+    total = 0
+    for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
+        if op.kind in (Kind.DENSE, Kind.DENSE_INPUT):
+            total += 2 * op.n_a * op.n_c
+        elif op.kind == Kind.DENSE_PARAMETERS:
+            total += 2 * op.n_a * op.n_y
+    assert network.plan(case.batch_size).flops == case.batch_size * total
+
+
+def test_one_count_of_flops(backend):
+    """The text has that of the step and those of the layers, and the benchmarks count the same."""
+    network = fb.Network([10, 20, 30, 3], seed=0, backend=backend)
+    found = network.plan(7)
+    assert found.flops == 6 * 7 * (200 + 600 + 90) - 2 * 7 * 200
+    assert found.flops == Workload((10, 20, 30, 3), "relu", "mse", 7, 1).flop
+    named = [line for line in str(found).splitlines() if "FLOP" in line]
+    assert len(named) == 2 and f"{found.flops:,} FLOP a step" in named[0]
+    assert named[1].split() == ["layer", "kernel", "stored", "bytes", "copy", "FLOP"]
+    work = 6 * 7 * network.n_parameters
+    compared = {one.question: one.value for one in found.comparisons}
+    assert compared["6 x parameters x rows, for more than one block"] == work
+    assert compared["6 x parameters x rows, for a thread more"] == work
+
+
 def test_thresholds_are_those_in_use(monkeypatch):
     network = fb.Network([10, 64, 64, 16], seed=0)
     by_rows = network.plan(32)
@@ -54,7 +86,7 @@ def test_thresholds_are_those_in_use(monkeypatch):
     found = network.plan(8)
     assert found.comparisons[0].threshold == 4096 and found.comparisons[0].reached
     assert found.regime == "by parameters"
-    monkeypatch.setattr(runtime, "_THREAD_STEP_FLOPS", 1.0)
+    monkeypatch.setattr(runtime, "_THREAD_STEP_WORK", 1.0)
     assert found.comparisons[-2].threshold != network.plan(8).comparisons[-2].threshold == 1.0
     assert all(one.source for one in found.comparisons)
 

@@ -161,6 +161,8 @@ class Engine:
         limits: Array | None = None, seed: int = 0, first_epoch: int = 0, max_steps: int = -1,
         guarded: bool = True,
     ) -> None:  # fmt: skip
+        largest = min(batch_size, len(x)) if limits is None else int(np.diff(limits).max(initial=0))
+        self.plan.check("train", largest)
         self.refresh()
         steps = 0
         for epoch in range(epochs):
@@ -225,7 +227,7 @@ class Engine:
         self.n_gradients = -(-len(x) // plan.block_rows)
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
-            first = begin if plan.by_parameters else 0
+            first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
             self._run(plan.forward, part, first, None, True)
             total += self._loss(len(part), y[begin : begin + plan.tile_rows], first, mean)
@@ -262,19 +264,22 @@ class Engine:
         )  # fmt: skip
 
     def train_batch(self, x: Array, y: Array) -> float:
+        self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
         self.train(x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False)
         return float(losses[0])
 
     def bind(self, out: Array, row: Array | None, is_busy: Callable[[], bool]) -> None:
         """Nothing to prepare: `respond` leaves every call to `predict`."""
+        self.plan.check("bind")
 
     def respond(self, x: object, transform: int) -> None:
-        return None
+        self.plan.check("respond")
 
     @_quiet
     def predict(self, x: Array, out: Array, transform: int, n_threads: int) -> int:
         plan = self.plan
+        plan.check("predict")
         ld = plan.builder.a[plan.graph.output].ld
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
@@ -285,6 +290,7 @@ class Engine:
 
     @_quiet
     def evaluate(self, x: Array, y: Array, tile_loss: Array, *, n_threads: int = 1) -> int:
+        self.plan.check("evaluate")
         step = self.plan.tile_rows
         for i, begin in enumerate(range(0, len(x), step)):
             part = x[begin : begin + step]
@@ -294,8 +300,9 @@ class Engine:
 
     @_quiet
     def forward(self, x: Array) -> None:
-        self.n_rows = len(x)
         plan = self.plan
+        plan.check("forward", len(x))
+        self.n_rows = len(x)
         self._rows(plan.input, plan.ld_input, plan.n_features, len(x), 0)[...] = x
         self._run(plan.forward, self._input(), 0, None, True)
 
@@ -304,16 +311,19 @@ class Engine:
 
     @_quiet
     def loss_gradient(self, y: Array) -> float:
+        self.plan.check("loss_gradient")
         mean = 1.0 / (self.n_rows * self.plan.loss_divisor)
         return self._loss(self.n_rows, y, 0, mean) * mean
 
     @_quiet
     def backward(self) -> None:
+        self.plan.check("backward")
         self.refresh()
         self._run(self.plan.backward, self._input(), 0, self.gradients[0], True)
 
     @_quiet
     def step(self) -> None:
+        self.plan.check("step")
         self.n_gradients = 1
         self._update()
 

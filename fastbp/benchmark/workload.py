@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.plan.work import dense_flops
+
 Array = NDArray[Any]
 LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
@@ -43,9 +45,11 @@ class Workload:
 
     @property
     def flop(self) -> int:
-        """Of a step: forward, dW and dX, which the first layer does without."""
-        products = sum(n_in * n_out for n_in, n_out in self.pairs)
-        return self.batch_size * (6 * products - 2 * self.sizes[0] * self.sizes[1])
+        """Of the products of a step, as `Network.plan` counts them."""
+        return self.batch_size * sum(
+            dense_flops(n_in, n_out, reads_input=i == 0)
+            for i, (n_in, n_out) in enumerate(self.pairs)
+        )
 
     @property
     def checked_steps(self) -> int:

@@ -15,11 +15,21 @@ from fastbp.plan.graph import DenseNode, Graph
 from fastbp.plan.operation import Program, SegmentTable, program
 from fastbp.plan.parameter import block
 from fastbp.plan.segment import parameter_segments
+from fastbp.plan.work import work_per_row
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
 # number in memory of its own.
 Purpose = Literal["train", "predict", "manual", "trace"]
+
+# What an engine of such a plan can be asked. Any other call would find memory too small for it, or
+# laid out for something else ("manual" is compiled without the loss).
+_CALLS: dict[Purpose, tuple[str, ...]] = {
+    "train": ("train", "train_batch"),
+    "predict": ("predict", "bind", "respond", "evaluate"),
+    "manual": ("forward", "backward", "step"),
+    "trace": ("forward", "loss_gradient", "backward", "step"),
+}
 
 # Activations of one tile of rows stay within half of a second-level cache of 1 MB, with room for
 # the weights.
@@ -39,9 +49,9 @@ _CHUNK_BYTES_ONE_ROW = 32 * 1024
 # Up to so many rows layers of one block take the latency path: 2-8-1 with tanh and Adam takes
 # 0.075 us a step instead of 0.141 for one row, 0.165 instead of 0.230 for eight; 16 are a draw.
 _NARROW_ROWS = 8
-# A step shorter than this (about 3 us on one core) is not worth a second thread, so not worth a
-# second row block.
-_BLOCK_FLOPS = 500_000
+# A step of less work (plan/work.py) than this, about 3 us on one core, is not worth a second
+# thread, so not worth a second row block.
+_BLOCK_WORK = 500_000
 # From this size on a kernel's gradient can be summed where it is used, unless there are more
 # activations than this for each parameter. Measured with float32, milliseconds by parameters and by
 # rows: 1024-1024-1024-1024, batch 2048 (4 for each) 175 and 248; 512-512-512-512, batch 1024 (4)
@@ -49,13 +59,17 @@ _BLOCK_FLOPS = 500_000
 # 2048 (25) 5.0 and 4.7; 23-256-256-1, batch 256 (4) 0.51 and 0.54.
 _FUSED_PARAMETERS = 8192
 _ACTIVATIONS_FOR_EACH = 6
-_FLOPS_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
+_WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 
 @dataclass(frozen=True)
 class Plan:
     """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and
     optimizer.py.
+
+    With `keeps_batch` the activations of all rows stay in memory, otherwise those of one tile for
+    each thread.  `by_parameters` is the regime of training in which threads share kernels, whose
+    gradients go straight into the optimizer; it needs the activations of all rows.
     """
 
     dtype: np.dtype[Any]
@@ -81,22 +95,41 @@ class Plan:
     chunk_rows: int
     capacity: int
     n_workers: int
+    keeps_batch: bool
     by_parameters: bool
     gathers: bool
     narrow_rows: int
     loss_code: int
     loss_delta: float
     loss_divisor: float
-    flops_per_row: float
+    work_per_row: float
 
     @property
     def seconds_per_row(self) -> float:
-        return self.flops_per_row / _FLOPS_PER_SECOND
+        return self.work_per_row / _WORK_PER_SECOND
 
     @property
     def n_tiles(self) -> int:
         """Tiles of a full batch."""
         return -(-self.capacity // self.tile_rows)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The calls of an engine for which this plan is made."""
+        return _CALLS[self.purpose]
+
+    def check(self, call: str, rows: int = 0) -> None:
+        """Refuse a call of an engine, on so many rows at a time, for which the plan is not made.
+
+        Raises:
+            RuntimeError: it is made for another purpose.
+            ValueError: it is made for fewer rows.
+        """
+        made = f"a plan made for {self.purpose!r}"
+        if call not in self.calls:
+            raise RuntimeError(f"no {call} with {made}: only {', '.join(self.calls)}")
+        if rows > self.capacity:
+            raise ValueError(f"{call} of {rows} rows with {made} with up to {self.capacity}")
 
 
 def compile_plan(
@@ -119,13 +152,13 @@ def compile_plan(
     training = purpose != "predict"
     builder = Builder(graph, gradients=training, separate=purpose == "trace", input_gradient=manual)
     by_parameters = purpose == "train" and _sums_in_place(graph, rows)
-    whole = by_parameters or manual  # activations of the whole batch, not of a tile at a time
-    flops_per_row = 6.0 * graph.parameters.n_parameters
+    keeps_batch = by_parameters or manual
+    work = work_per_row(parameters)
     if by_parameters:
         tile_rows, block_rows = _dealt_tiles(rows)
     else:
-        tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, flops_per_row, manual)
-    kept_rows = -(-rows // tile_rows) * tile_rows if whole else tile_rows
+        tile_rows, block_rows = _tiles(builder.numbers_per_row, dtype, rows, work, manual)
+    kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     builder.place(kept_rows)
     segments = parameter_segments(
         graph,
@@ -147,7 +180,7 @@ def compile_plan(
         gradient=parameters.size * n_gradients,
         copies=segments.copies_size,
         activations=builder.numbers_per_row * kept_rows,
-        activation_parts=1 if whole else n_workers,
+        activation_parts=1 if keeps_batch else n_workers,
         chunk=chunk,
         good=parameters.size * (1 + n_states) if purpose == "train" else 0,
         n_workers=n_workers,
@@ -177,13 +210,14 @@ def compile_plan(
         chunk_rows=chunk_rows,
         capacity=rows,
         n_workers=n_workers,
-        by_parameters=whole,
+        keeps_batch=keeps_batch,
+        by_parameters=by_parameters,
         gathers=gathers,
         narrow_rows=narrow_rows,
         loss_code=loss.code,
         loss_delta=loss.delta,
         loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
-        flops_per_row=flops_per_row if training else flops_per_row / 3,
+        work_per_row=work if training else work / 3,
     )
 
 
@@ -211,7 +245,7 @@ def regime_sizes(graph: Graph, rows: int) -> tuple[int, int]:
 
 
 def _tiles(
-    numbers_per_row: int, dtype: np.dtype[Any], rows: int, flops_per_row: float, manual: bool
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, work_per_row: float, manual: bool
 ) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
@@ -223,7 +257,7 @@ def _tiles(
         tile = _eighths(-(-rows // -(-rows // _TILE_ROWS[1])), rows)
         return tile, -(-rows // tile) * tile
     n_blocks = 1
-    if rows * flops_per_row >= _BLOCK_FLOPS:
+    if rows * work_per_row >= _BLOCK_WORK:
         n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
     block = _eighths(-(-rows // n_blocks), rows)
     tiles_in_block = -(-block // most)
