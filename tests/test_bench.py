@@ -16,7 +16,7 @@ from fastbp.benchmark import call, contestant, fresh, hand_written, oracle, run,
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
-from fastbp.benchmark.report import BEGIN, END, generate
+from fastbp.benchmark.report import generate
 from fastbp.benchmark.run import Settings
 from fastbp.benchmark.workload import FURTHER, USUAL, Workload
 from fastbp.command import main
@@ -186,8 +186,9 @@ class TestResult:
             "settings": {"dtype": "float32", "rounds": 1},
         }
         path.write_text(json.dumps(result), encoding="utf-8")
-        text = generate(f"before\n{BEGIN}\nold\n{END}\nafter", path)
-        assert text.startswith(f"before\n{BEGIN}\n|") and text.endswith(f"\n{END}\nafter")
+        begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
+        text = generate(f"before\n{begin}\nold\n{end}\nafter", path)
+        assert text.startswith(f"before\n{begin}\n|") and text.endswith(f"\n{end}\nafter")
         assert "| w | 1 | 1 | 2 | JAX | 1 | 0.50 |" in text and "old" not in text
         assert "d, p, 1 processor, s, Python 3; " in text
         with pytest.raises(ValueError, match="each once"):
@@ -201,7 +202,10 @@ class TestResult:
         assert generate(readme, committed) == readme, "run python -m bench.report"
 
     @in_repository
-    @pytest.mark.parametrize("words", [["bench.report", "--check"], ["bench", "--help"]])
+    @pytest.mark.parametrize(
+        "words",
+        [["bench.report", "--check"], ["bench.study.report", "--check"], ["bench", "--help"]],
+    )
     def test_modules_of_the_repository_run(self, words):
         done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True)
         assert done.returncode == 0, done.stderr

@@ -5,17 +5,20 @@ from pathlib import Path
 
 from fastbp.benchmark.table import markdown
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
-
-def generate(readme: str, result: Path) -> str:
-    """The text of the README with the table of a result between the two marks.
+def between_marks(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the two marks of `name`.
 
     Raises ValueError where the text has not each of them once.
     """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"the README must have {BEGIN} and {END}, each once")
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
-    table = markdown(json.loads(result.read_text(encoding="utf-8")))
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the text must have {begin} and {end}, each once")
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def generate(readme: str, result: Path) -> str:
+    """The text of the README with the table of a result between the marks of "bench"."""
+    return between_marks(readme, "bench", markdown(json.loads(result.read_text(encoding="utf-8"))))
