@@ -4,10 +4,10 @@ from support import child
 
 NEEDED = {
     "activation", "architecture", "argument", "backend", "backend._cpu", "conversion", "error",
-    "history", "initializer", "inspection", "label", "layer", "loss", "manual", "metric", "network",
-    "model", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile", "plan.graph",
-    "plan.operation", "plan.parameter", "plan.segment", "plan.work", "prediction", "random", "runtime",
-    "scale", "show_config", "training", "usage", "validation",
+    "history", "initializer", "inspection", "label", "layer", "loss", "manual", "metric",
+    "network", "model", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile",
+    "plan.graph", "plan.operation", "plan.parameter", "plan.segment", "plan.work", "prediction",
+    "random", "runtime", "scale", "show_config", "training", "usage", "validation",
 }  # fmt: skip
 
 CODE = """
