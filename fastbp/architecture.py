@@ -53,7 +53,8 @@ def initialized(
     """
     first, *rest = layers
     assert isinstance(first, Input)
-    return (first, *_initialized(rest, kernel, bias, n_features=first.units))
+    alone = len(rest) == 1
+    return (first, *_initialized(rest, kernel, bias, n_features=first.units, alone=alone))
 
 
 def _initialized(
@@ -62,13 +63,18 @@ def _initialized(
     bias: OptionalInitializer,
     *,
     n_features: int | None,
+    alone: bool = False,
 ) -> tuple[Layer, ...]:
-    """`n_features`: of the network's input where the first of the layers reads it."""
+    """`n_features`: of the network's input where the first of the layers reads it; `alone`: where
+    that layer is the only one.
+    """
     found: list[Layer] = []
     for layer in layers:
         reads = None if found else n_features
         if isinstance(layer, Dense):
-            own_kernel, own_bias = default_initializers(layer.activation.name, n_features=reads)
+            own_kernel, own_bias = default_initializers(
+                layer.activation.name, n_features=reads, alone=alone
+            )
             own_bias = own_bias if layer.weights is None else "zeros"
             layer = with_fields(
                 layer,

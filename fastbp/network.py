@@ -51,7 +51,8 @@ class Network(Model):
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
             in layers that read the n inputs 1/8, 1/2 and 1/4 respectively, but at least 1 / n, and
-            their biases are uniform of variance 1 / n.
+            their biases are uniform of variance 1 / n.  A linear model (a single linear, sigmoid or
+            softmax layer) starts at 0.
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of initial values and shuffling, 0..2**64-1; None draws one and keeps it in `.seed`.
         backend: "cython", "numpy", or None for the one chosen at import.

@@ -250,6 +250,20 @@ def test_defaults(activation, n):
     assert hidden == (uniform(inner), "zeros") and last == (uniform(1), "zeros")
 
 
+@pytest.mark.parametrize("activation", CODES)
+def test_a_linear_model_starts_at_zero(activation):
+    linear = activation in ("linear", "sigmoid", "softmax")
+    for layers in ([fb.Dense(3, activation)], [fb.Residual([fb.Dense(4, activation)])]):
+        network = fb.Network([fb.Input(4), *layers], seed=0)
+        assert any(weights.any() for weights in network.get_weights()) != (
+            linear and isinstance(layers[0], fb.Dense)
+        )
+    assert said(fb.Network([4, 3], seed=0)) == [("zeros", "zeros")]
+    assert all(
+        w.all() for w in fb.Network([4, 3], kernel_initializer=1, bias_initializer=2).get_weights()
+    )
+
+
 def test_limits_of_the_defaults():
     """By hand: limit = sqrt(3 part / fan_in)."""
     network = fb.Network([2, 3000, 2000, 1], activation="relu", seed=0)
