@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,7 @@ _CONFIG: dict[str, type[VarianceScaling] | type[Orthogonal]] = {
 }
 
 
+@cache
 def default_initializers(
     activation: str, *, n_features: int | None, alone: bool = False
 ) -> tuple[str | Initializer, str | Initializer]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -359,8 +358,8 @@ def _list_from_config(config: object, *, depth: int) -> list[Layer]:
 
 def with_fields(layer: _L, **values: object) -> _L:
     """The same layer but for the given fields, which are not checked again."""
-    twin = copy(layer)
-    _set(twin, **values)
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__, **values)
     return twin
 
 
