@@ -154,9 +154,9 @@ def default_initializers(
     Kernels are uniform with a variance of part / fan_in, biases are 0; the part is 1/3 before a
     ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before the others.  In a layer
     that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4 respectively, but at least
-    1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  A linear, sigmoid or
-    softmax layer that is `alone` in its network starts at 0: it is a linear model, whose outputs
-    need no different starts.  Chosen and confirmed by the study that docs/defaults.md reports.
+    1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  Chosen and confirmed by
+    the study that docs/defaults.md reports.  Not part of its tables: a linear, sigmoid or softmax
+    layer that is `alone` in its network starts at 0, as a linear model needs no different starts.
     """
     if alone and activation in ("linear", "sigmoid", "softmax"):
         return "zeros", "zeros"
