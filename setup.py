@@ -13,7 +13,6 @@ import hashlib
 import os
 import platform
 import sys
-from glob import glob
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -59,10 +58,13 @@ DIRECTIVES = {
 }
 
 
+def sources():
+    return sorted(path for path in Path("src").rglob("*") if path.suffix in (".h", ".pxi", ".pyx"))
+
+
 def source_hash():
     """Of all that the kernels are made of: tests hold what runs against what lies in src."""
-    paths = sorted(path for path in Path("src").iterdir() if path.suffix in (".h", ".pxi", ".pyx"))
-    content = b"".join(path.name.encode() + path.read_bytes() for path in paths)
+    content = b"".join(path.as_posix().encode() + path.read_bytes() for path in sources())
     return hashlib.sha256(content).hexdigest()
 
 
@@ -74,6 +76,20 @@ def builds():
         known = sorted(INSTRUCTION_SET)
         raise SystemExit(f"FASTBP_BUILD={','.join(names)}: unknown {unknown}; known: {known}")
     return names
+
+
+def kernel_source(real, name):
+    """A file of one build's own: Cython makes one module of a file, whatever the flags."""
+    path = Path("build/kernels", f"{real}_{name}.pyx")
+    kind = {"float32": "float", "float64": "double"}[real]
+    text = f"""ctypedef {kind} real
+include "function/function_{real}.pxi"
+include "kernels.pxi"
+"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:  # a new file would be compiled again
+        path.write_text(text)
+    return str(path)
 
 
 def kernel_extension(real, name):
@@ -92,15 +108,17 @@ def kernel_extension(real, name):
         macros.append(("FASTBP_PORTABLE", "1"))
     return Extension(
         f"fastbp.backend._{real}_{name}",
-        [f"src/{real}_{name}.pyx"],
+        [kernel_source(real, name)],
         extra_compile_args=flags,
         define_macros=macros,
-        depends=sorted(glob("src/*")),
+        depends=[str(path) for path in sources()],
     )
 
 
 cpu_flags = ["-O2", "-g0"] if GNU else []
-extensions = [Extension("fastbp.backend._cpu", ["src/cpu.pyx"], extra_compile_args=cpu_flags)]
+extensions = [
+    Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"], extra_compile_args=cpu_flags)
+]
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(
     extensions,

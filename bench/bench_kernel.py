@@ -12,7 +12,8 @@ import pytest
 
 import fastbp as fb
 from fastbp.activation import CODES
-from fastbp.backend import compiled_modules, numpy_kernel
+from fastbp.backend import compiled_modules
+from fastbp.backend.numpy import kernel as numpy_kernel
 from fastbp.benchmark.machine import Probe
 from fastbp.plan.arena import allocate
 

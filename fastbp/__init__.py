@@ -11,6 +11,7 @@ from typing import Any as _Any
 
 from fastbp import backend as _backend
 from fastbp.activation import Activation
+from fastbp.backend.show_config import show_config
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
@@ -18,7 +19,6 @@ from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
-from fastbp.show_config import show_config
 
 if _TYPE_CHECKING:
     from fastbp import examples

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastbp.argument import check_name, check_real
-from fastbp.conversion import shown
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_name, check_real
 
 CODES = {
     "linear": 0,

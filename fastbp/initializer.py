@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import random
-from fastbp.argument import check_name, check_real
-from fastbp.conversion import shown
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_name, check_real
 
 Array = NDArray[np.float64]
 

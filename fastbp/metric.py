@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.argument import check_name
+from fastbp.check.scalar import check_name
 
 NAMES = ("accuracy", "mae", "mse")
 _ALIASES = {

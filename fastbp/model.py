@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp import inspection
-from fastbp.architecture import short_form
 from fastbp.backend import default as default_backend
-from fastbp.conversion import shown
+from fastbp.check.array import shown
+from fastbp.check.validation import check_weights
 from fastbp.history import History
+from fastbp.inspection import trace as inspection
 from fastbp.layer import Layer, layer_from_config
+from fastbp.layer.architecture import short_form
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer, optimizer_from_config
-from fastbp.runtime import Runtime
-from fastbp.usage import Usage
-from fastbp.validation import check_weights
+from fastbp.runtime.state import Runtime
+from fastbp.runtime.usage import Usage
 
 if TYPE_CHECKING:
-    from fastbp.explanation import PlanExplanation
+    from fastbp.inspection.explanation import PlanExplanation
     from fastbp.network import Network
 
 Array = NDArray[Any]
@@ -206,7 +206,7 @@ class Model:
         >>> plan.regime, plan.n_threads, [layer.storage for layer in plan.layers]
         ('by rows', 1, ['by rows', 'by rows'])
         """
-        from fastbp.explanation import explain
+        from fastbp.inspection.explanation import explain
 
         return explain(self, batch_size, n_rows)
 
@@ -252,9 +252,9 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, optimizer state and description to one file, whole or not at all; see
-        `fastbp.checkpoint`.
+        `fastbp.storage.checkpoint`.
         """
-        from fastbp import checkpoint
+        from fastbp.storage import checkpoint
 
         usage, mark = self._usage, object()
         try:
@@ -269,6 +269,6 @@ class Model:
 
         Raises ModelFormatError, OSError; nothing in the file is ever run.
         """
-        from fastbp import checkpoint
+        from fastbp.storage import checkpoint
 
         return checkpoint.load(path, backend=backend)

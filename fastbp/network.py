@@ -8,27 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import inspection, prediction, training
 from fastbp.activation import Activation
-from fastbp.architecture import initialized, resolve_layers
-from fastbp.argument import check_bool, check_integer, check_seed
-from fastbp.conversion import shown
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_bool, check_integer, check_seed
+from fastbp.check.validation import check_X, check_y
 from fastbp.history import History
 from fastbp.initializer import (
     Initializer,
     resolve_bias_initializer,
     resolve_kernel_initializer,
 )
+from fastbp.inspection import trace as inspection
 from fastbp.layer import Layer
+from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
-from fastbp.manual import Manual
 from fastbp.metric import metric, resolve_metric
 from fastbp.model import Model
 from fastbp.optimizer import Optimizer, resolve_optimizer
-from fastbp.prediction import Predictor
 from fastbp.random import draw_seed
-from fastbp.runtime import Runtime
-from fastbp.validation import check_X, check_y
+from fastbp.runtime import fit as training
+from fastbp.runtime import predict as prediction
+from fastbp.runtime.predict import Predictor
+from fastbp.runtime.state import Runtime
+from fastbp.runtime.step import Manual
 
 Array = NDArray[Any]
 

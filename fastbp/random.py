@@ -20,7 +20,7 @@ INITIALIZE = 2
 
 TRUNCATED_VARIANCE = 0.7737413035499232  # 1 - 4 phi(2) / (2 Phi(2) - 1)
 
-_GROUP = 32  # SHUFFLE_LANES of src/shuffle.pxi
+_GROUP = 32  # SHUFFLE_LANES of src/kernel/shuffle.pxi
 _MASK = 2**32 - 1
 
 _LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # 32 bits: exponent * _LOG2_HIGH is exact

@@ -3,7 +3,7 @@
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
 
-cdef extern from "vector.h" nogil:
+cdef extern from "machine/vector.h" nogil:
     ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
     ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS_1, TILE_ROWS_2, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
@@ -19,7 +19,7 @@ cdef extern from "vector.h" nogil:
     void prefetch(const void* p) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
-cdef extern from "thread.h" nogil:
+cdef extern from "machine/thread.h" nogil:
     enum: FASTBP_HAS_THREADS, SPINS, YIELDS
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
@@ -53,18 +53,18 @@ cdef extern from *:
     const char* SOURCE_HASH "FASTBP_SOURCE_HASH"
     int HAS_FMA "FASTBP_HAS_FMA"
 
-include "gemm.pxi"
-include "activation.pxi"
-include "loss.pxi"
-include "optimizer.pxi"
-include "operation.pxi"
-include "shuffle.pxi"
-include "gather.pxi"
-include "phase.pxi"
-include "train.pxi"
-include "narrow.pxi"
-include "input.pxi"
-include "engine.pxi"
-include "pass.pxi"
-include "probe.pxi"
-include "access.pxi"
+include "kernel/product.pxi"
+include "kernel/activation.pxi"
+include "kernel/loss.pxi"
+include "kernel/optimizer.pxi"
+include "engine/operation.pxi"
+include "kernel/shuffle.pxi"
+include "kernel/gather.pxi"
+include "engine/phase.pxi"
+include "engine/step.pxi"
+include "engine/latency.pxi"
+include "engine/input.pxi"
+include "engine/engine.pxi"
+include "engine/pass.pxi"
+include "probe/machine.pxi"
+include "probe/access.pxi"

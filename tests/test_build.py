@@ -16,10 +16,9 @@ pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kern
 
 def _source_hash() -> str:
     """As setup.py computes it."""
-    paths = sorted(path for path in SOURCE.iterdir() if path.suffix in (".h", ".pxi", ".pyx"))
-    return hashlib.sha256(
-        b"".join(path.name.encode() + path.read_bytes() for path in paths)
-    ).hexdigest()
+    paths = sorted(path for path in SOURCE.rglob("*") if path.suffix in (".h", ".pxi", ".pyx"))
+    named = [(path.relative_to(SOURCE.parent).as_posix().encode(), path) for path in paths]
+    return hashlib.sha256(b"".join(name + path.read_bytes() for name, path in named)).hexdigest()
 
 
 @pytest.mark.skipif(not SOURCE.is_dir(), reason="no sources beside the tests")

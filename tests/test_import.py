@@ -3,11 +3,13 @@
 from support import child
 
 NEEDED = {
-    "activation", "architecture", "argument", "backend", "backend._cpu", "conversion", "error",
-    "history", "initializer", "inspection", "label", "layer", "loss", "manual", "metric",
-    "network", "model", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile",
-    "plan.graph", "plan.operation", "plan.parameter", "plan.segment", "plan.work", "prediction",
-    "random", "runtime", "scale", "show_config", "training", "usage", "validation",
+    "activation", "backend", "backend._cpu", "backend.show_config", "check", "check.array",
+    "check.label", "check.scalar", "check.scale", "check.validation", "error", "history",
+    "initializer", "inspection", "inspection.trace", "layer", "layer.architecture", "loss",
+    "metric", "model", "network", "optimizer", "plan", "plan.arena", "plan.builder",
+    "plan.compile", "plan.graph", "plan.operation", "plan.parameter", "plan.segment",
+    "plan.work", "random", "runtime", "runtime.fit", "runtime.predict", "runtime.state",
+    "runtime.step", "runtime.usage",
 }  # fmt: skip
 
 CODE = """

@@ -19,7 +19,7 @@ from support.random_network import random_case
 from support.tolerance import assert_different, assert_near, assert_product
 
 import fastbp as fb
-from fastbp.backend import numpy_engine
+from fastbp.backend.numpy import engine as numpy_engine
 
 Array = NDArray[Any]
 

@@ -19,7 +19,9 @@ from fastbp.backend import compiled_modules
 WHEEL = os.environ.get("FASTBP_TEST_WHEEL", "")
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "", "backend/", "benchmark/", "benchmark/peer/", "command/", "dataset/", "examples/", "plan/"
+    "", "backend/", "backend/numpy/", "benchmark/", "benchmark/peer/", "check/", "command/",
+    "dataset/", "examples/", "inspection/", "layer/", "loss/", "optimizer/", "plan/", "runtime/",
+    "storage/", "tabular/",
 )  # fmt: skip
 DATA = (
     "fastbp/py.typed",

@@ -119,7 +119,7 @@ def resolve_backend(name: str | None) -> str:
 def engine_module(backend: str, dtype: np.dtype[Any]) -> Any:
     """The module with `Engine` and `first_nonfinite` for a resolved backend."""
     if backend == "numpy":
-        return import_module(f"{__name__}.numpy_engine")
+        return import_module(f"{__name__}.numpy.engine")
     return compiled_modules()[str(instruction_set), dtype.name]
 
 

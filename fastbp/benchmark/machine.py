@@ -1,4 +1,4 @@
-"""What this machine is and what one core of it can do, measured by `src/probe.pxi`."""
+"""What this machine is and what one core of it can do, measured by `src/probe/machine.pxi`."""
 
 import os
 import platform

@@ -13,7 +13,8 @@ A step of widths n_0..n_L and B rows, W = sum n_(l-1) n_l, P = W + sum n_l, V la
 
 All but the last are divided by T, and the largest is the limit: perfect overlap is assumed, no
 padding of widths to vectors, no loop, no call, no wait.  The operations are those of the
-kernels' formulas (`src/function.pxi`, `src/optimizer.pxi`): exact square root and quotient.
+kernels' formulas (`src/function/function.pxi`, `src/kernel/optimizer.pxi`): exact square root and
+quotient.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from fastbp.check.array import counted
 from fastbp.command.option import integer, positive
-from fastbp.conversion import counted
 
 SECTIONS = ("steps", "calls", "shuffle", "memory", "start")
 PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as there are processors

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     import fastbp as fb
     from fastbp.command.progress import accuracy, speed, train_with_progress
     from fastbp.dataset import load_digits
-    from fastbp.split import split_rows
+    from fastbp.tabular.split import split_rows
 
     X, y = load_digits()
     train, test = split_rows(len(X), test_size=0.25, seed=arguments.seed, labels=y)

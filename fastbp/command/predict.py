@@ -28,10 +28,10 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from fastbp.checkpoint import load_with_extra
     from fastbp.error import ModelFormatError
-    from fastbp.table import Preprocessing, read_csv
-    from fastbp.target import ClassTarget, target_from_config
+    from fastbp.storage.checkpoint import load_with_extra
+    from fastbp.tabular.table import Preprocessing, read_csv
+    from fastbp.tabular.target import ClassTarget, target_from_config
 
     try:
         network, extra = load_with_extra(arguments.model, backend=arguments.backend)

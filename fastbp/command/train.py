@@ -19,8 +19,8 @@ from fastbp.command.option import (
 
 if TYPE_CHECKING:
     from fastbp import Network
-    from fastbp.table import Preprocessing, Table
-    from fastbp.target import Target
+    from fastbp.tabular.table import Preprocessing, Table
+    from fastbp.tabular.target import Target
 
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -72,10 +72,10 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from fastbp.checkpoint import check_destination, save
     from fastbp.command.progress import speed, train_with_progress
-    from fastbp.table import read_csv
-    from fastbp.target import target_to_config
+    from fastbp.storage.checkpoint import check_destination, save
+    from fastbp.tabular.table import read_csv
+    from fastbp.tabular.target import target_to_config
 
     if arguments.save is not None:
         check_destination(arguments.save)
@@ -106,9 +106,9 @@ def _prepare(
     table: "Table", arguments: argparse.Namespace
 ) -> tuple["Preprocessing", "Target", NDArray[np.int64], NDArray[np.int64]]:
     """Describe inputs and target, and divide the rows."""
-    from fastbp.split import split_rows
-    from fastbp.table import Preprocessing
-    from fastbp.target import fit_target
+    from fastbp.tabular.split import split_rows
+    from fastbp.tabular.table import Preprocessing
+    from fastbp.tabular.target import fit_target
 
     for name in (arguments.target, *arguments.drop):
         if name not in table:
@@ -150,7 +150,7 @@ def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target"
 def _announce(
     preprocessing: "Preprocessing", target: "Target", *, n_train: int, n_test: int
 ) -> None:
-    from fastbp.target import ClassTarget
+    from fastbp.tabular.target import ClassTarget
 
     kind = f"{len(target.classes)} classes" if isinstance(target, ClassTarget) else "a number"
     print(
@@ -166,7 +166,7 @@ def _scores(
 ) -> dict[str, float]:
     """Accuracy and loss, or R^2 and errors in the unit of the target."""
     from fastbp.command.progress import accuracy
-    from fastbp.target import ClassTarget
+    from fastbp.tabular.target import ClassTarget
 
     if isinstance(target, ClassTarget):
         labels = target.encode(cells)

@@ -36,7 +36,7 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
 _TILE_BYTES = 256 * 1024
 _TILE_ROWS = (32, 256)
 # Where threads share kernels, a tile is what they deal out, an even number of tiles of up to so
-# many rows; a thread takes its tiles together (TOGETHER_ROWS in src/train.pxi).
+# many rows; a thread takes its tiles together (TOGETHER_ROWS in src/engine/step.pxi).
 _DEALT_ROWS = 64
 _DEALT_FROM = 32
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Kind(IntEnum):
-    """What an operation does; the numbers are those of src/operation.pxi."""
+    """What an operation does; the numbers are those of src/engine/operation.pxi."""
 
     DENSE = 0
     ACTIVATION = 1
@@ -28,7 +28,7 @@ class Kind(IntEnum):
 class Operation:
     """One kernel call; offsets in numbers, -1 for none.
 
-    The integer fields are the struct of src/operation.pxi.
+    The integer fields are the struct of src/engine/operation.pxi.
 
     a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
     parameters (w of DENSE_INPUT among the transposed copies unless `by_columns`), c and b of
@@ -80,7 +80,7 @@ def program(operations: Sequence[Operation]) -> Program:
 @dataclass(frozen=True)
 class Segment:
     """A run of the flat parameter vector that the optimizer treats alike; struct Segment of
-    src/operation.pxi.
+    src/engine/operation.pxi.
 
     `copy` is where the kernel's transpose lies among the copies, or -1.
     """

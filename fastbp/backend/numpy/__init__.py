@@ -1,0 +1,1 @@
+"""The NumPy backend: twin of the compiled one, and slower."""

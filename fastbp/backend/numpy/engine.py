@@ -1,0 +1,360 @@
+"""The twin of the compiled engine (src/engine/engine.pxi): the same plan, the same methods.
+
+Sums run in NumPy's order, so results agree with the compiled ones to rounding, not to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp import random
+from fastbp.backend.numpy.kernel import (
+    activate,
+    derivative,
+    loss_gradient,
+    optimizer_step,
+)
+from fastbp.plan import Plan
+from fastbp.plan.operation import Kind, Operation, Program, Segment
+
+Array = NDArray[Any]
+
+COMPLETED, INTERRUPTED, DIVERGED = 0, 1, 2
+
+
+# overflow and nan are found in the loss, as by the compiled engine
+_quiet = np.errstate(all="ignore")
+
+
+class Engine:
+    """See src/engine/engine.pxi; one thread whatever `n_threads` says."""
+
+    def __init__(
+        self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array,
+        hyper: Array, power: Array,
+    ) -> None:  # fmt: skip
+        self.plan, self.w, self.hyper, self.power = plan, parameters, hyper, power
+        self.states = state.reshape(plan.n_states, parameters.size)
+        arena = plan.arena
+        n_gradients = max(0, arena.copies - arena.gradient) // parameters.size
+        size = n_gradients * parameters.size
+        self.gradients = scratch[arena.gradient : arena.gradient + size].reshape(
+            n_gradients, parameters.size
+        )
+        self.copies = scratch[arena.copies : arena.activations]
+        self.activations = scratch[arena.activations : arena.chunk]
+        self.pending: BaseException | None = None
+        self.progress = (COMPLETED, 0, 0, 0)
+        self.n_rows = 0
+
+    # memory
+
+    def _rows(self, offset: int, ld: int, n: int, rows: int, first: int) -> Array:
+        start = offset + first * ld
+        return self.activations[start : start + rows * ld].reshape(rows, ld)[:, :n]
+
+    def _stored(self, flat: Array, offset: int, rows: int, ld: int) -> Array:
+        return flat[offset : offset + rows * ld].reshape(rows, ld)
+
+    def _kernel(self, op: Operation) -> Array:
+        rows = op.n_c if op.by_columns else op.n_a
+        stored = self._stored(self.w, op.w, rows, op.ldw)
+        return stored[:, : op.n_a].T if op.by_columns else stored[:, : op.n_c]
+
+    def _transposed(self, op: Operation) -> Array:
+        stored = self._stored(self.w if op.by_columns else self.copies, op.w, op.n_a, op.ldw)
+        return stored[:, : op.n_c]
+
+    def refresh(self) -> None:
+        """Transposed copies from the parameters."""
+        self.copies[:] = 0
+        for segment in self.plan.segments.segments:
+            if segment.copy >= 0:
+                stored = self._stored(self.w, segment.offset, segment.rows, segment.ld)
+                copy = self._stored(self.copies, segment.copy, segment.columns, segment.ld_copy)
+                copy[:, : segment.rows] = stored[:, : segment.columns].T
+
+    # operations
+
+    def _run(
+        self, program: Program, x: Array, first: int, gradient: Array | None, start: bool
+    ) -> None:
+        for op in program.operations:
+            self._operate(op, x, first, gradient, start)
+
+    def _operate(
+        self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
+    ) -> None:
+        rows = len(x)
+        a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, rows, first)
+        if op.kind == Kind.DENSE_PARAMETERS:
+            assert gradient is not None
+            self._dense_parameters(op, a, first, gradient, start)
+            return
+        c = self._rows(op.c, op.ldc, op.n_c, rows, first)
+        if op.kind == Kind.DENSE:
+            z = a @ self._kernel(op)
+            if op.b >= 0:
+                z += self.w[op.b : op.b + op.n_c]
+            self._activate(op, z, c, first)
+        elif op.kind == Kind.ADD:
+            y = x if op.y < 0 else self._rows(op.y, op.ldy, op.n_c, rows, first)
+            self._activate(op, a + y, c, first)
+        elif op.kind == Kind.DENSE_INPUT:
+            product = a @ self._transposed(op)
+            c[...] = c + product if op.accumulate else product
+            self._derivative(op, c, first)
+        elif op.kind == Kind.ACTIVATION_BACKWARD:
+            c[...] = a
+            self._derivative(op, c, first)
+        else:
+            self._move(op, a, first)
+
+    def _activate(self, op: Operation, z: Array, c: Array, first: int) -> None:
+        if op.z >= 0:
+            self._rows(op.z, op.ldc, op.n_c, len(c), first)[...] = z
+        c[...] = activate(op.activation, z, op.alpha)
+
+    def _derivative(self, op: Operation, d: Array, first: int) -> None:
+        if op.activation:
+            a = self._rows(op.y, op.ldc, op.n_c, len(d), first)
+            z = a if op.z < 0 else self._rows(op.z, op.ldc, op.n_c, len(d), first)
+            d[...] = derivative(op.activation, d, z, a, op.alpha)
+
+    def _move(self, op: Operation, a: Array, first: int) -> None:
+        whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
+        c = whole[:, op.column_c : op.column_c + op.n_a]
+        if op.a >= 0:
+            a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)[:, op.column_a :]
+        if op.kind == Kind.COPY:
+            c[...] = a[:, : op.n_a]
+            whole[:, op.column_c + op.n_a :] = 0
+        else:
+            c += a[:, : op.n_a]
+
+    def _dense_parameters(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
+        dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        kernel = self._stored(gradient, op.c, op.n_c, op.ldw)
+        product = dz.T @ a if op.by_columns else a.T @ dz
+        if start:
+            kernel[...] = 0
+        kernel[:, : product.shape[1]] += product
+        if op.b >= 0:
+            bias = gradient[op.b : op.b + op.ldy]
+            if start:
+                bias[...] = 0
+            bias[: op.n_y] += dz.sum(axis=0)
+
+    # a call
+
+    @_quiet
+    def train(
+        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
+        n_threads: int = 1, order: Array | None = None, given: Array | None = None,
+        limits: Array | None = None, seed: int = 0, first_epoch: int = 0, max_steps: int = -1,
+        guarded: bool = True,
+    ) -> None:  # fmt: skip
+        largest = min(batch_size, len(x)) if limits is None else int(np.diff(limits).max(initial=0))
+        self.plan.check("train", largest)
+        self.refresh()
+        steps = 0
+        for epoch in range(epochs):
+            good = self._state() if guarded else None
+            if order is not None:
+                order[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
+            total, seen, batch = 0.0, 0, 0
+            for batch, rows in enumerate(_batches(len(x), batch_size, order, given, limits)):
+                if steps == max_steps:
+                    break
+                try:
+                    losses[epoch] = loss = self._row_phase(x[rows], y[rows])
+                    if math.isfinite(loss):
+                        self._update_whole()
+                        steps += 1  # and no call in between, in which a signal could be handled
+                        self.progress = COMPLETED, epoch, batch, steps
+                except BaseException as error:
+                    # of a signal handler: between two steps, as by the compiled engine
+                    self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
+                    return
+                if not math.isfinite(loss):
+                    self._restore(good)
+                    self.progress = DIVERGED, epoch, batch, steps
+                    return
+                n = len(x[rows])
+                total, seen = total + loss * n, seen + n
+            losses[epoch] = total / seen if seen else 0.0
+            if guarded and not np.isfinite(self.w).all():
+                self._restore(good)
+                self.progress = DIVERGED, epoch, batch, steps
+                return
+            self.progress = COMPLETED, epoch + 1, 0, steps
+            if steps == max_steps:
+                return
+
+    def take_progress(self) -> tuple[int, int, int, int]:
+        found, self.progress = self.progress, (COMPLETED, 0, 0, 0)
+        return found
+
+    def _update_whole(self) -> None:
+        """The update, or the state before it where an exception comes in between."""
+        before = self._state()
+        try:
+            self._update()
+        except BaseException:
+            self._restore(before)
+            raise
+
+    def _state(self) -> tuple[Array, Array, Array]:
+        return self.w.copy(), self.states.copy(), self.power.copy()
+
+    def _restore(self, good: tuple[Array, Array, Array] | None) -> None:
+        if good is not None:
+            self.w[:], self.states[:], self.power[:] = good
+
+    def _row_phase(self, x: Array, y: Array) -> float:
+        """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
+        left in place.
+        """
+        plan, total = self.plan, 0.0
+        mean = 1.0 / (len(x) * plan.loss_divisor)
+        self.n_gradients = -(-len(x) // plan.block_rows)
+        for begin in range(0, len(x), plan.tile_rows):
+            part = x[begin : begin + plan.tile_rows]
+            first = begin if plan.keeps_batch else 0
+            gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
+            self._run(plan.forward, part, first, None, True)
+            total += self._loss(len(part), y[begin : begin + plan.tile_rows], first, mean)
+            self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
+        if plan.parameter.operations:
+            self._x = x
+        return total * mean
+
+    def _loss(self, rows: int, y: Array, first: int, scale: float) -> float:
+        plan = self.plan
+        ld = self.plan.builder.a[plan.graph.output].ld
+        out = self._rows(plan.output, ld, plan.n_outputs, rows, first)
+        d = self._rows(plan.output_gradient, ld, plan.n_outputs, rows, first)
+        return loss_gradient(plan.loss_code, out, y, scale, plan.loss_delta, d)
+
+    def _update(self) -> None:
+        self.power *= self.hyper[3:5]
+        plan = self.plan
+        if plan.parameter.operations:
+            gradient = np.zeros_like(self.w)
+            for op in plan.parameter.operations:
+                self._operate(op, self._x, 0, gradient, True)
+        else:
+            gradient = self.gradients[: self.n_gradients].sum(axis=0)
+        for segment in plan.segments.segments:
+            self._step(segment, gradient)
+        self.refresh()
+
+    def _step(self, segment: Segment, gradient: Array) -> None:
+        run = slice(segment.offset, segment.offset + segment.rows * segment.ld)
+        optimizer_step(
+            self.hyper, self.power, self.w[run], gradient[run], self.states[:, run],
+            l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
+        )  # fmt: skip
+
+    def train_batch(self, x: Array, y: Array) -> float:
+        self.plan.check("train_batch", len(x))
+        losses = np.zeros(1)
+        self.train(x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False)
+        return float(losses[0])
+
+    def bind(self, out: Array, row: Array | None, is_busy: Callable[[], bool]) -> None:
+        """Nothing to prepare: `respond` leaves every call to `predict`."""
+        self.plan.check("bind")
+
+    def respond(self, x: object, transform: int) -> None:
+        self.plan.check("respond")
+
+    @_quiet
+    def predict(self, x: Array, out: Array, transform: int, n_threads: int) -> int:
+        plan = self.plan
+        plan.check("predict")
+        ld = plan.builder.a[plan.graph.output].ld
+        for begin in range(0, len(x), plan.tile_rows):
+            part = x[begin : begin + plan.tile_rows]
+            self._run(plan.forward, part, 0, None, True)
+            z = self._rows(plan.output, ld, plan.n_outputs, len(part), 0)
+            out[begin : begin + len(part)] = activate(transform, z, 0.0)
+        return COMPLETED
+
+    @_quiet
+    def evaluate(self, x: Array, y: Array, tile_loss: Array, *, n_threads: int = 1) -> int:
+        self.plan.check("evaluate")
+        step = self.plan.tile_rows
+        for i, begin in enumerate(range(0, len(x), step)):
+            part = x[begin : begin + step]
+            self._run(self.plan.forward, part, 0, None, True)
+            tile_loss[i] = self._loss(len(part), y[begin : begin + step], 0, 0.0)
+        return COMPLETED
+
+    @_quiet
+    def forward(self, x: Array) -> None:
+        plan = self.plan
+        plan.check("forward", len(x))
+        self.n_rows = len(x)
+        self._rows(plan.input, plan.ld_input, plan.n_features, len(x), 0)[...] = x
+        self._run(plan.forward, self._input(), 0, None, True)
+
+    def _input(self) -> Array:
+        return self._rows(self.plan.input, self.plan.ld_input, self.plan.n_features, self.n_rows, 0)
+
+    @_quiet
+    def loss_gradient(self, y: Array) -> float:
+        self.plan.check("loss_gradient")
+        mean = 1.0 / (self.n_rows * self.plan.loss_divisor)
+        return self._loss(self.n_rows, y, 0, mean) * mean
+
+    @_quiet
+    def backward(self) -> None:
+        self.plan.check("backward")
+        self.refresh()
+        self._run(self.plan.backward, self._input(), 0, self.gradients[0], True)
+
+    @_quiet
+    def step(self) -> None:
+        self.plan.check("step")
+        self.n_gradients = 1
+        self._update()
+
+    def take_pending(self) -> BaseException | None:
+        pending, self.pending = self.pending, None
+        return pending
+
+
+def _batches(
+    n: int, batch_size: int, order: Array | None, given: Array | None, limits: Array | None
+) -> Any:
+    """What selects the rows of each batch."""
+    if limits is not None:
+        assert given is not None
+        return [given[i:j] for i, j in zip(limits[:-1], limits[1:], strict=True)]
+    starts = range(0, n, batch_size)
+    if order is None:
+        return [slice(i, min(n, i + batch_size)) for i in starts]
+    return [order[i : i + batch_size] for i in starts]
+
+
+def accept(x: object, n_columns: int, check_finite: bool) -> None:
+    """Every array is left to the checks in Python."""
+    return None
+
+
+def class_index(y: object, n_classes: int, check_finite: bool) -> None:
+    return None
+
+
+def first_nonfinite(x: Array) -> int:
+    """The flat index (row-major) of the first element that is nan or infinite, or -1."""
+    bad = np.flatnonzero(~np.isfinite(x))
+    return int(bad[0]) if bad.size else -1

@@ -1,0 +1,1 @@
+"""Checks of what users pass: every one runs before anything is changed."""

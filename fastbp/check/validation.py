@@ -1,0 +1,322 @@
+"""Checks of every public argument: all of them run before anything is changed.
+
+A message names the argument, what came, what was expected and the first offending index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp.check import label
+from fastbp.check.array import (
+    Array,
+    FiniteScan,
+    as_numeric,
+    as_real,
+    counted,
+    first_nonfinite,
+    first_where,
+    is_direct,
+    nonfinite_kind,
+    place,
+    shown,
+)
+from fastbp.check.scalar import (
+    as_index,
+    available_threads,
+    check_integer,
+    check_n_threads,
+    check_name,
+    check_real,
+    check_seed,
+    check_size,
+)
+
+__all__ = [
+    "available_threads",
+    "check_X",
+    "check_batches",
+    "check_integer",
+    "check_n_threads",
+    "check_name",
+    "check_out",
+    "check_parameters",
+    "check_real",
+    "check_seed",
+    "check_size",
+    "check_weights",
+    "check_y",
+]
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def check_X(
+    X: object,
+    *,
+    n_features: int,
+    dtype: DTypeLike,
+    name: str = "X",
+    check_finite: bool = True,
+    minimum_rows: int = 1,
+    isfinite: FiniteScan | None = None,
+) -> Array:
+    """`X` as a (rows, n_features) array of `dtype`, aligned, native, in any order of strides.
+
+    It is the caller's own memory where the kernels can read that, else a copy in C order.
+    `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
+    empty array.
+
+    Raises:
+        TypeError: sparse.
+        ValueError: complex, not numbers, masked, wrong shape, NaN, infinite, too big for `dtype`.
+    """
+    dtype = np.dtype(dtype)
+    array = as_numeric(X, name=name, dtype=dtype)
+    shape = array.shape
+    if array.ndim < 2:
+        got = f"{array.ndim}D array" if array.ndim else "scalar array"
+        what = f"has shape {shape}" if array.ndim else f"is {shown(X)}"
+        raise ValueError(
+            f"Expected 2D array, got {got} instead: {name} {what}. Reshape your data either using "
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it "
+            "contains a single sample."
+        )
+    if array.ndim > 2:
+        raise ValueError(f"{name} must be 2-D (rows, features), got shape {shape}")
+    if shape[0] < minimum_rows:
+        raise ValueError(
+            f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of "
+            f"{minimum_rows} is required."
+        )
+    if shape[1] == 0:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    if shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {counted(shape[1], 'feature')}, but Network is expecting "
+            f"{counted(n_features, 'feature')} as input."
+        )
+    return as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+
+
+def check_y(
+    y: object,
+    *,
+    n_rows: int,
+    n_out: int,
+    loss: Any,
+    dtype: DTypeLike,
+    name: str = "y",
+    check_finite: bool = True,
+    isfinite: FiniteScan | None = None,
+) -> Array:
+    """The targets of `n_rows` rows for a network with `n_out` outputs.
+
+    Args:
+        loss: a `Loss` or the canonical name of one.
+
+    Returns:
+        For "cross_entropy" and class indices (n,) or (n, 1): a private int32 copy of shape (n,),
+        so that no other thread can change an index after its check. Otherwise `dtype` (n, n_out);
+        y of shape (n,) is taken as (n, 1) when n_out is 1.
+
+    Raises:
+        TypeError: sparse.
+        ValueError: as for X, a wrong number of rows or columns, an index outside 0..n_out-1, a row
+            that is no distribution (cross_entropy), a target outside [0, 1] (binary_cross_entropy).
+    """
+    dtype = np.dtype(dtype)
+    loss_name = loss if isinstance(loss, str) else loss.name
+    array = as_numeric(y, name=name, dtype=dtype, text_advice=label.text_advice(loss_name))
+    if array.ndim not in (1, 2):
+        got = f"shape {array.shape}" if array.ndim else shown(y)
+        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
+    if array.shape[0] != n_rows:
+        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
+    columns = 1 if array.ndim == 1 else array.shape[1]
+    is_labels = loss_name == "cross_entropy" and (array.ndim == 1 or (columns == 1 and n_out != 1))
+    if is_labels:
+        return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
+    if columns != n_out:
+        advice = label.column_advice(array, n_out) if columns == 1 else ""
+        raise ValueError(
+            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
+            f"{advice}"
+        )
+    result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+    if result.size and loss_name == "binary_cross_entropy":
+        _check_probability(result, name=name)
+    if result.size and loss_name == "cross_entropy":
+        _check_distribution(result, name=name)
+    return result.reshape(n_rows, n_out)
+
+
+def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
+    own = np.array(array, order="C")  # first the copy, then the check
+    if own.dtype.kind == "f":
+        if check_finite:
+            as_real(own, name=name, dtype=own.dtype)
+        with np.errstate(invalid="ignore"):
+            flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
+        if flat >= 0:
+            raise ValueError(
+                f"{name}{place(own.shape, flat)} = {shown(own.flat[flat])} is not a class index"
+            )
+    else:
+        own = own.astype(np.int64, copy=False)
+    flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
+    if flat >= 0:
+        value, advice = shown(array.flat[flat]), label.index_advice(array, n_out)
+        raise ValueError(
+            f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}"
+        )
+    return own.astype(np.int32).reshape(-1)
+
+
+def _check_probability(array: Array, *, name: str) -> None:
+    if array.min() >= 0 and array.max() <= 1:
+        return
+    flat = first_where(lambda block: (block < 0) | (block > 1), array)
+    if flat >= 0:
+        value, advice = shown(array.flat[flat]), label.probability_advice(array)
+        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
+
+
+def _check_distribution(array: Array, *, name: str) -> None:
+    total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
+    wrong = np.abs(total - 1.0) > 1e-3
+    row = int(wrong.argmax()) if wrong.any() else len(array)
+    flat = -1 if array.min() >= 0 else first_where(lambda block: block < 0, array)
+    if 0 <= flat and flat // array.shape[1] <= row:
+        where, value = place(array.shape, flat), shown(array.flat[flat])
+        raise ValueError(
+            f"{name}[{flat // array.shape[1]}] is not a distribution ({name}{where} = {value} < 0)"
+        )
+    if row < len(array):
+        raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
+
+
+def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """An explicit order of mini-batches, e.g. [[0, 1], [2]], as (order, offsets), both private.
+
+    Batch i is order[offsets[i]:offsets[i + 1]]; a row may occur more than once.
+
+    Raises:
+        TypeError: not a sequence of sequences.
+        ValueError: no batch, an empty batch, something that is not a row number in 0..n_rows-1.
+    """
+    if isinstance(batches, str | bytes | Mapping) or not isinstance(batches, Iterable):
+        raise TypeError(
+            f"batches must be a sequence of sequences of row numbers, got {shown(batches)}"
+        )
+    parts = [_row_numbers(part, name=f"batches[{i}]", n_rows=n_rows)
+             for i, part in enumerate(batches)]  # fmt: skip
+    if not parts:
+        raise ValueError("batches must hold at least one batch, got 0")
+    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return np.concatenate(parts), offsets
+
+
+def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.uint32]:
+    """One batch as a private 1-D array."""
+    if isinstance(batch, str | bytes | Mapping) or not isinstance(batch, Iterable):
+        raise TypeError(f"{name} must be a 1-D sequence of row numbers, got {shown(batch)}")
+    cells = batch if isinstance(batch, np.ndarray) else list(batch)
+    try:
+        part = np.array(cells)
+    except ValueError:  # rows of different lengths
+        part = np.empty((0, 0))
+    if part.ndim != 1:
+        raise TypeError(f"{name} must be a 1-D sequence of row numbers, got {shown(batch)}")
+    if part.size == 0:
+        raise ValueError(f"{name} is empty")
+    if part.dtype.kind in "iu" and part.min() >= 0 and part.max() < n_rows:
+        return part.astype(np.uint32)
+    for i, cell in enumerate(cells):
+        number = as_index(cell)
+        if number is None:
+            raise ValueError(f"{name}[{i}] = {shown(cell)} is not a row number")
+        if not 0 <= number < n_rows:
+            raise ValueError(f"{name}[{i}] = {number} is outside 0..{n_rows - 1}")
+    return np.array([as_index(cell) for cell in cells], dtype=np.uint32)
+
+
+def check_weights(
+    weights: object,
+    *,
+    shapes: Sequence[tuple[str, tuple[int, ...]]],
+    dtype: DTypeLike = np.float64,
+) -> list[NDArray[np.float64]]:
+    """What `set_weights` takes, as private float64 arrays of the given shapes.
+
+    Raises:
+        TypeError: not a sequence of arrays.
+        ValueError: wrong number or shape, not numbers, NaN, infinite, too big for `dtype`.
+    """
+    if not isinstance(weights, Iterable) or isinstance(weights, str | bytes | Mapping):
+        raise TypeError(f"weights must be a list of arrays, got {shown(weights)}")
+    given = list(weights)
+    if len(given) != len(shapes):
+        names = ", ".join(name for name, _ in shapes)
+        raise ValueError(f"weights must be {len(shapes)} arrays ({names}), got {len(given)}")
+    result = []
+    for (name, shape), value in zip(shapes, given, strict=True):
+        array = as_numeric(value, name=name, dtype=_FLOAT64)
+        if array.shape != tuple(shape):
+            turned = array.shape == tuple(shape)[::-1]
+            advice = ": transposed? pass its .T" if turned else ""
+            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}{advice}")
+        own = np.array(array, order="C")  # it may be a view of the very parameter being set
+        as_real(own, name=name, dtype=np.dtype(dtype))
+        result.append(as_real(own, name=name, dtype=_FLOAT64))
+    return result
+
+
+def check_parameters(
+    parameters: Mapping[str, Array], *, isfinite: FiniteScan | None = None
+) -> None:
+    """Refuse NaN or infinity that a user wrote into the exposed views.
+
+    Raises:
+        ValueError: `parameter dense_1/kernel contains NaN at [0, 3]`.
+    """
+    for name, array in parameters.items():
+        flat = first_nonfinite(array, isfinite)
+        if flat >= 0:
+            kind = nonfinite_kind(array.flat[flat])
+            raise ValueError(f"parameter {name} contains {kind} at {place(array.shape, flat)}")
+
+
+def check_out(
+    out: object, *, shape: tuple[int, ...], dtype: DTypeLike, others: Iterable[Array] = ()
+) -> Array:
+    """The array to compute into: a new one for None, `out`, or a new one where `out` overlaps
+    one of `others` (the input, the parameters); then the caller copies the result to `out`.
+
+    Raises:
+        TypeError: not an ndarray.
+        ValueError: wrong shape or dtype, read-only, not C-contiguous.
+    """
+    dtype = np.dtype(dtype)
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, got {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(f"out must have dtype {dtype}, got {out.dtype.str}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")
+    if not out.flags.c_contiguous or not is_direct(out):
+        raise ValueError(f"out must be C-contiguous and aligned, got strides {out.strides}")
+    if any(np.may_share_memory(out, other) for other in others):
+        return np.empty(shape, dtype)
+    return out

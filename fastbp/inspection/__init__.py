@@ -1,0 +1,1 @@
+"""Looking inside a network: traces, gradients against differences, summaries, plans."""

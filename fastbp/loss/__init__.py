@@ -1,0 +1,126 @@
+"""Losses: names, codes and formulas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_name, check_real
+
+CODES = {
+    "mse": 0,
+    "half_sse": 1,
+    "mae": 2,
+    "huber": 3,
+    "binary_cross_entropy": 4,
+    "cross_entropy": 5,
+}
+_ALIASES = {
+    "squarederror": "mse",
+    "meansquarederror": "mse",
+    "mseloss": "mse",
+    "halfsquarederror": "half_sse",
+    "absoluteerror": "mae",
+    "meanabsoluteerror": "mae",
+    "l1loss": "mae",
+    "huberloss": "huber",
+    "bce": "binary_cross_entropy",
+    "bceloss": "binary_cross_entropy",
+    "bcewithlogitsloss": "binary_cross_entropy",
+    "binarycrossentropy": "binary_cross_entropy",
+    "binarylogloss": "binary_cross_entropy",
+    "logloss": "cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "categoricalcrossentropy": "cross_entropy",
+    "sparsecategoricalcrossentropy": "cross_entropy",
+}
+_DELTA = 1.0
+
+# What each loss is: its link (what turns an output into the response it is about), which targets it
+# takes, and whether it is a mean over the outputs too or over the rows alone.
+_LINK = {"binary_cross_entropy": "logit", "cross_entropy": "softmax"}
+_DOMAIN = {"binary_cross_entropy": "interval", "cross_entropy": "class"}
+_MEAN_OF_ROWS = ("half_sse", "cross_entropy")
+# The activation that inverts a link: a loss with one takes its derivative together with its own.
+_RESPONSE = {"logit": "sigmoid", "softmax": "softmax"}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Loss:
+    """A loss; e is output minus target, n the number of rows, k of outputs.
+
+    mse                   sum e^2 / (n k)
+    half_sse              sum e^2 / (2 n)
+    mae                   sum |e| / (n k)
+    huber                 mean over n k of e^2 / 2 if |e| <= delta else delta (|e| - delta / 2)
+    binary_cross_entropy  mean over n k of softplus(z) - y z, from the logits z
+    cross_entropy         mean over n of logsumexp(z) - sum_k y_k z_k, from the logits z
+
+    Args:
+        name: one of `CODES`, or a name other libraries use ("squared_error", "MSELoss", "bce").
+        delta: where huber turns from square to straight, > 0. The others take none.
+
+    Raises:
+        ValueError: unknown name; delta not finite, not positive, or where there is none.
+
+    >>> Loss("huber", delta=0.5)
+    Loss('huber', delta=0.5)
+    >>> Loss("sparse_categorical_crossentropy").name
+    'cross_entropy'
+    """
+
+    name: str
+    delta: float
+
+    def __init__(self, name: str, *, delta: float = _DELTA) -> None:
+        name = check_name(name, kind="loss", known=CODES, aliases=_ALIASES)
+        value = check_real(delta, name="delta", minimum=0, exclude_minimum=True)
+        if name != "huber" and value != _DELTA:
+            raise ValueError(f"loss '{name}' takes no delta, got {shown(delta)}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "delta", value)
+
+    @property
+    def code(self) -> int:
+        """The number the kernels know it by."""
+        return CODES[self.name]
+
+    @property
+    def link(self) -> str:
+        """What the loss makes of an output: "identity", "logit" or "softmax"."""
+        return _LINK.get(self.name, "identity")
+
+    @property
+    def response(self) -> str | None:
+        """The activation of the output that the loss works through, from the logits; or None."""
+        return _RESPONSE.get(self.link)
+
+    @property
+    def domain(self) -> str:
+        """The targets that it takes: "real", "interval" [0, 1], or "class", an index or a row of
+        probabilities.
+        """
+        return _DOMAIN.get(self.name, "real")
+
+    def divisor(self, n_outputs: int) -> int:
+        """What the sum over the outputs of one row is divided by."""
+        return 1 if self.name in _MEAN_OF_ROWS else n_outputs
+
+    def to_config(self) -> dict[str, object]:
+        """Name, and delta of huber, as JSON can hold them."""
+        is_huber = self.name == "huber"
+        return {"name": self.name, "delta": self.delta} if is_huber else {"name": self.name}
+
+    def __repr__(self) -> str:
+        own = f", delta={self.delta}" if self.delta != _DELTA else ""
+        return f"Loss({self.name!r}{own})"
+
+
+def resolve_loss(loss: str | Loss) -> Loss:
+    """The description a name stands for.
+
+    Raises:
+        TypeError: neither a name nor a `Loss`.
+        ValueError: unknown name.
+    """
+    return loss if isinstance(loss, Loss) else Loss(loss)

@@ -1,0 +1,274 @@
+"""Models as files: written whole or not at all, read without running anything they contain.
+
+A model is an ordinary ``.npz`` archive, uncompressed, which `numpy.load` opens too::
+
+    header.json                            the network, the steps taken, what the user adds
+    parameter/<layer>/kernel.npy, ...      one array per parameter
+    state/<name>/<layer>/kernel.npy, ...   one array per parameter and quantity of the optimizer
+    archive comment                        "fastbp sha256 " and the digest of every byte before it
+
+The digest finds damage, a single flipped bit included. It is no signature: it does not say who
+wrote the file. Nothing is pickled, and a layer is a kind out of a fixed list, so a hostile file can
+at worst describe a network nobody wants.
+"""
+
+import errno
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.backend import resolve_backend
+from fastbp.check.array import shown
+from fastbp.error import ModelFormatError
+from fastbp.layer import layer_from_config
+from fastbp.loss import Loss
+from fastbp.plan.graph import lower
+from fastbp.plan.parameter import ParameterLayout
+from fastbp.storage.archive import FORMAT, MAX_HEADER_BYTES, VERSION, pack, unpack
+
+if TYPE_CHECKING:
+    from fastbp.model import Model
+    from fastbp.network import Network
+
+# A width that needs no weights to be believed: identities side by side have none.
+_ANY_WIDTH = 1 << 16
+
+Arrays = Mapping[str, NDArray[Any]]
+PathLike = str | os.PathLike[str]
+
+
+def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
+    """Write a network, its optimizer state and its step count to `path`.
+
+    The file appears under its name only when it is complete; until then, and after any failure, an
+    older file of that name is untouched. A symbolic link is followed, the mode of an existing file
+    kept.
+
+    Parameters
+    ----------
+    network : Network
+    path : path
+    extra : anything JSON can hold, optional
+        Kept in the file for `load_with_extra`, such as the preprocessing of the inputs.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not finite, or the description is longer than 1 MiB.
+    OSError
+        The file cannot be written.
+    """
+    from fastbp import __version__
+
+    parameters, state, steps = network._state()
+    arrays = {f"parameter/{name}": array for name, array in parameters.items()}
+    arrays |= {f"state/{name}": array for name, array in state.items()}
+    for name, array in arrays.items():
+        problem = _not_finite(array)
+        if problem:
+            raise ValueError(f"{name} {problem}; the model was not saved")
+    header = json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "writer": __version__,
+            "network": network.get_config(),
+            "steps": int(steps),
+            "extra": extra,
+        },
+        allow_nan=False,
+        ensure_ascii=False,
+    ).encode()
+    if len(header) > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"the description of the model takes {len(header)} bytes, "
+            f"at most {MAX_HEADER_BYTES} can be stored"
+        )
+    _replace_file(path, pack(header, arrays))
+
+
+def load(path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False) -> "Network":
+    """Read a network which `save` wrote. Arguments and errors as in `load_with_extra`."""
+    return load_with_extra(path, backend=backend, allow_nonfinite=allow_nonfinite)[0]
+
+
+def load_with_extra(
+    path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False
+) -> tuple["Network", Any]:
+    """Read a network and the `extra` stored with it.
+
+    Parameters
+    ----------
+    path : path
+    backend : {"cython", "numpy"}, optional
+        What the network computes with; None takes the best there is.
+    allow_nonfinite : bool
+        Accept NaN and infinity in the arrays, to look at a model which is beyond use.
+
+    Raises
+    ------
+    ModelFormatError
+        The file is damaged, is no fastbp model, or comes from a later format.
+    OSError
+        The file cannot be read.
+    TypeError, ValueError, ImportError
+        `path` is none; an unknown backend, or one that is not there.
+    """
+    from fastbp.network import Network
+
+    backend = resolve_backend(backend)  # an unknown one is no fault of the file
+    header, arrays = unpack(_read_file(path))
+    config = header["network"]
+    _check_architecture(config, arrays)
+    # Which backend computes is the reader's affair, not the file's.
+    plain = {key: value for key, value in config.items() if key != "backend"}
+    try:
+        network = Network.from_config(plain, backend=backend)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
+    if json.loads(json.dumps(network.get_config())) != config:
+        raise ModelFormatError("the file's description of the network has extra or other keys")
+    wanted_parameters, wanted_state, _ = network._state()
+    parameters = _take(arrays, "parameter/", wanted_parameters, allow_nonfinite)
+    state = _take(arrays, "state/", wanted_state, allow_nonfinite)
+    if arrays:
+        raise ModelFormatError(
+            f"the file has an array {next(iter(arrays))!r}, which the architecture does not"
+        )
+    try:
+        network._restore(parameters, state, header["steps"])
+    except (ValueError, OverflowError) as error:
+        raise ModelFormatError(f"the file's optimizer state is of no use: {error}") from error
+    return network, header["extra"]
+
+
+def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
+    """Refuse layers which the file's arrays do not fill, before memory is taken for them."""
+    listed = config.get("layers")
+    if not isinstance(listed, list) or not listed:
+        raise ModelFormatError("the file describes no valid network: it has no layers")
+    if config.get("dtype") not in ("float32", "float64"):
+        raise ModelFormatError(
+            "the file describes no valid network: its dtype is "
+            f"{config.get('dtype')!r}, expected float32 or float64"
+        )
+    layout = ParameterLayout(np.dtype(config["dtype"]))
+    try:
+        # Any loss will do: only the shapes are of interest here.
+        graph = lower([layer_from_config(layer) for layer in listed], Loss("mse"), layout)
+    except (ValueError, TypeError) as error:
+        raise ModelFormatError(f"the file describes no valid network: {error}") from error
+    for tensor in layout.tensors:
+        _require(arrays, f"parameter/{tensor.name}", tensor.shape)
+    widest = max(graph.width)
+    if widest > max(_ANY_WIDTH, sum(array.size for array in arrays.values())):
+        raise ModelFormatError(f"a layer is {widest} wide, more than the file's weights can feed")
+
+
+def _require(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
+    if name not in arrays:
+        raise ModelFormatError(f"the file has no array {name!r}")
+    if arrays[name].shape != shape:
+        raise ModelFormatError(f"{name} is {arrays[name].shape}, architecture says {shape}")
+
+
+def _take(
+    arrays: dict[str, NDArray[Any]], prefix: str, wanted: Arrays, allow_nonfinite: bool
+) -> dict[str, NDArray[Any]]:
+    """Move the arrays with the names, shapes and type of `wanted` out of `arrays`."""
+    taken = {}
+    for name, like in wanted.items():
+        _require(arrays, prefix + name, like.shape)
+        array = arrays.pop(prefix + name)
+        if array.dtype != like.dtype:
+            raise ModelFormatError(
+                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}"
+            )
+        problem = _not_finite(array)
+        if problem and not allow_nonfinite:
+            raise ModelFormatError(f"{prefix + name} {problem}")
+        taken[name] = array
+    return taken
+
+
+def _not_finite(array: NDArray[Any]) -> str:
+    """What is wrong with the first element that is not finite; empty where there is none."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return ""
+    place = [int(i) for i in np.argwhere(~finite)[0]]
+    return f"contains {'NaN' if np.isnan(array[tuple(place)]) else 'infinity'} at {place}"
+
+
+def _read_file(path: PathLike) -> bytes:
+    """All bytes of a regular file. A FIFO would block and a device might never end."""
+    _check_path(path)
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise ModelFormatError(f"{os.fspath(path)!r} is not a regular file")
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def _check_path(path: object) -> None:
+    """The system's calls take a number too, for a file that is open."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a str or an os.PathLike, got {shown(path)}")
+
+
+def check_destination(path: PathLike) -> None:
+    """Raise what `save` would raise of `path` alone, so that it comes before hours of training."""
+    _check_path(path)
+    target = os.path.realpath(path)
+    if not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise ValueError(f"{os.fspath(path)!r} is not a regular file")
+    if not os.access(os.path.dirname(target), os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+
+
+def _replace_file(path: PathLike, data: bytes) -> None:
+    """Put `data` in the place of the file at `path` in one step that a crash cannot split."""
+    check_destination(path)
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    mode = os.stat(target).st_mode if os.path.exists(target) else None
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+    # 0o666 is cut by the process's mask, as for any new file.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):  # a signal handler may raise once it is replaced
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name durable. Systems which cannot open a folder have no such call."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

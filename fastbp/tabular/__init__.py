@@ -1,0 +1,1 @@
+"""Tables of text and numbers as inputs and targets."""

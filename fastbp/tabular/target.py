@@ -1,0 +1,148 @@
+"""The column to predict: numbers of classes, or standardised values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.tabular.table import (
+    MAX_CATEGORIES,
+    as_cells,
+    encode_categories,
+    is_numeric,
+    sorted_names,
+    standardisation,
+    to_numbers,
+)
+
+Task = Literal["classification", "regression"]
+
+# Up to this many different whole numbers are taken for the numbers of classes.
+MAX_INTEGER_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """A column of class names; the network gives one probability for each."""
+
+    name: str
+    classes: tuple[str, ...]
+    task: ClassVar[Task] = "classification"
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.classes)
+
+    def encode(self, cells: ArrayLike) -> NDArray[np.int64]:
+        """Class numbers, shape (n,)."""
+        return encode_categories(self.name, as_cells(self.name, cells), self.classes)
+
+    def decode(self, probabilities: NDArray[Any]) -> list[str]:
+        """The most probable class of each row."""
+        return [self.classes[code] for code in probabilities.argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """A column of numbers; the network learns (y - mean) / scale."""
+
+    name: str
+    mean: float
+    scale: float
+    task: ClassVar[Task] = "regression"
+
+    @property
+    def n_outputs(self) -> int:
+        return 1
+
+    def encode(self, cells: ArrayLike) -> NDArray[np.float64]:
+        """Standardised values, shape (n,)."""
+        return (self.numbers(cells) - self.mean) / self.scale
+
+    def numbers(self, cells: ArrayLike) -> NDArray[np.float64]:
+        """The values in the column's own unit, shape (n,)."""
+        return to_numbers(self.name, as_cells(self.name, cells))
+
+    def decode(self, output: NDArray[Any]) -> NDArray[np.float64]:
+        """Outputs of the network, shape (n, 1), in the column's own unit, shape (n,)."""
+        return output[:, 0].astype(np.float64) * self.scale + self.mean
+
+
+Target: TypeAlias = ClassTarget | NumberTarget
+
+
+def fit_target(
+    name: str, cells: ArrayLike, *, task: str = "auto", rows: ArrayLike | None = None
+) -> Target:
+    """Describe the column to predict.
+
+    With task "auto", names and up to 20 different whole numbers make a classification, provided
+    that each occurs twice on average; other numbers make a regression. Mean and scale come from
+    `rows` (all where None).
+
+    Raises
+    ------
+    ValueError
+        A cell is missing, the column is constant, has too many classes, or is not numeric in a
+        regression.
+
+    Examples
+    --------
+    >>> fit_target("species", ["owl", "bat", "owl"]).classes
+    ('bat', 'owl')
+    >>> fit_target("price", ["1.5", "2.5"])
+    NumberTarget(name='price', mean=2.0, scale=0.5)
+    """
+    column = as_cells(name, cells)
+    if task == "auto":
+        task = _guess_task(column)
+    if task == "classification":
+        classes = sorted_names(column)
+        if len(classes) < 2:
+            raise ValueError(f"target {name!r} is constant: every row has {classes[0]!r}")
+        if len(classes) > MAX_CATEGORIES:
+            raise ValueError(
+                f"target {name!r} has {len(classes)} classes, expected at most {MAX_CATEGORIES}"
+            )
+        return ClassTarget(name, classes)
+    numbers = to_numbers(name, column)
+    moments = standardisation(numbers if rows is None else numbers[np.asarray(rows)])
+    if moments is None:
+        raise ValueError(f"target {name!r} is constant")
+    return NumberTarget(name, *moments)
+
+
+def target_to_config(target: Target) -> dict[str, Any]:
+    """A dict for JSON, from which `target_from_config` makes an equal object."""
+    if isinstance(target, ClassTarget):
+        return {"task": target.task, "name": target.name, "classes": list(target.classes)}
+    return {"task": target.task, "name": target.name, "mean": target.mean, "scale": target.scale}
+
+
+def target_from_config(config: Mapping[str, Any]) -> Target:
+    """Inverse of `target_to_config`. Raises ValueError where the dict is not one of its."""
+    try:
+        name = config["name"]
+        if config["task"] == "classification":
+            classes = tuple(config["classes"])
+            if not all(isinstance(text, str) for text in (name, *classes)) or len(classes) < 2:
+                raise ValueError("not a description of a target: classes")
+            return ClassTarget(name, classes)
+        mean, scale = float(config["mean"]), float(config["scale"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a description of a target: {error}") from error
+    if not isinstance(name, str) or not np.isfinite(mean) or not 0.0 < scale < np.inf:
+        raise ValueError("not a description of a target: mean and scale")
+    return NumberTarget(name, mean, scale)
+
+
+def _guess_task(column: NDArray[np.object_]) -> Task:
+    if not is_numeric(column):
+        return "classification"
+    numbers = column.astype(np.float64)
+    distinct = np.unique(numbers)
+    whole = bool(np.isfinite(distinct).all()) and bool((distinct == np.round(distinct)).all())
+    few = len(distinct) <= min(MAX_INTEGER_CLASSES, len(numbers) / 2)
+    return "classification" if whole and few else "regression"

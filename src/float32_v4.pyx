@@ -1,3 +1,0 @@
-ctypedef float real
-include "function_float32.pxi"
-include "kernels.pxi"

@@ -1,3 +1,0 @@
-ctypedef double real
-include "function_float64.pxi"
-include "kernels.pxi"

@@ -1,0 +1,310 @@
+"""The same bits whatever the threads, the instruction set, the batch and the memory layout."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import child
+from support.network_state import classification, digest
+from support.training_case import CASES, train
+
+import fastbp as fb
+from fastbp.activation import CODES
+from fastbp.backend import compiled_modules
+from fastbp.loss import CODES as LOSSES
+from fastbp.plan import compile as compile_module
+
+needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+DTYPES = ["float32", "float64"]
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", CASES)
+def test_the_cases_exercise_both_regimes(name):
+    case = CASES[name]
+    _, plan, _ = case.network("float32")._runtime.engine("train", case.batch_size)
+    assert plan.by_parameters == case.by_parameters
+    if not case.by_parameters:
+        assert -(-case.batch_size // plan.block_rows) == case.n_blocks
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_threads(name, dtype):
+    trained = [digest(train(name, dtype, n_threads=n)) for n in (1, 2, 3, 4)]
+    assert len(set(trained)) == 1
+
+
+@needs_kernels
+def test_losses_of_tiles_taken_together(dtype):
+    """More rows than one thread takes at a time."""
+    X, y = classification(1200, 900, 3)
+    losses = []
+    for n in (1, 2, 3, 4):
+        network = fb.Network([900, 40, 3], loss="cross_entropy", seed=0, dtype=dtype)
+        assert network.plan(1100).regime == "by parameters"
+        history = network.fit(X, y, epochs=2, batch_size=1100, n_threads=n).history
+        losses.append((history["loss"], digest(network)))
+    assert all(found == losses[0] for found in losses[1:])
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", CASES)
+def test_threads_of_predict_and_evaluate(name):
+    case, network = CASES[name], train(name, "float32")
+    X, y = case.data(1000)
+    one = [network.predict(X, n_threads=1), network.evaluate(X, y, n_threads=1)["loss"]]
+    for n in (2, 3, 4):
+        other = [network.predict(X, n_threads=n), network.evaluate(X, y, n_threads=n)["loss"]]
+        assert one[0].tobytes() == other[0].tobytes()
+        assert one[1] == other[1]
+
+
+def test_instruction_sets():
+    runs = [name for name in ("v3", "v4") if (name, "float32") in compiled_modules()]
+    if len(runs) < 2:
+        pytest.skip(f"this processor and build have {runs}")
+    code = "import json; from support.training_case import digests; print(json.dumps(digests()))"
+    first, second = (child.result(code, FASTBP_ISA=name) for name in runs)
+    assert first == second
+    assert len(set(first.values())) == 2 * len(CASES)
+
+
+def test_same_seed_same_bits(backend):
+    X, y = classification(50, 6, 3)
+    trained = {}
+    for seed in (0, 0, 1, 2**64 - 1):
+        network = fb.Network([6, 9, 3], loss="cross_entropy", seed=seed, backend=backend)
+        network.fit(X, y, epochs=2, batch_size=7)
+        trained.setdefault(seed, set()).add(digest(network))
+    assert all(len(found) == 1 for found in trained.values())
+    assert len(set.union(*trained.values())) == 3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["tiny", "two blocks", "graph", "parameters"])
+def test_train_on_batch_is_fit_of_explicit_batches(name, dtype, backend):
+    case = CASES[name]
+    n = 2 * case.batch_size + 3
+    X, y = case.data(n)
+    rows = np.random.default_rng(3).permutation(n)
+    batches = [rows[: case.batch_size], rows[case.batch_size :][: case.batch_size], rows[-3:]]
+    together, one_by_one = case.network(dtype, backend), case.network(dtype, backend)
+    history = together.fit(X, y, epochs=2, batches=batches)
+    losses = [one_by_one.train_on_batch(X[part], y[part]) for part in 2 * batches]
+    sizes = [len(part) for part in batches]
+    means = [np.average(losses[:3], weights=sizes), np.average(losses[3:], weights=sizes)]
+    np.testing.assert_allclose(history.history["loss"], means, rtol=1e-12)
+    if backend == "cython":
+        for a, b in zip(together.get_weights(), one_by_one.get_weights(), strict=True):
+            assert a.tobytes() == b.tobytes()
+    else:  # a plan of three rows sums in another order there
+        for a, b in zip(together.get_weights(), one_by_one.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert together.steps == one_by_one.steps == 6
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", fb.SGD(0.01, momentum=0.9), "adam", "adamw"], ids=str)
+def test_two_fits_are_one_of_as_many_epochs(optimizer, backend):
+    X, y = classification(70, 6, 3)
+    networks = [
+        fb.Network([6, 9, 3], loss="cross_entropy", optimizer=optimizer, seed=3, backend=backend)
+        for _ in range(2)
+    ]
+    losses = networks[0].fit(X, y, epochs=6, batch_size=16).history["loss"]
+    halves = [networks[1].fit(X, y, epochs=3, batch_size=16).history["loss"] for _ in range(2)]
+    assert losses == halves[0] + halves[1]
+    assert digest(networks[0]) == digest(networks[1])
+
+
+def test_train_steps_is_fit(backend):
+    X, y = classification(70, 6, 3)
+    networks = [
+        fb.Network([6, 9, 3], loss="cross_entropy", seed=3, backend=backend) for _ in range(2)
+    ]
+    losses = networks[0].fit(X, y, epochs=3, batch_size=32).history["loss"]  # 3 steps each
+    mean = networks[1].train_steps(X, y, steps=9, batch_size=32)
+    assert digest(networks[0]) == digest(networks[1])
+    assert mean == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+# a row alone and in any batch
+
+widths = st.lists(st.integers(1, 40), min_size=2, max_size=4)
+activations = st.sampled_from(["relu", "tanh", "gelu", "softplus", "elu", "sigmoid"])
+losses = st.sampled_from(["mse", "cross_entropy", "binary_cross_entropy"])
+
+
+@needs_kernels
+@settings(max_examples=60, deadline=None)
+@given(
+    widths=widths, activation=activations, loss=losses, dtype=st.sampled_from(DTYPES),
+    n=st.integers(1, 600), n_threads=st.integers(1, 3), data=st.data(),
+)  # fmt: skip
+def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
+    if loss == "cross_entropy":
+        widths[-1] += 1
+    network = fb.Network(widths, activation=activation, loss=loss, dtype=dtype, seed=1)
+    X = np.random.default_rng(n).standard_normal((n, widths[0])).astype(dtype)
+    whole = network.predict(X, n_threads=n_threads)
+    begin = data.draw(st.integers(0, n - 1))
+    end = data.draw(st.integers(begin + 1, n))
+    assert network.predict(X[begin:end]).tobytes() == whole[begin:end].tobytes()
+    assert network.predict(X[begin : begin + 1]).tobytes() == whole[begin : begin + 1].tobytes()
+    assert network.predict(X, batch_size=begin + 1).tobytes() == whole.tobytes()
+
+
+optimizers = st.sampled_from(
+    [fb.Adam(0.01), fb.AdamW(0.01), fb.SGD(0.05), fb.SGD(0.05, momentum=0.9, nesterov=True)]
+)
+
+
+@needs_kernels
+@settings(max_examples=150, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 8), min_size=2, max_size=4), rows=st.integers(1, 8),
+    activation=st.sampled_from(sorted(set(CODES) - {"softmax"})),
+    last=st.sampled_from(sorted(CODES)),
+    loss=st.sampled_from(sorted(LOSSES)), dtype=st.sampled_from(DTYPES), optimizer=optimizers,
+    l2=st.sampled_from([0.0, 0.01]), use_bias=st.booleans(), shuffle=st.booleans(),
+)  # fmt: skip
+def test_latency_path(
+    widths, rows, activation, last, loss, dtype, optimizer, l2, use_bias, shuffle
+):
+    """The short way of latency.pxi, and the general one where there is no such: the same bits."""
+    last = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss, last)
+    widths[-1] += loss == "cross_entropy"
+    layers = [fb.Dense(n, activation, l2=l2, use_bias=use_bias) for n in widths[1:-1]]
+    layers.append(fb.Dense(widths[-1], last, l2=l2))
+    random = np.random.default_rng(rows)
+    X = random.standard_normal((3 * rows + 1, widths[0])).astype(dtype)
+    y = random.random((len(X), widths[-1]))
+    if loss == "cross_entropy":
+        y = y.argmax(axis=1)
+    found = []
+    for most, n_threads in ((8, 1), (8, 2), (0, 1)):
+        network = fb.Network(
+            [fb.Input(widths[0]), *layers], loss=loss, optimizer=optimizer, dtype=dtype, seed=3
+        )
+        narrow = max(widths) <= (16 if dtype == "float32" else 8)
+        narrow = narrow and (last != "softmax" or loss == "cross_entropy")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compile_module, "_NARROW_ROWS", most)
+            plan = network._runtime.engine("train", rows, n_threads)[1]
+            assert plan.narrow_rows == (most if narrow else 0)
+            history = network.fit(
+                X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False
+            )
+        found.append((digest(network), history.history["loss"]))
+    assert found[0] == found[1] == found[2]
+
+
+# memory layouts
+
+
+@needs_kernels
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_inputs", [3, 7, 16, 20, 32, 33, 64])
+def test_few_outputs_of_rows_where_they_lie(n_inputs, n_outputs, dtype):
+    """Rows of x that are whole blocks are read in place, others from a padded copy."""
+    random = np.random.default_rng(n_inputs)
+    X = random.standard_normal((101, n_inputs)).astype(dtype)
+    y = random.standard_normal((101, n_outputs)).astype(dtype)
+    found = []
+    for x in (X, np.asfortranarray(X)):
+        network = fb.Network([n_inputs, n_outputs], seed=0, dtype=dtype)
+        network.fit(x, y, epochs=2, batch_size=37, shuffle=False)
+        found.append((digest(network), network.predict(x).tobytes()))
+    alone = b"".join(network.predict(X[i : i + 1]).tobytes() for i in range(len(X)))
+    assert found[0] == found[1] and found[0][1] == alone
+
+
+def _unaligned(a: np.ndarray) -> np.ndarray:
+    raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    raw[...] = a
+    assert not raw.flags.aligned
+    return raw
+
+
+def _strided(a: np.ndarray) -> np.ndarray:
+    wide = np.full((2 * a.shape[0], 3 * a.shape[1]), np.nan, a.dtype)
+    wide[::2, ::3] = a
+    return wide[::2, ::3]
+
+
+def _read_only(a: np.ndarray) -> np.ndarray:
+    own = a.copy()
+    own.flags.writeable = False
+    return own
+
+
+def _field(a: np.ndarray) -> np.ndarray:
+    record = np.zeros(a.shape, [("tag", "u1"), ("x", a.dtype)])
+    record["x"] = a
+    return record["x"]
+
+
+LAYOUTS = {
+    "F order": np.asfortranarray,
+    "strided": _strided,
+    "negative strides": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+    "transposed": lambda a: a.T.copy().T,
+    "unaligned": _unaligned,
+    "read-only": _read_only,
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "field of a record": _field,
+    "list": lambda a: a.tolist(),
+}
+
+
+def _everything(network: fb.Network, X, y, Z) -> str:
+    """One hash of what training and every use of a network give."""
+    out = [network.fit(X, y, epochs=2, batch_size=8, validation_data=(X, y)).history["val_loss"]]
+    out += [network.train_on_batch(X, y), network.train_steps(X, y, steps=3, shuffle=False)]
+    out += [network.predict(Z), network(Z), network.evaluate(X, y)["loss"], network.forward(Z)]
+    out += [network.backward(network(Z))]
+    sha = hashlib.sha256()
+    for value in out:
+        sha.update(np.ascontiguousarray(value).tobytes())
+    return sha.hexdigest() + digest(network)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_outputs", [2, 37])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout, n_outputs, dtype):
+    random = np.random.default_rng(5)
+    X, Z = (random.standard_normal((20, 6)).astype(dtype) for _ in range(2))
+    y = random.standard_normal((20, n_outputs)).astype(dtype)
+    given = [LAYOUTS[layout](array) for array in (X, y, Z)]
+    kept = [np.array(array).tobytes() for array in given]
+    networks = [fb.Network([6, 11, n_outputs], dtype=dtype, seed=2) for _ in range(2)]
+    assert _everything(networks[0], X, y, Z) == _everything(networks[1], *given)
+    assert kept == [np.array(array).tobytes() for array in given]
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_broadcast_rows(dtype):
+    row = np.linspace(-1, 1, 6, dtype=dtype)
+    X, y = np.broadcast_to(row, (20, 6)), np.broadcast_to(np.ones(2, dtype), (20, 2))
+    networks = [fb.Network([6, 11, 2], dtype=dtype, seed=2) for _ in range(2)]
+    assert _everything(networks[0], X.copy(), y.copy(), X.copy()) == _everything(
+        networks[1], X, y, X
+    )
+
+
+def test_layouts_of_labels(backend):
+    X, y = classification(20, 6, 3)
+    forms = [y, y.astype(">i8"), y.astype(np.int8), y.tolist(), y[:, None], y.astype(float),
+             np.repeat(y, 2)[::2], y[::-1].copy()[::-1]]  # fmt: skip
+    trained = set()
+    for form in forms:
+        network = fb.Network([6, 9, 3], loss="cross_entropy", seed=2, backend=backend)
+        network.fit(X, form, epochs=2)
+        trained.add(digest(network))
+    assert len(trained) == 1
