@@ -69,7 +69,7 @@ def counted(tmp_path_factory) -> dict:
     if compiler is None or platform.libc_ver()[0] != "glibc" or not compiled_modules():
         pytest.skip("needs a C compiler, glibc and compiled kernels")
     library = tmp_path_factory.mktemp("counter") / "malloc_counter.so"
-    source = Path(__file__).parent / "support" / "malloc_counter.c"
+    source = Path(__file__).parents[1] / "support" / "malloc_counter.c"
     subprocess.run(
         [compiler, "-O1", "-fPIC", "-shared", "-fno-builtin", source, "-o", library],
         check=True, timeout=60,
