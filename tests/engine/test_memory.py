@@ -51,7 +51,7 @@ def malloc_calls(name: str, steps: list[int], counter) -> list[int]:
 CHILD = """
 import ctypes, json
 import numpy as np
-import test_memory
+from engine import test_memory
 counter = ctypes.c_long.in_dll(ctypes.CDLL(None), "malloc_calls")
 count = test_memory.malloc_calls
 found = {name: count(name, [1, 1000, 1], counter) for name in test_memory.ONE_OF_EACH}
