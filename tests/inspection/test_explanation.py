@@ -92,6 +92,19 @@ def test_thresholds_are_those_in_use(monkeypatch):
     assert all(one.source and one.sentence for one in found.comparisons)
 
 
+def test_every_threshold_says_what_it_decides():
+    """And those that explanations compare say what follows on either side."""
+    table = [one for one in vars(threshold).values() if isinstance(one, threshold.Threshold)]
+    assert len(table) == 11
+    for one in table:
+        assert one.value > 0 and one.size and one.decides and one.evidence
+        assert bool(one.reached) == bool(one.missed)
+        if one.reached:
+            for size in (one.value - 1, one.value):
+                sentence = one.compare(size).sentence
+                assert f"{size:,}" in sentence and f"{one.value:,}" in sentence
+
+
 @pytest.mark.parametrize("rows, regime", [(8, "latency"), (9, "data-parallel")])
 def test_last_row_of_the_latency_path(rows, regime):
     """The explanation turns where the plan does."""
