@@ -14,7 +14,6 @@ from fastbp.backend import default as default_backend
 from fastbp.check.array import shown
 from fastbp.check.validation import check_weights
 from fastbp.history import History
-from fastbp.inspection import trace as inspection
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import short_form
 from fastbp.loss import Loss
@@ -193,7 +192,9 @@ class Model:
 
     def summary(self) -> None:
         """Print the layers with their shapes and parameter counts."""
-        print(inspection.summary(self))
+        from fastbp.inspection.summary import summary
+
+        print(summary(self))
 
     def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:
         """How training in batches of `batch_size` rows runs, and why: regime, tiles, storage,
@@ -204,7 +205,7 @@ class Model:
         >>> import fastbp as fb
         >>> plan = fb.Network([64, 32, 10], loss="cross_entropy", seed=0).plan(32)
         >>> plan.regime, plan.n_threads, [layer.storage for layer in plan.layers]
-        ('by rows', 1, ['by rows', 'by rows'])
+        ('data-parallel', 1, ['by rows', 'by rows'])
         """
         from fastbp.inspection.explanation import explain
 

@@ -18,7 +18,8 @@ from fastbp.initializer import (
     resolve_bias_initializer,
     resolve_kernel_initializer,
 )
-from fastbp.inspection import trace as inspection
+from fastbp.inspection.gradient_check import check_gradients
+from fastbp.inspection.trace import trace
 from fastbp.layer import Layer
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
@@ -250,7 +251,7 @@ class Network(Model):
             gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
             division by the rows, penalties are left out.
         """
-        return inspection.trace(self, X, y)
+        return trace(self, X, y)
 
     def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
         """The largest relative difference between backpropagation and central differences, over all
@@ -259,7 +260,7 @@ class Network(Model):
         Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink
         can show more).
         """
-        return inspection.check_gradients(self, X, y)
+        return check_gradients(self, X, y)
 
     # use
 

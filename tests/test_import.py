@@ -5,11 +5,12 @@ from support import child
 NEEDED = {
     "activation", "backend", "backend._cpu", "backend.show_config", "check", "check.array",
     "check.label", "check.scalar", "check.scale", "check.validation", "error", "history",
-    "initializer", "inspection", "inspection.trace", "layer", "layer.architecture", "loss",
-    "metric", "model", "network", "optimizer", "plan", "plan.arena", "plan.builder",
-    "plan.compile", "plan.graph", "plan.operation", "plan.parameter", "plan.segment",
-    "plan.work", "random", "runtime", "runtime.fit", "runtime.predict", "runtime.state",
-    "runtime.step", "runtime.usage",
+    "initializer", "inspection", "inspection.gradient_check", "inspection.trace", "layer",
+    "layer.architecture", "layer.base", "layer.block", "layer.dense", "loss", "metric", "model",
+    "network", "optimizer", "plan", "plan.arena", "plan.builder", "plan.compile", "plan.graph",
+    "plan.node", "plan.operation", "plan.parameter", "plan.plan", "plan.segment",
+    "plan.threshold", "plan.tiling", "plan.work", "random", "runtime",
+    "runtime.fit", "runtime.predict", "runtime.state", "runtime.step", "runtime.usage",
 }  # fmt: skip
 
 CODE = """

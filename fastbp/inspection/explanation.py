@@ -4,48 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from fastbp.check.array import counted
 from fastbp.check.scalar import check_integer
+from fastbp.inspection.summary import aligned
 from fastbp.plan import Plan, Tensor
-from fastbp.plan import compile as compile_module
-from fastbp.plan.work import layer_flops
-from fastbp.runtime import state as runtime_module
+from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK, Comparison
 
 if TYPE_CHECKING:
     from fastbp.model import Model
 
-# What set the thresholds, measured on one core of an AMD EPYC with AVX-512; more at the constants.
-_LATENCY = "2-8-1, Adam: 0.165 us a step on the latency path for 8 rows, 0.230 without; 16: a draw"
-_IN_PLACE = "ms so and by rows: 23-256-256-1, batch 256, 0.51, 0.54; 64-256-256-10, 2048, 5.0, 4.7"
-_BLOCKS = "such a step takes about 3 us, dealing it out 0.7 us"
-_THREADS = "4-32-16-1, batch 200, two threads for one: 0.9 in calls of 0.3 ms, 1.4 of 1, 1.5 of 5"
+_REGIMES = {
+    "data-parallel": "threads share the rows of a batch; each block of rows sums a gradient of "
+    "its own, and these are added in the order of the blocks, whatever the number of threads",
+    "weight-parallel": "threads share the kernels (the weights of a layer), and a kernel's "
+    "gradient goes straight into the optimizer; the activations of the whole batch stay in memory",
+    "latency": "one thread takes a batch of a few rows through narrow layers, which fit into "
+    "registers; a layer is updated as soon as its gradient is known",
+}
+_WHOLE_GRADIENT = "The optimizer asks for the whole gradient, which no other regime holds."
 
-# What these sizes are counted in, by plan/work.py; not the FLOPs of a step.
-_WORK = "6 x parameters x rows"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A size beside the threshold that it was compared with; `source` says what set that."""
-
-    question: str
-    value: float
-    threshold: float
-    source: str
-
-    @property
-    def reached(self) -> bool:
-        return self.value >= self.threshold
+# What people read for the parts of the arena.
+_PARTS = {
+    "gradient": "gradients of the blocks",
+    "copies": "transposed kernels",
+    "activations": "activations and their gradients",
+    "chunk": "chunks of kernels' gradients",
+    "good": "state of the last good epoch",
+    "size": "all made for this batch size",
+}
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One Dense layer: how its kernel (n_in, n_out) is stored, and its arithmetic in a step."""
+    """One layer: how its kernel (n_in, n_out) is stored, and its arithmetic in a step."""
 
     name: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     storage: str
     n_bytes: int
     has_transpose: bool
@@ -54,12 +51,13 @@ class LayerPlan:
 
 @dataclass(frozen=True, repr=False)
 class PlanExplanation:
-    """What training in batches of `batch_size` rows does, and why; its `repr` is a table.
+    """What training in batches of `batch_size` rows does, and why; its `repr` says it in words.
 
     Attributes:
-        regime: "by rows", threads share rows and each block of rows sums its gradient beside;
-            "by parameters", they share kernels, whose gradients go straight into the optimizer; or
-            "latency", one thread takes a few rows through layers no wider than 64 bytes.
+        regime: "data-parallel", threads share rows and each block of rows sums its gradient beside;
+            "weight-parallel", they share kernels, whose gradients go straight into the optimizer;
+            or "latency", one thread takes a few rows through layers no wider than 64 bytes.
+        wants_whole_gradient: whether the optimizer rules out all but the first.
         comparisons: the sizes that decided, each with its threshold.
         tile_rows, n_tiles: rows that a thread takes at least, and how many such shares a batch has.
         block_rows, n_blocks: rows whose gradient is one sum.
@@ -75,6 +73,7 @@ class PlanExplanation:
     backend: str
     instruction_set: str
     regime: str
+    wants_whole_gradient: bool
     comparisons: tuple[Comparison, ...]
     tile_rows: int
     n_tiles: int
@@ -88,30 +87,54 @@ class PlanExplanation:
     n_threads: int
 
     def __repr__(self) -> str:
-        tile, block = counted(self.tile_rows, "row"), counted(self.block_rows, "row")
-        lines = [
-            f"batches of {counted(self.batch_size, 'row')}, {self.dtype}, "
+        parts = (self._about(), self._layers(), self._memory(), self._reasons())
+        return "\n\n".join("\n".join(lines) for lines in parts)
+
+    def _about(self) -> list[str]:
+        tiles, tile = counted(self.n_tiles, "tile"), counted(self.tile_rows, "row")
+        blocks, block = counted(self.n_blocks, "block"), counted(self.block_rows, "row")
+        rows = (
+            f"{tiles} of {tile}, which one thread takes through all layers at a time; "
+            f"{blocks} of {block}, whose gradient is one sum"
+        )
+        return [
+            f"Training in batches of {counted(self.batch_size, 'row')}: {self.dtype}, "
             f"backend {self.backend} ({self.instruction_set})",
-            f"regime {self.regime}: {self.n_tiles} x {tile} a tile, "
-            f"{self.n_blocks} x {block} a block, {self.flops:,} FLOP a step",
-            f"n_threads='auto' for an epoch of {counted(self.n_rows, 'row')}: {self.n_threads}",
             "",
+            *_item("regime", f"{self.regime}: {_REGIMES[self.regime]}"),
+            *_item("rows", rows),
+            *_item("products", f"{self.flops:,} floating-point operations (FLOP) a step"),
+            *_item(
+                "threads",
+                f"{self.n_threads} with n_threads='auto' in an epoch of "
+                f"{counted(self.n_rows, 'row')}",
+            ),
         ]
-        rows: list[tuple[str, ...]] = [("layer", "kernel", "stored", "bytes", "copy", "FLOP")]
+
+    def _layers(self) -> list[str]:
+        rows = [("layer", "kernel", "stored", "bytes", "transposed copy", "FLOP")]
         for own in self.layers:
-            copy = "transpose" if own.has_transpose else "-"
-            shape = f"{own.shape[0]} x {own.shape[1]}"
+            copy = "yes" if own.has_transpose else "no"
+            shape = " x ".join(map(str, own.shape))
             rows.append((own.name, shape, own.storage, f"{own.n_bytes:,}", copy, f"{own.flops:,}"))
-        lines += [*_aligned(rows), ""]
-        parts = {**self.memory, **self.arena}
-        lines += [*_aligned([("memory", "bytes"), *((k, f"{v:,}") for k, v in parts.items())]), ""]
-        rows = [("compared", "value", "", "threshold", "set by")]
-        for one in self.comparisons:
-            sign = ">=" if one.reached else "<"
-            rows.append(
-                (one.question, f"{one.value:,.0f}", sign, f"{one.threshold:,.0f}", one.source)
-            )
-        return "\n".join(lines + _aligned(rows))
+        return aligned(rows)
+
+    def _memory(self) -> list[str]:
+        parts = self.memory | {_PARTS[name]: n_bytes for name, n_bytes in self.arena.items()}
+        rows = [(name, f"{n_bytes:,}") for name, n_bytes in parts.items() if n_bytes]
+        return aligned([("memory", "bytes"), *rows])
+
+    def _reasons(self) -> list[str]:
+        """What was compared and what followed; what set the threshold, once where it set two."""
+        lines = ["why"]
+        if self.wants_whole_gradient:
+            lines.append(f"- {_WHOLE_GRADIENT}")
+        for one, next_one in zip(self.comparisons, [*self.comparisons[1:], None], strict=True):
+            lines += wrap(one.sentence, 98, initial_indent="- ", subsequent_indent="  ")
+            if next_one is None or next_one.source != one.source:
+                source = f"{one.source[0].upper()}{one.source[1:]}."
+                lines += wrap(source, 98, initial_indent="    ", subsequent_indent="    ")
+        return [*lines, "The times are those of an AMD EPYC with AVX-512."]
 
 
 def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanation:
@@ -122,27 +145,27 @@ def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanati
     runtime = network._runtime
     n_steps = -(-total // rows)
     plan, n_threads = runtime.training_plan(rows, n_steps)
-    flops = layer_flops(plan.graph)
     return PlanExplanation(
         batch_size=rows,
         dtype=runtime.dtype.name,
         backend=runtime.backend,
         instruction_set=runtime.instruction_set,
         regime=_regime(plan, runtime.backend),
+        wants_whole_gradient=plan.wants_whole_gradient,
         comparisons=_comparisons(plan, n_steps),
         tile_rows=plan.tile_rows,
         n_tiles=plan.n_tiles,
         block_rows=plan.block_rows,
         n_blocks=-(-rows // plan.block_rows),
         layers=tuple(
-            _layer(own.name, own.kernel, plan, rows * flops[own.name]) for own in runtime.layers
+            _layer(name, tensors[0], plan) for name, tensors in runtime.layout.layers.items()
         ),
         arena=_parts(plan),
         memory={
             "parameters": runtime.parameters.nbytes,
             "optimizer state": runtime.state.nbytes,
         },
-        flops=rows * sum(flops.values()),
+        flops=rows * sum(plan.flops.values()),
         n_rows=total,
         n_threads=n_threads,
     )
@@ -151,56 +174,27 @@ def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanati
 def _regime(plan: Plan, backend: str) -> str:
     if plan.capacity <= plan.narrow_rows and backend == "cython":
         return "latency"
-    return "by parameters" if plan.by_parameters else "by rows"
+    return "weight-parallel" if plan.by_parameters else "data-parallel"
 
 
 def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
-    """In the order in which they are made."""
-    parameters, activations = compile_module.regime_sizes(plan.graph, plan.capacity)
+    """In the order in which they are made: those of the plan, then those of a call's threads."""
     work = plan.capacity * plan.work_per_row
-    each = compile_module._ACTIVATIONS_FOR_EACH
-    found = [
-        Comparison("parameters, padded", parameters, compile_module._FUSED_PARAMETERS, _IN_PLACE),
-        Comparison(
-            f"{each} times as many, for the activations of a batch",
-            each * parameters,
-            activations + 1,
-            _IN_PLACE,
-        ),
-    ]
-    if plan.narrow_rows:
-        found.append(
-            Comparison("rows, for the general path", plan.capacity, plan.narrow_rows + 1, _LATENCY)
-        )
-    if not plan.by_parameters:
-        found.append(
-            Comparison(
-                f"{_WORK}, for more than one block", work, compile_module._BLOCK_WORK, _BLOCKS
-            )
-        )
-    return (
-        *found,
-        Comparison(
-            f"{_WORK}, for a thread more", work, runtime_module._THREAD_STEP_WORK, _THREADS
-        ),
-        Comparison(
-            f"{_WORK} x steps, for a thread more", work * n_steps,
-            runtime_module._THREAD_CALL_WORK, _THREADS,
-        ),
-    )  # fmt: skip
+    threads = (THREAD_STEP_WORK.compare(work), THREAD_CALL_WORK.compare(work * n_steps))
+    return (*plan.comparisons, *threads)
 
 
-def _layer(name: str, kernel: Tensor, plan: Plan, flops: int) -> LayerPlan:
+def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
     has_transpose = any(
         segment.copy >= 0 and segment.offset == kernel.offset for segment in plan.segments.segments
     )
     return LayerPlan(
         name=name,
-        shape=(kernel.shape[0], kernel.shape[1]),
+        shape=kernel.shape,
         storage="by columns" if kernel.by_columns else "by rows",
         n_bytes=kernel.size * plan.dtype.itemsize,
         has_transpose=has_transpose,
-        flops=flops,
+        flops=plan.capacity * plan.flops[name],
     )
 
 
@@ -215,9 +209,6 @@ def _parts(plan: Plan) -> dict[str, int]:
     }
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+def _item(name: str, text: str) -> Sequence[str]:
+    """A name, and beside it the lines of a text."""
+    return wrap(text, 98, initial_indent=f"{name:<10}", subsequent_indent=" " * 10)

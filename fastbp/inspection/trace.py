@@ -1,24 +1,18 @@
-"""Looking inside a network: every number of a step, gradients against differences, the summary."""
+"""Every number of one step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
-from fastbp.plan.graph import DenseNode
+from fastbp.plan import Plan
 from fastbp.runtime.predict import predict
 
 if TYPE_CHECKING:
-    from fastbp.model import Model
     from fastbp.network import Network
 
 Array = NDArray[Any]
-
-_DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good to about 1e-9
 
 
 def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
@@ -32,35 +26,14 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         engine.forward(X)
         loss = engine.loss_gradient(y)
         engine.backward()
-        gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
-        activations = scratch[plan.arena.activations :]
-        builder = plan.builder
-        found: dict[str, Any] = {}
-        for node in plan.graph.nodes:
-            if isinstance(node, DenseNode):
-                name, made = node.parameters.name, node.out
-                buffers = {
-                    "z": builder.z.get(made, builder.a[made]),
-                    "a": builder.a[made],
-                    "da": builder.da[made],
-                    "dz": builder.dz[made],
-                }
-                for part, buffer in buffers.items():
-                    rows = activations[buffer.offset :][: len(X) * buffer.ld].reshape(
-                        len(X), buffer.ld
-                    )
-                    found[f"{name}/{part}"] = rows[:, : buffer.n].copy()
-                if made == plan.graph.output and plan.graph.fused:
-                    del found[f"{name}/da"]
-        output = builder.a[plan.graph.output]
-        rows = activations[output.offset :][: len(X) * output.ld].reshape(len(X), output.ld)
-        out = rows[:, : output.n].copy()
-        if plan.graph.fused and plan.graph.declared != "linear":
+        found = _buffers(plan, scratch, len(X))
+        out = found.pop("output")
+        if runtime.graph.fused and runtime.graph.declared != "linear":
             predict(runtime, X, out, runtime.declared_code, "auto")  # as `network(X)` does
-            last = plan.graph.nodes[-1]
-            if isinstance(last, DenseNode):
-                found[f"{last.parameters.name}/a"] = out
-        network._gradient = gradient
+            for name, buffer in plan.buffers.items():
+                if name.endswith("/a") and buffer is plan.buffers["output"]:
+                    found[name] = out
+        network._gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
         gradients = {k: v.copy() for k, v in network.gradients.items()}
         # and nothing after this reads the memory of the network, which is free for other calls
         return found | gradients | {"output": out, "loss": loss}
@@ -68,80 +41,11 @@ def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         usage.writers.discard(mark)
 
 
-def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
-    """See `Network.check_gradients`."""
-    from fastbp.network import Network as Twin
-
-    twin = Twin.from_config(network.get_config() | {"dtype": "float64"}, backend=network.backend)
-    twin.set_weights(network.get_weights())
-    twin.trace(X, y)
-    gradients = {name: gradient.copy() for name, gradient in twin.gradients.items()}
-    worst = 0.0
-    scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
-    for name, view in twin.parameters.items():
-        for place in np.ndindex(view.shape):
-            difference = _central_difference(twin, X, y, view, place)
-            error = abs(difference - gradients[name][place])
-            worst = max(worst, float(error) / max(abs(difference), 1e-3 * scale))
-    return worst
-
-
-def _central_difference(
-    network: Network, X: ArrayLike, y: ArrayLike, view: Array, place: tuple[int, ...]
-) -> float:
-    kept = view[place]
-    step = _DIFFERENCE * max(1.0, abs(kept))
-    losses = []
-    for value in (kept + step, kept - step):
-        view[place] = value
-        losses.append(network.evaluate(X, y)["loss"])
-    view[place] = kept
-    return float((losses[0] - losses[1]) / (2 * step))
-
-
-def summary(network: Model) -> str:
-    """The table that `Network.summary` prints."""
-    rows = [("layer", "output", "activation", "parameters")]
-    names = iter(network._runtime.layers)
-
-    def walk(layers: Sequence[Layer], depth: int, width: int) -> int:
-        """Rows of a chain of layers whose input is `width` wide; returns its output's width."""
-        for layer in layers:
-            indent = "  " * depth
-            if isinstance(layer, Input):
-                width = layer.units
-                rows.append((f"{indent}input", str(layer.units), "", ""))
-            elif isinstance(layer, Dense):
-                own = next(names)
-                width = layer.units
-                count = own.n_in * width + (width if layer.use_bias else 0)
-                rows.append(
-                    (indent + own.name, str(layer.units), layer.activation.name, str(count))
-                )
-            elif isinstance(layer, Residual):
-                rows.append((f"{indent}residual", "", layer.activation.name, ""))
-                inner = walk(layer.layers, depth + 1, width)
-                if inner != width:  # a projection comes after the layers around which it leads
-                    name = f"{indent}  {next(names).name} (projection)"
-                    rows.append((name, str(inner), "linear", str(width * inner)))
-                width = inner
-            elif isinstance(layer, Branch):
-                rows.append((f"{indent}branch ({layer.merge})", "", "", ""))
-                widths = [walk(part, depth + 1, width) for part in layer.branches]
-                width = sum(widths) if layer.merge == "concat" else widths[0]
-        return width
-
-    walk(network.layers, 0, 0)
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    lines.append(lines[1])
-    lines.append(
-        f"{network.n_parameters} parameters, {network.dtype}, loss {network.loss.name}, "
-        f"{type(network.optimizer).__name__}, seed {network.seed}, backend {network.backend} "
-        f"({network.instruction_set})"
-    )
-    return "\n".join(lines)
+def _buffers(plan: Plan, scratch: Array, n: int) -> dict[str, Array]:
+    """Copies of the first `n` rows of all that the plan names."""
+    activations = scratch[plan.arena.activations :]
+    found = {}
+    for name, buffer in plan.buffers.items():
+        rows = activations[buffer.offset :][: n * buffer.ld].reshape(n, buffer.ld)
+        found[name] = rows[:, : buffer.n].copy()
+    return found

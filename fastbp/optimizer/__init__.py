@@ -51,6 +51,9 @@ class SGD:
     ('momentum',)
     """
 
+    wants_whole_gradient = False  # none of its steps needs more than its own elements
+    decay_bias = False
+
     learning_rate: float = 0.01
     _: KW_ONLY
     momentum: float = 0.0
@@ -99,6 +102,9 @@ class Adam:
     >>> Adam().learning_rate
     0.001
     """
+
+    wants_whole_gradient = False  # none of its steps needs more than its own elements
+    decay_bias = False
 
     learning_rate: float = 1e-3
     _: KW_ONLY

@@ -1,12 +1,14 @@
 """From layer descriptions to an ordered list of kernel calls over one block of memory.
 
-`graph` lowers the layers to nodes, `parameter` lays the parameters out, `compile` makes the `Plan`
-of one batch size from both, `arena` places its memory, `operation` is one kernel call.  No
-arithmetic here.
+Layers lower themselves to the nodes (`node`) of a `graph`, `parameter` lays their tensors out,
+`compile` makes the `Plan` of one batch size from both: `tiling` cuts its rows up, `builder` turns
+nodes into kernel calls (`operation`), `segment` says what the optimizer treats alike, `arena`
+places the memory.  `threshold` is the one table of the sizes that decide.  No arithmetic here.
 """
 
-from fastbp.plan.compile import Plan, compile_plan
+from fastbp.plan.compile import compile_plan
 from fastbp.plan.graph import Graph, lower
 from fastbp.plan.parameter import ParameterLayout, Tensor
+from fastbp.plan.plan import Plan
 
 __all__ = ["Graph", "ParameterLayout", "Plan", "Tensor", "compile_plan", "lower"]

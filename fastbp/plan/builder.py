@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from fastbp.activation import Activation
-from fastbp.plan.graph import LINEAR, AddNode, ConcatNode, DenseNode, Graph, Node
-from fastbp.plan.operation import Kind, Operation
-from fastbp.plan.parameter import padded, row_length
+from fastbp.plan.graph import Graph
+from fastbp.plan.node import LINEAR, Node, take_derivative
+from fastbp.plan.operation import Operation
+from fastbp.plan.parameter import Tensor, padded, row_length
 from fastbp.plan.segment import Segments
 
 # Their derivative is written in the pre-activation z, the others' in the output a.
@@ -26,18 +27,27 @@ class Buffer:
 
 
 class Builder:
-    """Buffers and operations of one plan.
+    """Buffers of one plan, and what its nodes have to know of each other.
 
     With `separate` (for a trace) every pre-activation, output, gradient by output and gradient by
     pre-activation keeps a buffer of its own; otherwise a derivative is taken in place, in the
     operation that completes the gradient where one does.
+
+    Attributes:
+        a, z: the buffers of outputs, and of those pre-activations that are kept, by value.
+        da, dz: those of the gradients by either; a value without one needs none.
     """
 
     def __init__(
-        self, graph: Graph, *, gradients: bool, separate: bool, input_gradient: bool
+        self,
+        graph: Graph,
+        segments: Segments,
+        *,
+        gradients: bool,
+        separate: bool,
+        input_gradient: bool,
     ) -> None:
-        self.graph = graph
-        self.separate = separate
+        self.graph, self.segments, self.separate = graph, segments, separate
         self.input = self._buffer(0)
         self.a: dict[int, Buffer] = {}
         self.z: dict[int, Buffer] = {}
@@ -46,40 +56,43 @@ class Builder:
         if input_gradient:
             self.da[0] = self.dz[0] = self._buffer(0)
         for node in graph.nodes:
-            out, activation = node.out, _activation(node)
+            out, keeps = node.out, separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
-            if activation.name in _FROM_Z or (separate and activation != LINEAR):
+            if keeps or node.activation.name in _FROM_Z:
                 self.z[out] = self._buffer(out)
             if gradients or out == graph.output:  # evaluating a loss writes its gradient too
                 self.da[out] = self.dz[out] = self._buffer(out)
-                if separate and activation != LINEAR:
+                if keeps:
                     self.dz[out] = self._buffer(out)
-        # Rows of x are copied where the kernel's gradient reads their padding, or where as they lie
-        # they would share cache sets.
-        whole = padded(self.input.n, graph.parameters.dtype)
-        self.gathers = self.input.ld > whole or any(
-            isinstance(node, DenseNode) and node.source == 0 and node.parameters.kernel.by_columns
-            for node in graph.nodes
-            if self.input.n < whole
-        )
+        self._maker = {node.out: node for node in graph.nodes}
+        self._readers = Counter(source for node in graph.nodes for source in node.sources)
+        self._begun: set[int] = set()  # values whose gradient has a first term
+        self._derived: set[int] = set()  # values whose activation's derivative has been taken
 
     def _buffer(self, value: int) -> Buffer:
         n = self.graph.width[value]
         return Buffer(n, row_length(n, self.graph.parameters.dtype))
 
     def _buffers(self) -> list[Buffer]:
-        every = [
-            self.input,
-            *self.a.values(),
-            *self.z.values(),
-            *self.da.values(),
-            *self.dz.values(),
-        ]
+        kinds = (self.a, self.z, self.da, self.dz)
+        every = [self.input, *(buffer for kind in kinds for buffer in kind.values())]
         return list({id(buffer): buffer for buffer in every}.values())
 
     @property
     def numbers_per_row(self) -> int:
         return sum(buffer.ld for buffer in self._buffers())
+
+    @property
+    def gathers(self) -> bool:
+        """Whether rows of x are copied: where the gradient of a tensor reads their padding, or
+        where as they lie they would share cache sets.
+        """
+        whole = padded(self.input.n, self.graph.parameters.dtype)
+        return self.input.ld > whole or any(
+            node.reads_padding and 0 in node.sources
+            for node in self.graph.nodes
+            if self.input.n < whole
+        )
 
     def place(self, rows: int) -> None:
         """Give every buffer room for `rows` rows."""
@@ -88,188 +101,79 @@ class Builder:
             buffer.offset = offset
             offset += rows * buffer.ld
 
-    def _at(self, value: int) -> tuple[int, int]:
-        """Offset and row length of a value; the input is read through the engine's own pointer."""
-        return (-1, 0) if value == 0 else (self.a[value].offset, self.a[value].ld)
+    def named_buffers(self) -> dict[str, Buffer]:
+        """The buffers of the nodes that a trace shows, as "dense_1/z", and of the output.
 
-    # forward
+        Where the loss fuses the output's activation there is no gradient by the activation.
+        """
+        found: dict[str, Buffer] = {}
+        for node in self.graph.nodes:
+            if node.name:
+                out = node.out
+                found[f"{node.name}/z"] = self.z.get(out, self.a[out])
+                found[f"{node.name}/a"] = self.a[out]
+                if out != self.graph.output or not self.graph.fused:
+                    found[f"{node.name}/da"] = self.da[out]
+                found[f"{node.name}/dz"] = self.dz[out]
+        return found | {"output": self.a[self.graph.output]}
+
+    # the operations
 
     def forward(self) -> list[Operation]:
-        found: list[Operation] = []
-        for node in self.graph.nodes:
-            if isinstance(node, DenseNode):
-                found.append(self._dense(node))
-            elif isinstance(node, AddNode):
-                found.append(self._add(node))
-            else:
-                found += self._concat(node)
-        return found
+        return [op for node in self.graph.nodes for op in node.forward(self)]
 
-    def _dense(self, node: DenseNode) -> Operation:
-        out, kernel, bias = self.a[node.out], node.parameters.kernel, node.parameters.bias
-        a, lda = self._at(node.source)
-        return Operation(
-            Kind.DENSE,
-            a=a, lda=lda, n_a=node.parameters.n_in,
-            c=out.offset, ldc=out.ld, n_c=out.n,
-            w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
-            b=bias.offset if bias else -1,
-            activation=node.activation.code, alpha=node.activation.alpha,
-            z=self.z[node.out].offset if node.out in self.z else -1,
-        )  # fmt: skip
-
-    def _add(self, node: AddNode) -> Operation:
-        out = self.a[node.out]
-        (a, lda), (y, ldy) = self._at(node.first), self._at(node.second)
-        return Operation(
-            Kind.ADD,
-            a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
-            activation=node.activation.code, alpha=node.activation.alpha,
-            z=self.z[node.out].offset if node.out in self.z else -1,
-        )  # fmt: skip
-
-    def _concat(self, node: ConcatNode) -> list[Operation]:
-        out, column, found = self.a[node.out], 0, []
-        for part in node.parts:
-            a, lda = self._at(part)
-            n = self.graph.width[part]
-            found.append(
-                Operation(
-                    Kind.COPY,
-                    a=a,
-                    lda=lda,
-                    n_a=n,
-                    c=out.offset,
-                    ldc=out.ld,
-                    n_c=out.n,
-                    column_c=column,
-                )
-            )
-            column += n
-        return found
-
-    # backward
-
-    def backward(self, segments: Segments, *, with_parameters: bool) -> list[Operation]:
-        """From the gradient of the output to that of every value (and parameter), in reverse
+    def backward(self, *, with_tensors: bool) -> list[Operation]:
+        """From the gradient of the output to that of every value (and tensor), in reverse
         topological order.
         """
         found: list[Operation] = []
-        begun = {self.graph.output}  # values whose gradient has a first term
-        done: set[int] = set()  # values whose activation's derivative was taken along the way
+        self._begun, self._derived = {self.graph.output}, set()
         for node in reversed(self.graph.nodes):
-            if node.out not in done:
-                found += self._derivative(node)
-            if isinstance(node, DenseNode):
-                if with_parameters:
-                    found.append(self._parameters(node, segments))
-                if node.source in self.da:
-                    fused = self._fused(node.source)
-                    found.append(self._input(node, segments, node.source in begun, fused))
-                    begun.add(node.source)
-                    if fused is not None:
-                        done.add(node.source)
-            else:
-                found += self._pass_on(node, begun)
+            if node.out not in self._derived:
+                found += take_derivative(node, self)
+            if with_tensors:
+                found += node.gradients(self)
+            found += node.backward(self)
         return found
 
-    def parameters(self, segments: Segments) -> list[Operation]:
-        """The gradients of all parameters, for a regime that sums them after all rows went
+    def gradients(self) -> list[Operation]:
+        """The gradients of all tensors, for a regime that sums them after all rows went
         backward.
         """
-        return [
-            self._parameters(node, segments)
-            for node in reversed(self.graph.nodes)
-            if isinstance(node, DenseNode)
-        ]
+        return [op for node in reversed(self.graph.nodes) for op in node.gradients(self)]
 
-    def _fused(self, value: int) -> Node | None:
-        """The node that made `value`, if its derivative can be taken where the only consumer passes
-        the gradient back.
+    # what nodes ask
+
+    def width(self, value: int) -> int:
+        """Columns of a value."""
+        return self.graph.width[value]
+
+    def at(self, value: int) -> tuple[int, int]:
+        """Offset and row length of a value; the input is read through the engine's own pointer."""
+        return (-1, 0) if value == 0 else (self.a[value].offset, self.a[value].ld)
+
+    def segment(self, tensor: Tensor) -> int:
+        """The row of a tensor in the table of segments."""
+        return self.segments.index[tensor.name]
+
+    def transpose(self, tensor: Tensor) -> tuple[int, int]:
+        """Offset and row length of a tensor's transpose among the copies."""
+        return self.segments.copy[tensor.name]
+
+    def has_begun(self, value: int) -> bool:
+        """Whether the gradient of a value has a first term; from now on it has."""
+        begun = value in self._begun
+        self._begun.add(value)
+        return begun
+
+    def take_derivative(self, value: int) -> Node | None:
+        """The node that made `value`, if its activation's derivative can be taken where its only
+        reader passes the gradient back; from now on it is taken.
         """
-        if (
-            self.separate
-            or value == 0
-            or sum(_sources(node).count(value) for node in self.graph.nodes) > 1
-        ):
+        if self.separate or value == 0 or self._readers[value] > 1:
             return None
-        maker = next(node for node in self.graph.nodes if node.out == value)
-        return maker if _activation(maker) != LINEAR else None
-
-    def _derivative_fields(self, node: Node) -> dict[str, int | float]:
-        activation = _activation(node)
-        return {
-            "activation": activation.code,
-            "alpha": activation.alpha,
-            "y": self.a[node.out].offset,
-            "z": self.z[node.out].offset if node.out in self.z else -1,
-        }
-
-    def _derivative(self, node: Node) -> list[Operation]:
-        if _activation(node) == LINEAR:
-            return []
-        da, dz = self.da[node.out], self.dz[node.out]
-        return [
-            Operation(
-                Kind.ACTIVATION_BACKWARD,
-                a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n,
-                **self._derivative_fields(node),  # type: ignore[arg-type]
-            )
-        ]  # fmt: skip
-
-    def _parameters(self, node: DenseNode, segments: Segments) -> Operation:
-        kernel, bias, dz = node.parameters.kernel, node.parameters.bias, self.dz[node.out]
-        a, lda = self._at(node.source)
-        return Operation(
-            Kind.DENSE_PARAMETERS,
-            a=a, lda=lda, n_a=node.parameters.n_in,
-            y=dz.offset, ldy=dz.ld, n_y=dz.n,
-            c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
-            b=bias.offset if bias else -1,
-            kernel=segments.index[kernel.name], bias=segments.index[bias.name] if bias else -1,
-        )  # fmt: skip
-
-    def _input(
-        self, node: DenseNode, segments: Segments, accumulate: bool, fused: Node | None
-    ) -> Operation:
-        kernel, dz, dx = node.parameters.kernel, self.dz[node.out], self.da[node.source]
-        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else segments.copy[kernel.name]
-        return Operation(
-            Kind.DENSE_INPUT,
-            a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
-            w=w, ldw=ldw, by_columns=int(kernel.by_columns), accumulate=int(accumulate),
-            **(self._derivative_fields(fused) if fused else {}),  # type: ignore[arg-type]
-        )  # fmt: skip
-
-    def _pass_on(self, node: AddNode | ConcatNode, begun: set[int]) -> list[Operation]:
-        found, column, dz = [], 0, self.dz[node.out]
-        for source in _sources(node):
-            if source in self.da:
-                dx = self.da[source]
-                kind = Kind.ACCUMULATE if source in begun else Kind.COPY
-                found.append(
-                    Operation(
-                        kind,
-                        a=dz.offset,
-                        lda=dz.ld,
-                        n_a=dx.n,
-                        column_a=column,
-                        c=dx.offset,
-                        ldc=dx.ld,
-                        n_c=dx.n,
-                    )
-                )
-                begun.add(source)
-            if isinstance(node, ConcatNode):
-                column += self.graph.width[source]
-        return found
-
-
-def _activation(node: Node) -> Activation:
-    return LINEAR if isinstance(node, ConcatNode) else node.activation
-
-
-def _sources(node: Node) -> tuple[int, ...]:
-    if isinstance(node, DenseNode):
-        return (node.source,)
-    return (node.first, node.second) if isinstance(node, AddNode) else node.parts
+        maker = self._maker[value]
+        if maker.activation == LINEAR:
+            return None
+        self._derived.add(value)
+        return maker

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from fastbp.activation import Activation, resolve_activation
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
-from fastbp.plan.parameter import DenseParameters, ParameterLayout
+from fastbp.plan.node import LINEAR, Node
+from fastbp.plan.parameter import ParameterLayout
 
-LINEAR = resolve_activation("linear")
+if TYPE_CHECKING:
+    from fastbp.layer import Layer
 
 # The activation whose derivative a loss takes in one expression with its own.
 FUSED = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
-
-
-@dataclass(frozen=True)
-class DenseNode:
-    """out = activation(source @ kernel + bias)"""
-
-    source: int
-    out: int
-    parameters: DenseParameters
-    activation: Activation
-
-
-@dataclass(frozen=True)
-class AddNode:
-    """out = activation(first + second)"""
-
-    first: int
-    second: int
-    out: int
-    activation: Activation
-
-
-@dataclass(frozen=True)
-class ConcatNode:
-    """out = the columns of the parts, side by side"""
-
-    parts: tuple[int, ...]
-    out: int
-
-
-Node = DenseNode | AddNode | ConcatNode
 
 
 @dataclass
@@ -75,9 +45,30 @@ class Graph:
     def n_outputs(self) -> int:
         return self.width[self.output]
 
+    @property
+    def flops(self) -> dict[str, int]:
+        """Floating-point operations of a step's products for each row, by layer."""
+        return {
+            node.name: node.flops(reads_input=not any(node.sources))
+            for node in self.nodes
+            if node.tensors
+        }
+
     def value(self, width: int) -> int:
+        """A new value of so many columns."""
         self.width.append(width)
         return len(self.width) - 1
+
+    def add(self, node: Node) -> int:
+        """Append a node; the value that it gives."""
+        self.nodes.append(node)
+        return node.out
+
+    def chain(self, layers: Iterable[Layer], value: int) -> int:
+        """Lower layers one after another; the value that the last one gives."""
+        for layer in layers:
+            value = layer.lower(self, value)
+        return value
 
 
 def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
@@ -87,80 +78,19 @@ def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> G
     output's activation.
     """
     first, *rest = layers
-    if not isinstance(first, Input):
+    if not first.is_first:
         raise ValueError(f"the first layer must be an Input, got {first!r}")
     graph = Graph(parameters)
-    out = _chain(graph, rest, graph.value(first.units))
+    out = graph.chain(rest, first.lower(graph, 0))
     if not graph.nodes or out != graph.output or not parameters.layers:
         raise ValueError("a network needs at least one Dense layer")
     _fuse_output(graph, loss)
     return graph
 
 
-def _chain(graph: Graph, layers: Sequence[Layer], value: int) -> int:
-    for layer in layers:
-        if isinstance(layer, Dense):
-            value = _dense(graph, layer, value)
-        elif isinstance(layer, Residual):
-            value = _residual(graph, layer, value)
-        elif isinstance(layer, Branch):
-            value = _branch(graph, layer, value)
-        else:
-            raise TypeError(
-                f"a layer after the first must be Dense, Residual or Branch, got {layer!r}"
-            )
-    return value
-
-
-def _dense(graph: Graph, layer: Dense, value: int) -> int:
-    own = graph.parameters.add(layer, graph.width[value])
-    out = graph.value(layer.units)
-    graph.nodes.append(DenseNode(value, out, own, layer.activation))
-    return out
-
-
-def _add(graph: Graph, first: int, second: int, activation: Activation = LINEAR) -> int:
-    out = graph.value(graph.width[first])
-    graph.nodes.append(AddNode(first, second, out, activation))
-    return out
-
-
-def _residual(graph: Graph, layer: Residual, value: int) -> int:
-    body = _chain(graph, layer.layers, value)
-    n_in, n_out = graph.width[value], graph.width[body]
-    if n_in != n_out:
-        if layer.projection is None:
-            raise ValueError(
-                f"Residual changes the width from {n_in} to {n_out}; "
-                "give projection='auto' or keep it"
-            )
-        own = layer.projection_initializer
-        value = _dense(graph, Dense(n_out, use_bias=False, kernel_initializer=own), value)
-    return _add(graph, body, value, layer.activation)
-
-
-def _branch(graph: Graph, layer: Branch, value: int) -> int:
-    ends = [_chain(graph, part, value) for part in layer.branches]
-    if len(ends) == 1:
-        return ends[0]
-    widths = [graph.width[end] for end in ends]
-    if layer.merge == "concat":
-        out = graph.value(sum(widths))
-        graph.nodes.append(ConcatNode(tuple(ends), out))
-        return out
-    if len(set(widths)) > 1:
-        raise ValueError(
-            f"Branch adds outputs of different widths {widths}; merge='concat' joins them"
-        )
-    total = ends[0]
-    for end in ends[1:]:
-        total = _add(graph, total, end)
-    return total
-
-
 def _fuse_output(graph: Graph, loss: Loss) -> None:
     last = graph.nodes[-1]
-    activation = LINEAR if isinstance(last, ConcatNode) else last.activation
+    activation = last.activation
     graph.declared = graph.response = activation.name
     fused = FUSED.get(loss.name)
     if fused is None:
@@ -176,5 +106,4 @@ def _fuse_output(graph: Graph, loss: Loss) -> None:
             "use 'binary_cross_entropy'"
         )
     graph.response, graph.fused = fused, True
-    if not isinstance(last, ConcatNode):
-        graph.nodes[-1] = replace(last, activation=LINEAR)
+    graph.nodes[-1] = replace(last, activation=LINEAR)

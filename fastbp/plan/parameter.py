@@ -1,23 +1,20 @@
-"""Where each kernel and bias lies in the flat parameter vector."""
+"""Where each tensor of the layers, as a kernel or a bias, lies in the flat parameter vector."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.layer import Dense
+from fastbp.initializer import Initializer, initial_value
 
 # rows start at multiples of it, so that a vector load never straddles a cache line
 BLOCK_BYTES = 64
 
 PAGE_BYTES = 4096
-
-# A kernel with so few outputs is stored by columns: padding its rows to a block would multiply its
-# size.
-NARROW = 4
 
 
 def block(dtype: np.dtype[Any]) -> int:
@@ -43,11 +40,38 @@ def row_length(n: int, dtype: np.dtype[Any]) -> int:
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A kernel (n_in, n_out) or a bias (n_out,): `rows` stored rows of `columns` numbers, `ld`
-    apart.
+class Initial:
+    """How a tensor starts: given numbers, or an initializer and what its variance goes by."""
 
-    With `by_columns` the stored rows are the kernel's columns.  Padding is zero and stays zero.
+    initializer: str | Initializer | None
+    given: NDArray[np.float64] | None
+    fan_in: int
+    fan_out: int
+
+    def value(self, shape: tuple[int, ...], *, seed: int, index: int) -> NDArray[np.float64]:
+        """The numbers; `index` is that of the random stream."""
+        if self.given is not None:
+            return self.given
+        assert self.initializer is not None  # the network has chosen one
+        return initial_value(
+            self.initializer, shape, fan_in=self.fan_in, fan_out=self.fan_out,
+            seed=seed, index=index,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """Trained numbers of a layer: `rows` stored rows of `columns` numbers, `ld` apart.
+
+    Attributes:
+        name: that of the layer and its own, as "dense_1/kernel".
+        shape: as the user sees it, of one or two dimensions.
+        by_columns: whether the stored rows are the columns of `shape`.
+        initial: how it starts.
+        l1, l2: penalties.
+        decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
+
+    Padding is zero and stays zero.
     """
 
     name: str
@@ -57,12 +81,19 @@ class Tensor:
     columns: int
     ld: int
     by_columns: bool
+    initial: Initial
     l1: float
     l2: float
+    decays: bool
 
     @property
     def size(self) -> int:
         return self.rows * self.ld
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters without padding."""
+        return math.prod(self.shape)
 
     def view(self, flat: NDArray[Any]) -> NDArray[Any]:
         """This tensor's numbers in a flat vector, in the user's shape, writable where `flat` is."""
@@ -73,61 +104,62 @@ class Tensor:
         return stored.T if self.by_columns else stored
 
 
-@dataclass(frozen=True)
-class DenseParameters:
-    """The tensors of one Dense layer."""
-
-    layer: Dense
-    name: str
-    n_in: int
-    kernel: Tensor
-    bias: Tensor | None
-
-
 class ParameterLayout:
-    """Places the tensors of Dense layers, in their order, kernel before bias."""
+    """Places the tensors of layers in the order in which they come.
+
+    Attributes:
+        layers: the tensors of each layer that has any, by its name.
+        tensors: all of them; the place of one is also that of its random stream.
+        size: numbers so far, padding included.
+    """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
-        self.layers: list[DenseParameters] = []
+        self.layers: dict[str, list[Tensor]] = {}
+        self.tensors: list[Tensor] = []
         self.size = 0
+        self._count: dict[str, int] = {}
 
-    def add(self, layer: Dense, n_in: int) -> DenseParameters:
-        name = layer.name or f"dense_{len(self.layers) + 1}"
-        if any(other.name == name for other in self.layers):
+    def begin(self, kind: str, name: str | None = None) -> str:
+        """The name of the next layer: its own, or "dense_3" for the third of kind "dense".
+
+        Raises ValueError where another layer has it.
+        """
+        self._count[kind] = self._count.get(kind, 0) + 1
+        name = name or f"{kind}_{self._count[kind]}"
+        if name in self.layers:
             raise ValueError(f"two layers are named {name!r}")
-        if layer.weights is not None and layer.weights.shape[0] != n_in:
-            shape = layer.weights.shape
-            raise ValueError(f"weights of {name} are {shape}, expected {(n_in, layer.units)}")
-        kernel = self._place(f"{name}/kernel", (n_in, layer.units), layer.l1, layer.l2)
-        bias = None
-        if layer.use_bias:
-            keep = layer.regularize_bias
-            l1, l2 = (layer.l1, layer.l2) if keep else (0.0, 0.0)
-            bias = self._place(f"{name}/bias", (layer.units,), l1, l2)
-        parameters = DenseParameters(layer, name, n_in, kernel, bias)
-        self.layers.append(parameters)
-        return parameters
+        self.layers[name] = []
+        return name
 
-    def _place(self, name: str, shape: tuple[int, ...], l1: float, l2: float) -> Tensor:
-        by_columns = len(shape) == 2 and shape[1] <= NARROW
+    def add(
+        self,
+        layer: str,
+        name: str,
+        shape: tuple[int, ...],
+        initial: Initial,
+        *,
+        by_columns: bool = False,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        decays: bool = True,
+    ) -> Tensor:
+        """Place the next tensor of a layer that has begun."""
         rows, columns = (1, *shape) if len(shape) == 1 else shape[::-1] if by_columns else shape
         ld = row_length(columns, self.dtype)
-        tensor = Tensor(name, shape, self.size, rows, columns, ld, by_columns, l1, l2)
+        tensor = Tensor(
+            f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
+            l1, l2, decays,
+        )  # fmt: skip
+        self.layers[layer].append(tensor)
+        self.tensors.append(tensor)
         self.size += tensor.size
         return tensor
 
     @property
-    def tensors(self) -> list[Tensor]:
-        found = []
-        for layer in self.layers:
-            found += [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
-        return found
-
-    @property
     def n_parameters(self) -> int:
         """Parameters without padding."""
-        return sum(int(np.prod(tensor.shape)) for tensor in self.tensors)
+        return sum(tensor.n_parameters for tensor in self.tensors)
 
     def views(self, flat: NDArray[Any], prefix: str = "") -> dict[str, NDArray[Any]]:
         """Every tensor by name in a vector laid out like the parameters."""

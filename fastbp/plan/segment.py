@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastbp.plan.graph import DenseNode, Graph
+from fastbp.plan.graph import Graph
 from fastbp.plan.operation import Segment, SegmentTable, segment_table
-from fastbp.plan.parameter import Tensor, row_length
+from fastbp.plan.parameter import row_length
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def parameter_segments(
     index: dict[str, int] = {}
     for tensor in graph.parameters.tensors:
         offset, ld = copy.get(tensor.name, (-1, 0))
-        decays = int(decay_bias or len(tensor.shape) == 2)
+        decays = int(decay_bias or tensor.decays)
         own = Segment(
             tensor.offset,
             tensor.rows,
@@ -59,14 +59,13 @@ def _alike(a: Segment, b: Segment) -> bool:
 
 
 def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
-    """Kernels stored by rows need their transpose where a gradient is passed on: dX = dZ W^T."""
+    """Where the transposes lie that are read where a gradient is passed on, and their size."""
     found: dict[str, tuple[int, int]] = {}
     size = 0
     for node in graph.nodes:
-        if isinstance(node, DenseNode) and (node.source or input_gradient):
-            kernel: Tensor = node.parameters.kernel
-            if not kernel.by_columns:
-                ld = row_length(kernel.rows, graph.parameters.dtype)
-                found[kernel.name] = (size, ld)
-                size += kernel.columns * ld
+        if input_gradient or any(node.sources):
+            for tensor in node.transposed:
+                ld = row_length(tensor.rows, graph.parameters.dtype)
+                found[tensor.name] = (size, ld)
+                size += tensor.columns * ld
     return found, size

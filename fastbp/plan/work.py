@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastbp.plan.graph import DenseNode, Graph
 from fastbp.plan.parameter import ParameterLayout
 
 
@@ -13,17 +12,6 @@ def dense_flops(n_in: int, n_out: int, *, reads_input: bool) -> int:
     gradient passed on, which a layer that reads the network's input does without.
     """
     return (4 if reads_input else 6) * n_in * n_out
-
-
-def layer_flops(graph: Graph) -> dict[str, int]:
-    """The same of each layer by its name."""
-    return {
-        node.parameters.name: dense_flops(
-            node.parameters.n_in, graph.width[node.out], reads_input=node.source == 0
-        )
-        for node in graph.nodes
-        if isinstance(node, DenseNode)
-    }
 
 
 def work_per_row(parameters: ParameterLayout) -> float:

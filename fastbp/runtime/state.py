@@ -12,30 +12,19 @@ from fastbp.activation import CODES
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import as_real
 from fastbp.check.scalar import check_n_threads
-from fastbp.initializer import initial_value
 from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
 from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
 from fastbp.plan.arena import allocate
 from fastbp.plan.compile import Purpose
-from fastbp.plan.parameter import DenseParameters
+from fastbp.plan.threshold import BRIEF_WORK, THREAD_CALL_WORK, THREAD_STEP_WORK
 from fastbp.plan.work import work_per_row
 from fastbp.runtime.usage import Usage
 
 Array = NDArray[Any]
 _Accept = Callable[[object, int, bool], Array | None]
 
-# Where a second thread pays (in the work of plan/work.py, of which a core does 100 in a ns).
-# Starting one takes 10 to 70 us, and dealing out the two phases of a step 0.7 us. Times as fast
-# with two threads, in calls of 0.3, 1 and 5 ms: 0.9, 1.4 and 1.5 at 4-32-16-1 with batch 200 (8 us
-# a step), 1.1, 1.7 and 1.8 at 10-64-64-1 with batch 442 (74 us); beside a process that keeps one of
-# two cores busy 1.0.
-_THREAD_CALL_WORK = 1e8
-_THREAD_STEP_WORK = 8e5
-
-# A call that keeps the interpreter to itself is at most so long: about 20 us on one core.
-_BRIEF_WORK = 1e6
 _ANY_TARGET = ("mse", "half_sse", "mae", "huber")
 _LIMIT_PARAMETERS = 2**60
 _PREDICT_ROWS = 256
@@ -101,27 +90,10 @@ class Runtime:
 
     def initialize(self, seed: int) -> None:
         """Every parameter to its initial value; each has a random stream of its own."""
-        index = 0
-        for own in self.layout.layers:
-            layer = own.layer
-            parts = [(own.kernel, layer.weights, layer.kernel_initializer)]
-            if own.bias is not None:
-                parts.append((own.bias, layer.bias, layer.bias_initializer))
-            for tensor, given, initializer in parts:
-                value = given
-                if value is None:
-                    assert initializer is not None  # the network has chosen one
-                    value = initial_value(
-                        initializer, tensor.shape, fan_in=own.n_in, fan_out=layer.units,
-                        seed=seed, index=index,
-                    )  # fmt: skip
-                initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
-                tensor.view(self.parameters)[...] = initial
-                index += 1
-
-    @property
-    def layers(self) -> list[DenseParameters]:
-        return self.layout.layers
+        for index, tensor in enumerate(self.layout.tensors):
+            value = tensor.initial.value(tensor.shape, seed=seed, index=index)
+            initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
+            tensor.view(self.parameters)[...] = initial
 
     def state_views(self) -> dict[str, Array]:
         """The optimizer's vectors by name, as "m/dense_1/kernel"."""
@@ -190,7 +162,7 @@ class Runtime:
 
     def is_brief(self, n_rows: int) -> bool:
         """Whether a forward pass takes some microseconds at most."""
-        return self.backend == "cython" and n_rows * self.work_per_row / 3 <= _BRIEF_WORK
+        return self.backend == "cython" and n_rows * self.work_per_row / 3 <= BRIEF_WORK.value
 
     def give_back(self, engine: Any) -> None:
         """End the use of an engine from `take_predictor`."""
@@ -215,7 +187,7 @@ class Runtime:
     def _threads(self, n_threads: object, step_work: float, n_steps: int) -> int:
         """What was asked for; with "auto" more than one only where they pay."""
         if n_threads == "auto" and (
-            step_work < _THREAD_STEP_WORK or step_work * n_steps < _THREAD_CALL_WORK
+            step_work < THREAD_STEP_WORK.value or step_work * n_steps < THREAD_CALL_WORK.value
         ):
             return 1
         asked = check_n_threads(n_threads)

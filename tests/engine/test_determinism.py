@@ -14,7 +14,7 @@ import fastbp as fb
 from fastbp.activation import CODES
 from fastbp.backend import compiled_modules
 from fastbp.loss import CODES as LOSSES
-from fastbp.plan import compile as compile_module
+from fastbp.plan import threshold
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
@@ -45,7 +45,7 @@ def test_losses_of_tiles_taken_together(dtype):
     losses = []
     for n in (1, 2, 3, 4):
         network = fb.Network([900, 40, 3], loss="cross_entropy", seed=0, dtype=dtype)
-        assert network.plan(1100).regime == "by parameters"
+        assert network.plan(1100).regime == "weight-parallel"
         history = network.fit(X, y, epochs=2, batch_size=1100, n_threads=n).history
         losses.append((history["loss"], digest(network)))
     assert all(found == losses[0] for found in losses[1:])
@@ -192,7 +192,7 @@ def test_latency_path(
         narrow = max(widths) <= (16 if dtype == "float32" else 8)
         narrow = narrow and (last != "softmax" or loss == "cross_entropy")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compile_module, "_NARROW_ROWS", most)
+            patch.setattr(threshold.LATENCY_ROWS, "value", most + 1)
             plan = network._runtime.engine("train", rows, n_threads)[1]
             assert plan.narrow_rows == (most if narrow else 0)
             history = network.fit(

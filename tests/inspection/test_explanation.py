@@ -7,9 +7,8 @@ from support.training_case import CASES
 
 import fastbp as fb
 from fastbp.benchmark.workload import Workload
-from fastbp.plan import compile as compile_module
+from fastbp.plan import threshold
 from fastbp.plan.operation import Kind
-from fastbp.runtime import state as runtime
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -20,7 +19,7 @@ def test_what_runs(name, dtype, backend):
     own = network._runtime
     _, plan, threads = own.take_trainer(case.batch_size, "auto", 1)
     tiny = backend == "cython" and case.batch_size <= plan.narrow_rows
-    general = "by parameters" if case.by_parameters else "by rows"
+    general = "weight-parallel" if case.by_parameters else "data-parallel"
     assert found.regime == ("latency" if tiny else general)
     assert tiny == (backend == "cython" and name == "tiny")
     assert (found.n_blocks, found.block_rows) == (case.n_blocks, plan.block_rows)
@@ -70,25 +69,50 @@ def test_one_count_of_flops(backend):
     assert found.flops == 6 * 7 * (200 + 600 + 90) - 2 * 7 * 200
     assert found.flops == Workload((10, 20, 30, 3), "relu", "mse", 7, 1).flop
     named = [line for line in str(found).splitlines() if "FLOP" in line]
-    assert len(named) == 2 and f"{found.flops:,} FLOP a step" in named[0]
-    assert named[1].split() == ["layer", "kernel", "stored", "bytes", "copy", "FLOP"]
+    assert len(named) == 2
+    assert named[0] == f"products  {found.flops:,} floating-point operations (FLOP) a step"
+    assert named[1].split() == ["layer", "kernel", "stored", "bytes", "transposed", "copy", "FLOP"]
     work = 6 * 7 * network.n_parameters
     compared = {one.question: one.value for one in found.comparisons}
-    assert compared["6 x parameters x rows, for more than one block"] == work
-    assert compared["6 x parameters x rows, for a thread more"] == work
+    assert compared["work of a step, for more than one block"] == work
+    assert compared["work of a step, for another thread"] == work
+    assert network.plan(7, n_rows=70).comparisons[-1].value == 10 * work
 
 
 def test_thresholds_are_those_in_use(monkeypatch):
     network = fb.Network([10, 64, 64, 16], seed=0)
-    by_rows = network.plan(32)
-    assert by_rows.regime == "by rows" and not by_rows.comparisons[0].reached
-    monkeypatch.setattr(compile_module, "_FUSED_PARAMETERS", 4096)
+    shares_rows = network.plan(32)
+    assert shares_rows.regime == "data-parallel" and not shares_rows.comparisons[0].reached
+    monkeypatch.setattr(threshold.WEIGHT_PARALLEL_PARAMETERS, "value", 4096)
     found = network.plan(8)
     assert found.comparisons[0].threshold == 4096 and found.comparisons[0].reached
-    assert found.regime == "by parameters"
-    monkeypatch.setattr(runtime, "_THREAD_STEP_WORK", 1.0)
-    assert found.comparisons[-2].threshold != network.plan(8).comparisons[-2].threshold == 1.0
-    assert all(one.source for one in found.comparisons)
+    assert found.regime == "weight-parallel"
+    monkeypatch.setattr(threshold.THREAD_STEP_WORK, "value", 1)
+    assert found.comparisons[-2].threshold != network.plan(8).comparisons[-2].threshold == 1
+    assert all(one.source and one.sentence for one in found.comparisons)
+
+
+def test_every_threshold_says_what_it_decides():
+    """And those that explanations compare say what follows on either side."""
+    table = [one for one in vars(threshold).values() if isinstance(one, threshold.Threshold)]
+    assert len(table) == 11
+    for one in table:
+        assert one.value > 0 and one.size and one.decides and one.evidence
+        assert bool(one.reached) == bool(one.missed)
+        if one.reached:
+            for size in (one.value - 1, one.value):
+                sentence = one.compare(size).sentence
+                assert f"{size:,}" in sentence and f"{one.value:,}" in sentence
+
+
+@pytest.mark.parametrize("rows, regime", [(8, "latency"), (9, "data-parallel")])
+def test_last_row_of_the_latency_path(rows, regime):
+    """The explanation turns where the plan does."""
+    network = fb.Network([3, 5, 1], seed=0, backend="numpy")
+    plan = network._runtime.training_plan(rows, 1)[0]
+    found = next(one for one in plan.comparisons if "64 bytes" in one.question)
+    assert (regime == "latency") == (rows <= plan.narrow_rows) == (not found.reached)
+    assert found.threshold == plan.narrow_rows + 1
 
 
 def test_threads_of_an_epoch():
@@ -112,16 +136,17 @@ def test_tiles_that_threads_deal_out():
 
 def test_text(backend):
     text = str(fb.Network([784, 256, 10], loss="cross_entropy", seed=0, backend=backend).plan(128))
-    assert text.splitlines()[0].startswith("batches of 128 rows, float32")
-    for part in ("regime by parameters", "784 x 256", f"backend {backend}", "good", "threshold"):
-        assert part in text
-    assert all(line == line.rstrip() for line in text.splitlines())
+    lines = text.splitlines()
+    assert lines[0].startswith("Training in batches of 128 rows: float32")
+    parts = ("weight-parallel: threads", "784 x 256", f"backend {backend}", "last good epoch")
+    assert all(part in text for part in (*parts, "at least 8,192"))
+    assert all(line == line.rstrip() and len(line) <= 98 for line in lines)
 
 
 def test_frozen_and_nothing_changed(backend):
     network = fb.Network([3, 2], seed=0, backend=backend)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        network.plan(4).regime = "by rows"
+        network.plan(4).regime = "latency"
     assert not network._runtime._engines and network.steps == 0
 
 

@@ -64,7 +64,7 @@ def test_where_kernels_are_shared(n_threads, dtype, backend):
     for rate in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0):
         optimizer = fb.SGD(rate, momentum=0.5)
         network = fb.Network([128, 70], optimizer=optimizer, seed=1, dtype=dtype, backend=backend)
-        assert network.plan(6).regime == "by parameters"
+        assert network.plan(6).regime == "weight-parallel"
         reference = network.copy()
         with pytest.raises(fb.DivergenceError) as caught:
             network.fit(X, y, epochs=1000, batch_size=6, n_threads=n_threads)

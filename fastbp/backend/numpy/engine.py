@@ -238,7 +238,7 @@ class Engine:
 
     def _loss(self, rows: int, y: Array, first: int, scale: float) -> float:
         plan = self.plan
-        ld = self.plan.builder.a[plan.graph.output].ld
+        ld = plan.ld_output
         out = self._rows(plan.output, ld, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, ld, plan.n_outputs, rows, first)
         return loss_gradient(plan.loss_code, out, y, scale, plan.loss_delta, d)
@@ -280,7 +280,7 @@ class Engine:
     def predict(self, x: Array, out: Array, transform: int, n_threads: int) -> int:
         plan = self.plan
         plan.check("predict")
-        ld = plan.builder.a[plan.graph.output].ld
+        ld = plan.ld_output
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
             self._run(plan.forward, part, 0, None, True)

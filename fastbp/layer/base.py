@@ -1,0 +1,243 @@
+"""The base of all layers: what each of them answers, and descriptions that JSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from fastbp.activation import Activation
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_size
+from fastbp.error import ModelFormatError
+from fastbp.initializer import Initializer, initializer_config, initializer_from_config
+
+if TYPE_CHECKING:
+    from fastbp.inspection.summary import Outline
+    from fastbp.plan.graph import Graph
+
+_L = TypeVar("_L", bound="Layer")
+_DEPTH = 64  # of nested blocks; a plan is made by recursion
+
+# Every class of layers by its kind, in the order in which they are defined.
+KINDS: dict[str, type[Layer]] = {}
+
+
+class Layer:
+    """What a network is made of: the base of `Input`, `Dense`, `Residual` and `Branch`.
+
+    A class of layers is a frozen dataclass which names its `kind` and defines `lower`.  What else
+    a layer answers has a default here; the description is made from the dataclass's fields.
+
+    Attributes:
+        kind: the class's name in descriptions; naming it makes the class known to them.
+        is_first: whether such a layer begins a network, and can stand nowhere else.
+        unsaved: fields that the description leaves out.
+
+    >>> from fastbp.layer import Dense, Input
+    >>> layers: list[Layer] = [Input(20), Dense(3)]
+    """
+
+    kind: ClassVar[str]
+    is_first: ClassVar[bool] = False
+    unsaved: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in cls.__dict__ and KINDS.setdefault(cls.kind, cls) is not cls:
+            raise TypeError(f"two classes of layers are of kind {cls.kind!r}")
+
+    def lower(self, graph: Graph, value: int) -> int:
+        """Append the nodes that compute the layer from a value of the graph; the value they give.
+
+        Raises ValueError where the width of the value does not fit.
+        """
+        raise NotImplementedError
+
+    def initialized(self, choice: Choice) -> Self:
+        """The layer with an initializer wherever it leaves one open."""
+        return self
+
+    def short_form(self) -> str:
+        """The layer in the one line that shows a network."""
+        return self.kind
+
+    def summarize(self, outline: Outline, width: int) -> int:
+        """Add the layer's rows to a summary; `width` columns come in, so many go out."""
+        outline.add(self.kind)
+        return width
+
+    def to_config(self) -> dict[str, Any]:
+        """A description that JSON can hold, without given initial values."""
+        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in _saved(self)}}
+
+    @classmethod
+    def complete_config(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The entries of a description, with those that earlier versions did not write."""
+        return values
+
+    @classmethod
+    def read_blocks(cls, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        """The entries of a description, with layers for the descriptions of layers in it."""
+        return values
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What decides the initializers that a layer leaves open.
+
+    Attributes:
+        kernel, bias: what the network names for all layers, or None for the default.
+        n_features: of the network's input where the layer reads it, else None.
+        alone: whether the layer is the network's only one.
+    """
+
+    kernel: str | Initializer | None
+    bias: str | Initializer | None
+    n_features: int | None
+    alone: bool = False
+
+    def chain(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+        """Layers one after another, of which only the first reads what the chain reads."""
+        later = replace(self, n_features=None)
+        return tuple(
+            layer.initialized(later if i else self) for i, layer in enumerate(layers)
+        )  # fmt: skip
+
+    @staticmethod
+    def first(*initializers: str | Initializer | None) -> str | Initializer:
+        """The first that is not None."""
+        return next(own for own in initializers if own is not None)
+
+
+def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
+    """Layers that can stand one after another behind an `Input`.
+
+    Raises TypeError for anything else.
+    """
+    if not isinstance(layers, list | tuple):
+        raise TypeError(f"{name} must be a list of layers, got {shown(layers)}")
+    for i, layer in enumerate(layers):
+        check_inner(layer, name=f"{name}[{i}]")
+    return tuple(layers)
+
+
+def check_inner(layer: object, *, name: str) -> None:
+    """Raise TypeError for what is no layer that can stand behind an `Input`."""
+    if not isinstance(layer, Layer) or not hasattr(layer, "kind") or layer.is_first:
+        raise TypeError(f"{name} must be a {inner_names()}, got {shown(layer)}")
+
+
+def inner_names() -> str:
+    """The classes whose layers can stand behind an `Input`, for messages."""
+    names = [kind.__name__ for kind in KINDS.values() if not kind.is_first]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def layer_from_config(config: object) -> Layer:
+    """What `to_config` described; given initial values are not part of it.
+
+    Raises:
+        ModelFormatError: not such a description.
+
+    >>> from fastbp.layer import Dense
+    >>> layer_from_config(Dense(3, "relu").to_config())
+    Dense(3, 'relu')
+    """
+    return _from_config(config, depth=0)
+
+
+def layers_from_config(config: object, *, depth: int) -> list[Layer]:
+    """The same of a list, inside so many others."""
+    if not isinstance(config, list):
+        raise ModelFormatError(f"layers must be a list, got {shown(config)}")
+    return [_from_config(layer, depth=depth) for layer in config]
+
+
+def _from_config(config: object, *, depth: int) -> Layer:
+    if depth > _DEPTH:
+        raise ModelFormatError(f"layers are nested more than {_DEPTH} deep")
+    if not isinstance(config, Mapping):
+        raise ModelFormatError(f"layer must be an object, got {shown(config)}")
+    values = dict(config)
+    kind = values.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFormatError(f"unknown layer {shown(kind)}; known: {', '.join(KINDS)}")
+    made = KINDS[kind]
+    values = made.complete_config(values)
+    if values.keys() != set(_saved(made)):
+        wrong = sorted(map(str, values.keys() ^ set(_saved(made))))
+        raise ModelFormatError(f"layer '{kind}' has extra or missing keys: {', '.join(wrong)}")
+    values = made.read_blocks(values, depth + 1)
+    try:
+        return made(**{name: _read(name, value) for name, value in values.items()})
+    except ModelFormatError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ModelFormatError(f"layer '{kind}': {error}") from None
+
+
+def _saved(layer: Layer | type[Layer]) -> list[str]:
+    """The fields of which a description consists."""
+    return [field.name for field in fields(layer) if field.name not in layer.unsaved]  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as JSON can hold it."""
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Activation | Layer):
+        return value.to_config()
+    return initializer_config(value) if isinstance(value, Initializer) else value
+
+
+def _read(name: str, value: Any) -> Any:
+    """What `_plain` made plain, by the name of its field."""
+    if name == "activation":
+        if not isinstance(value, Mapping):
+            raise ModelFormatError(f"activation must be an object, got {shown(value)}")
+        return Activation(**value)
+    return initializer_from_config(value) if name.endswith("_initializer") else value
+
+
+def with_fields(layer: _L, **values: object) -> _L:
+    """The same layer but for the given fields, which are not checked again."""
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__, **values)
+    return twin
+
+
+def set_fields(layer: Layer, **values: object) -> None:
+    """Set the fields of a frozen layer that is being made."""
+    for name, value in values.items():
+        object.__setattr__(layer, name, value)
+
+
+@dataclass(frozen=True)
+class Input(Layer):
+    """The number of features of a row, first in a list of layers.
+
+    Raises:
+        TypeError, ValueError: `units` is not an integer >= 1.
+
+    >>> Input(20)
+    Input(units=20)
+    """
+
+    kind = "input"
+    is_first = True
+
+    units: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", check_size(self.units, name="Input units"))
+
+    def lower(self, graph: Graph, value: int) -> int:
+        """A value that nothing computes, the first of the graph."""
+        if graph.width:
+            raise TypeError(f"a layer after the first must be {inner_names()}, got {self!r}")
+        return graph.value(self.units)
+
+    def summarize(self, outline: Outline, width: int) -> int:
+        """See `Layer`."""
+        outline.add("input", self.units)
+        return self.units

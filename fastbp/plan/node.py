@@ -1,0 +1,225 @@
+"""The nodes of a graph: what computes one value from others, and everything a plan asks about it.
+
+A layer lowers itself to these, or to a class of its own.  A node turns itself into operations;
+where their numbers lie, and which gradients have begun, is the builder's to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastbp.activation import Activation, resolve_activation
+from fastbp.plan.operation import Kind, Operation
+from fastbp.plan.parameter import Tensor
+from fastbp.plan.work import dense_flops
+
+if TYPE_CHECKING:
+    from fastbp.plan.builder import Builder
+
+LINEAR = resolve_activation("linear")
+
+
+@dataclass(frozen=True)
+class Node:
+    """out = activation(f(sources)): the base of all nodes.
+
+    Attributes:
+        sources: the values that it reads.
+        out: the value that it gives.
+        activation: the builder takes its derivative before it asks for `backward`.
+        tensors: what the node trains.
+        name: of the layer as which a trace shows the node, "" where it shows none.
+    """
+
+    sources: tuple[int, ...]
+    out: int
+    activation: Activation = LINEAR
+    tensors: tuple[Tensor, ...] = ()
+    name: str = ""
+
+    @property
+    def transposed(self) -> tuple[Tensor, ...]:
+        """The tensors whose transpose `backward` reads."""
+        return ()
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether `gradients` reads the rows of its sources in whole blocks."""
+        return False
+
+    @property
+    def has_latency_path(self) -> bool:
+        """Whether the compiled latency path, a chain of such nodes, knows it."""
+        return False
+
+    def flops(self, *, reads_input: bool) -> int:
+        """Floating-point operations of its products for each row of a step."""
+        return 0
+
+    def forward(self, builder: Builder) -> list[Operation]:
+        """From the sources to `out`, the activation included."""
+        raise NotImplementedError
+
+    def gradients(self, builder: Builder) -> list[Operation]:
+        """The sums over rows that are the gradients of its tensors."""
+        return []
+
+    def backward(self, builder: Builder) -> list[Operation]:
+        """From the gradient by what the activation takes to those of the sources that need one."""
+        raise NotImplementedError
+
+
+class DenseNode(Node):
+    """out = activation(source @ kernel + bias), the tensors being the kernel and maybe a bias."""
+
+    @property
+    def kernel(self) -> Tensor:
+        return self.tensors[0]
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.tensors[1] if len(self.tensors) > 1 else None
+
+    @property
+    def transposed(self) -> tuple[Tensor, ...]:
+        """dX = dZ W^T: a kernel stored by columns is its own transpose."""
+        return () if self.kernel.by_columns else (self.kernel,)
+
+    @property
+    def reads_padding(self) -> bool:
+        """The gradient's rows are then as long as those of x."""
+        return self.kernel.by_columns
+
+    @property
+    def has_latency_path(self) -> bool:
+        return self.sources == (self.out - 1,) and self.activation.name != "softmax"
+
+    def flops(self, *, reads_input: bool) -> int:
+        return dense_flops(*self.kernel.shape, reads_input=reads_input)
+
+    def forward(self, builder: Builder) -> list[Operation]:
+        kernel, bias, out = self.kernel, self.bias, builder.a[self.out]
+        a, lda = builder.at(self.sources[0])
+        return [
+            Operation(
+                Kind.DENSE,
+                a=a, lda=lda, n_a=kernel.shape[0], c=out.offset, ldc=out.ld, n_c=out.n,
+                w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
+                b=bias.offset if bias else -1,
+                **activated(self, builder),
+            )
+        ]  # fmt: skip
+
+    def gradients(self, builder: Builder) -> list[Operation]:
+        kernel, bias, dz = self.kernel, self.bias, builder.dz[self.out]
+        a, lda = builder.at(self.sources[0])
+        return [
+            Operation(
+                Kind.DENSE_PARAMETERS,
+                a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
+                c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
+                b=bias.offset if bias else -1,
+                kernel=builder.segment(kernel), bias=builder.segment(bias) if bias else -1,
+            )
+        ]  # fmt: skip
+
+    def backward(self, builder: Builder) -> list[Operation]:
+        source, kernel, dz = self.sources[0], self.kernel, builder.dz[self.out]
+        if source not in builder.da:
+            return []
+        dx = builder.da[source]
+        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose(kernel)
+        maker = builder.take_derivative(source)
+        return [
+            Operation(
+                Kind.DENSE_INPUT,
+                a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+                w=w, ldw=ldw, by_columns=int(kernel.by_columns),
+                accumulate=int(builder.has_begun(source)),
+                **(derived(maker, builder) if maker else {}),
+            )
+        ]  # fmt: skip
+
+
+class AddNode(Node):
+    """out = activation(first + second)"""
+
+    def forward(self, builder: Builder) -> list[Operation]:
+        out = builder.a[self.out]
+        (a, lda), (y, ldy) = map(builder.at, self.sources)
+        return [
+            Operation(
+                Kind.ADD,
+                a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
+                **activated(self, builder),
+            )
+        ]  # fmt: skip
+
+    def backward(self, builder: Builder) -> list[Operation]:
+        return [op for source in self.sources for op in pass_on(self, builder, source, 0)]
+
+
+class ConcatNode(Node):
+    """out = the columns of the sources, side by side; without an activation"""
+
+    def _columns(self, builder: Builder) -> list[tuple[int, int]]:
+        """Each source and its first column in `out`."""
+        widths = [builder.width(source) for source in self.sources]
+        return [(source, sum(widths[:i])) for i, source in enumerate(self.sources)]
+
+    def forward(self, builder: Builder) -> list[Operation]:
+        out, found = builder.a[self.out], []
+        for source, column in self._columns(builder):
+            a, lda = builder.at(source)
+            found.append(
+                Operation(
+                    Kind.COPY,
+                    a=a, lda=lda, n_a=builder.width(source),
+                    c=out.offset, ldc=out.ld, n_c=out.n, column_c=column,
+                )
+            )  # fmt: skip
+        return found
+
+    def backward(self, builder: Builder) -> list[Operation]:
+        return [
+            op for source, column in self._columns(builder)
+            for op in pass_on(self, builder, source, column)
+        ]  # fmt: skip
+
+
+def pass_on(node: Node, builder: Builder, source: int, column: int) -> list[Operation]:
+    """Columns of the gradient of a node, from `column` on, added to that of a source."""
+    if source not in builder.da:
+        return []
+    dz, dx = builder.dz[node.out], builder.da[source]
+    return [
+        Operation(
+            Kind.ACCUMULATE if builder.has_begun(source) else Kind.COPY,
+            a=dz.offset, lda=dz.ld, n_a=dx.n, column_a=column, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+        )
+    ]  # fmt: skip
+
+
+def take_derivative(node: Node, builder: Builder) -> list[Operation]:
+    """From the gradient by a node's output to that by what its activation takes."""
+    if node.activation == LINEAR:
+        return []
+    da, dz = builder.da[node.out], builder.dz[node.out]
+    return [
+        Operation(
+            Kind.ACTIVATION_BACKWARD,
+            a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n, **derived(node, builder),
+        )
+    ]  # fmt: skip
+
+
+def activated(node: Node, builder: Builder) -> dict[str, Any]:
+    """The fields of an operation that ends in a node's activation."""
+    z = builder.z[node.out].offset if node.out in builder.z else -1
+    return {"activation": node.activation.code, "alpha": node.activation.alpha, "z": z}
+
+
+def derived(node: Node, builder: Builder) -> dict[str, Any]:
+    """The fields of an operation that ends in the derivative of a node's activation."""
+    return {**activated(node, builder), "y": builder.a[node.out].offset}

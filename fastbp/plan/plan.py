@@ -1,0 +1,129 @@
+"""What an engine needs to know of one batch size, and what people ask about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastbp.plan.arena import Arena
+from fastbp.plan.builder import Buffer
+from fastbp.plan.operation import Program, SegmentTable
+from fastbp.plan.tiling import Regime
+
+# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
+# step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
+# number in memory of its own.
+Purpose = Literal["train", "predict", "manual", "trace"]
+
+# What an engine of such a plan can be asked. Any other call would find memory too small for it, or
+# laid out for something else ("manual" is compiled without the loss).
+_CALLS: dict[Purpose, tuple[str, ...]] = {
+    "train": ("train", "train_batch"),
+    "predict": ("predict", "bind", "respond", "evaluate"),
+    "manual": ("forward", "backward", "step"),
+    "trace": ("forward", "loss_gradient", "backward", "step"),
+}
+
+_WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The operations in their order, and the segments that they and the optimizer go by.
+
+    `parameter` sums the gradients of tensors where threads share kernels; elsewhere `backward` does
+    it on its way.
+    """
+
+    forward: Program
+    backward: Program
+    parameter: Program
+    segments: SegmentTable
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Rows that are taken together: of a tile, of a block whose gradient is one sum, and of a
+    kernel whose gradient is summed at a time.
+    """
+
+    tile_rows: int
+    block_rows: int
+    chunk_rows: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where things lie; offsets and row lengths in numbers.
+
+    With `keeps_batch` the activations of all rows stay in memory, otherwise those of one tile for
+    each thread.  With `gathers` rows of x are copied to `input`.  `buffers` has every intermediate
+    value of a trace by name, as "dense_1/z".
+    """
+
+    arena: Arena
+    keeps_batch: bool
+    gathers: bool
+    input: int
+    ld_input: int
+    output: int
+    ld_output: int
+    output_gradient: int
+    input_gradient: int
+    buffers: dict[str, Buffer]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What was asked for: sizes, codes as in loss.py, and the arithmetic it takes.
+
+    `capacity` is the most rows of a batch; `flops` counts the products of a step by layer, for each
+    row.
+    """
+
+    dtype: np.dtype[Any]
+    purpose: Purpose
+    capacity: int
+    n_workers: int
+    n_features: int
+    n_outputs: int
+    n_states: int
+    loss_code: int
+    loss_delta: float
+    loss_divisor: float
+    work_per_row: float
+    flops: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Plan(Problem, Regime, Tiling, Programs, Memory):
+    """Its parts side by side, as the engines read them."""
+
+    @property
+    def seconds_per_row(self) -> float:
+        return self.work_per_row / _WORK_PER_SECOND
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of a full batch."""
+        return -(-self.capacity // self.tile_rows)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The calls of an engine for which this plan is made."""
+        return _CALLS[self.purpose]
+
+    def check(self, call: str, rows: int = 0) -> None:
+        """Refuse a call of an engine, on so many rows at a time, for which the plan is not made.
+
+        Raises:
+            RuntimeError: it is made for another purpose.
+            ValueError: it is made for fewer rows.
+        """
+        made = f"a plan made for {self.purpose!r}"
+        if call not in self.calls:
+            raise RuntimeError(f"no {call} with {made}: only {', '.join(self.calls)}")
+        if rows > self.capacity:
+            raise ValueError(f"{call} of {rows} rows with {made} with up to {self.capacity}")

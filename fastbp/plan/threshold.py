@@ -1,0 +1,180 @@
+"""The sizes at which a plan changes what it does: one table for the plan and for its explanation.
+
+Measured on an AMD EPYC with AVX-512, on one core where no threads are named.  A threshold that
+decides bits is compared with sizes alone, never with anything of the machine or of the threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A size beside the threshold that it was compared with.
+
+    Attributes:
+        question: what was compared.
+        sentence: both, and what followed.
+        source: what set the threshold.
+    """
+
+    question: str
+    value: float
+    threshold: float
+    sentence: str
+    source: str
+
+    @property
+    def reached(self) -> bool:
+        return self.value >= self.threshold
+
+
+@dataclass  # not frozen: tests move a threshold to see both of its sides
+class Threshold:
+    """One number that decides.
+
+    Attributes:
+        value: in the unit of `size`.
+        size: what is compared with it.
+        decides: what it decides.
+        evidence: the measurement, or where there is none the reason, that set it.
+        decides_bits: whether results may differ in the last bit with it.
+        reached, missed: for an explanation, what follows where the size is at least the value, and
+            where it is less; {size} and {limit} are what was compared.
+    """
+
+    value: int
+    size: str
+    decides: str
+    evidence: str
+    decides_bits: bool
+    reached: str = ""
+    missed: str = ""
+
+    def compare(self, size: float, *, times: int = 1) -> Comparison:
+        """A size beside so many times the threshold."""
+        limit = self.value * times
+        text = self.reached if size >= limit else self.missed
+        sentence = text.format(size=f"{size:,.0f}", limit=f"{limit:,.0f}")
+        return Comparison(self.size, size, limit, sentence, self.evidence)
+
+
+_REGIMES = (
+    "a step took 175 ms where threads shared kernels and 248 where they shared rows at "
+    "1024-1024-1024-1024 with batches of 2048 (4 activations for each parameter), 20.1 and 21.3 at "
+    "512-512-512-512 with 1024 (4), 48.4 and 43.0 with 2048 (8), 2.33 and 2.36 at 64-256-256-10 "
+    "with 1024 (13), 5.0 and 4.7 with 2048 (25), 0.51 and 0.54 at 23-256-256-1 with 256 (4)"
+)
+_THREADS = (
+    "with two threads for one, calls of 0.3, 1 and 5 ms were 0.9, 1.4 and 1.5 times as fast at "
+    "4-32-16-1 with batches of 200 (8 us a step), 1.1, 1.7 and 1.8 times at 10-64-64-1 with 442 "
+    "(74 us), and 1.0 times beside a process that kept one of two cores busy; starting a thread "
+    "takes 10 to 70 us, dealing out a step 0.7 us"
+)
+
+# ---- the regime of training, compared in this order
+
+WEIGHT_PARALLEL_PARAMETERS = Threshold(
+    8192, "parameters, padding included",
+    decides="whether kernels are large enough for threads to share them",
+    evidence=_REGIMES, decides_bits=True,
+    reached="{size} parameters, padding included, are at least {limit}: the kernels are large "
+    "enough for threads to share.",
+    missed="{size} parameters, padding included, are less than {limit}: the kernels are too small "
+    "to share, so threads share the rows of a batch.",
+)  # fmt: skip
+
+ACTIVATIONS_FOR_EACH = Threshold(
+    6, "activations of a batch and their gradients",
+    decides="from how many for each parameter on a step costs less where threads share rows",
+    evidence=_REGIMES, decides_bits=True,
+    reached="A batch has {size} activations and gradients of activations, at least {limit}, six "
+    "for each parameter: too many to keep them all, so threads share the rows of a batch.",
+    missed="A batch has {size} activations and gradients of activations, less than {limit}, six "
+    "for each parameter: they can all be kept, so threads share the kernels.",
+)  # fmt: skip
+
+LATENCY_ROWS = Threshold(
+    9, "rows of a batch, where no layer is wider than 64 bytes",
+    decides="from how many rows on such a network does not take the latency path",
+    evidence="a step of 2-8-1 with tanh and Adam took 0.075 us on the latency path and 0.141 "
+    "without it for 1 row, 0.165 and 0.230 for 8 rows; 16 rows were a draw",
+    decides_bits=False,
+    reached="No layer is wider than 64 bytes, but the rows of a batch are {size}, at least "
+    "{limit}: the latency path, which keeps a step in registers, would not be faster.",
+    missed="No layer is wider than 64 bytes, and the rows of a batch are {size}, less than "
+    "{limit}: the compiled backend takes its latency path, which keeps a step in registers.",
+)  # fmt: skip
+
+BLOCK_WORK = Threshold(
+    500_000, "work of a step, for more than one block",
+    decides="whether a batch of 32 rows or more is cut into blocks that threads can share",
+    evidence="such a step takes about 3 us on one core, dealing it out to threads 0.7 us",
+    decides_bits=True,
+    reached="The work of a step, 6 x parameters x rows, is {size}, at least {limit}: worth more "
+    "than one thread, so 32 rows or more make two blocks for threads to share, 256 or more four.",
+    missed="The work of a step, 6 x parameters x rows, is {size}, less than {limit}: not worth a "
+    "second thread, so the rows of a batch are one block.",
+)  # fmt: skip
+
+# ---- tiles and chunks
+
+TILE_BYTES = Threshold(
+    256 * 1024, "bytes of a tile's activations",
+    decides="the rows of a tile, where threads share rows",
+    evidence="half of a second-level cache of 1 MB, with room for the weights",
+    decides_bits=True,
+)  # fmt: skip
+
+# One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the
+# gradient by the layer's output is read once a chunk.
+CHUNK_BYTES = Threshold(
+    256 * 1024, "bytes of a kernel's gradient",
+    decides="the rows of a kernel whose gradient is summed at a time, where threads share kernels",
+    evidence="784-512-128-512-784, batch 256: 6.8 ms with chunks of 128 KB, 6.3 ms with 256 KB, "
+    "6.6 ms with 512 KB",
+    decides_bits=False,
+)  # fmt: skip
+
+# Batches of one row read nothing again, and their chunks fit the first level.
+CHUNK_BYTES_ONE_ROW = Threshold(
+    32 * 1024, "bytes of a kernel's gradient",
+    decides="the same for batches of one row",
+    evidence="784-500-10, SGD: 70 us with chunks of 256 KB, 61 with 32 KB",
+    decides_bits=False,
+)  # fmt: skip
+
+FEW_OUTPUTS = Threshold(
+    5, "outputs of a layer",
+    decides="from how many on its kernel is stored by rows",
+    evidence="padding the rows of fewer to 64 bytes would multiply the kernel's size",
+    decides_bits=True,
+)  # fmt: skip
+
+# ---- threads and calls, in the work of plan/work.py, of which a core does about 100 in a ns
+
+THREAD_STEP_WORK = Threshold(
+    800_000, "work of a step, for another thread",
+    decides="whether n_threads='auto' deals a step out to more than one thread",
+    evidence=_THREADS, decides_bits=False,
+    reached="The work of a step is {size}, at least {limit}: long enough to deal out to threads.",
+    missed="The work of a step is {size}, less than {limit}: n_threads='auto' keeps to one thread, "
+    "as dealing out so short a step would not pay.",
+)  # fmt: skip
+
+THREAD_CALL_WORK = Threshold(
+    100_000_000, "work of an epoch, for another thread",
+    decides="whether n_threads='auto' starts more than one thread for a call",
+    evidence=_THREADS, decides_bits=False,
+    reached="The work of an epoch is {size}, at least {limit}: long enough to start threads for.",
+    missed="The work of an epoch is {size}, less than {limit}: n_threads='auto' keeps to one "
+    "thread, as starting another would not pay.",
+)  # fmt: skip
+
+BRIEF_WORK = Threshold(
+    1_000_000, "work of a forward pass: 2 x parameters x rows",
+    decides="up to what work a call keeps the interpreter to itself",
+    evidence="about 20 us on one core",
+    decides_bits=False,
+)  # fmt: skip

@@ -1,0 +1,118 @@
+"""How the rows of a batch are cut up, and which regime they are trained in: from sizes alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastbp.plan.graph import Graph
+from fastbp.plan.parameter import block
+from fastbp.plan.threshold import (
+    ACTIVATIONS_FOR_EACH,
+    BLOCK_WORK,
+    CHUNK_BYTES,
+    CHUNK_BYTES_ONE_ROW,
+    LATENCY_ROWS,
+    TILE_BYTES,
+    WEIGHT_PARALLEL_PARAMETERS,
+    Comparison,
+)
+
+_TILE_ROWS = (32, 256)
+# Where threads share kernels, a tile is what they deal out, an even number of tiles of up to so
+# many rows; a thread takes its tiles together (TOGETHER_ROWS in src/engine/step.pxi).
+_DEALT_ROWS = 64
+_DEALT_FROM = 32
+_CHUNK_ROWS = (8, 256)
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How threads share a step of training.
+
+    Attributes:
+        by_parameters: they share kernels, whose gradients go straight into the optimizer, so that
+            nothing ever holds a whole gradient; it needs the activations of all rows.
+        narrow_rows: up to so many rows one thread takes the latency path, whose gradients do too.
+        wants_whole_gradient: whether the optimizer rules both out.
+        comparisons: the sizes that decided, in the order in which they were compared.
+    """
+
+    by_parameters: bool
+    narrow_rows: int
+    wants_whole_gradient: bool
+    comparisons: tuple[Comparison, ...]
+
+
+def choose_regime(
+    graph: Graph, rows: int, work_per_row: float, *, wants_whole_gradient: bool
+) -> Regime:
+    """The regime of training in batches of up to `rows` rows."""
+    narrow_rows, found = 0, []
+    if not wants_whole_gradient:
+        size = graph.parameters.size
+        activations = sum(graph.width[1:]) * 2 * rows
+        large = WEIGHT_PARALLEL_PARAMETERS.compare(size)
+        many = ACTIVATIONS_FOR_EACH.compare(activations, times=size)
+        found = [large, many] if large.reached else [large]
+        if large.reached and not many.reached:
+            return Regime(True, 0, False, tuple(found))
+        if _has_latency_path(graph):
+            narrow_rows = LATENCY_ROWS.value - 1
+            found.append(LATENCY_ROWS.compare(rows))
+    found.append(BLOCK_WORK.compare(rows * work_per_row))
+    return Regime(False, narrow_rows, wants_whole_gradient, tuple(found))
+
+
+def _has_latency_path(graph: Graph) -> bool:
+    """Whether the network is a chain of layers that are each no wider than 64 bytes."""
+    narrow = max(graph.width) <= block(graph.parameters.dtype)
+    return narrow and all(node.has_latency_path for node in graph.nodes)
+
+
+def tiles(
+    numbers_per_row: int, dtype: np.dtype[Any], rows: int, work_per_row: float
+) -> tuple[int, int]:
+    """Rows of a tile and of a block, multiples of 8 where there are as many.
+
+    A block, of which the gradient is one sum, is a whole number of tiles.
+    """
+    fitting = TILE_BYTES.value // (numbers_per_row * dtype.itemsize) // 8 * 8
+    most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
+    n_blocks = 1
+    if rows * work_per_row >= BLOCK_WORK.value:
+        n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
+    block_rows = _eighths(-(-rows // n_blocks), rows)
+    tiles_in_block = -(-block_rows // most)
+    tile = _eighths(-(-block_rows // tiles_in_block), rows)
+    return tile, tile * tiles_in_block
+
+
+def tiles_of_one_block(rows: int) -> tuple[int, int]:
+    """The same where forward, backward and step are calls of their own."""
+    tile = _eighths(-(-rows // -(-rows // _TILE_ROWS[1])), rows)
+    return tile, -(-rows // tile) * tile
+
+
+def dealt_tiles(rows: int) -> tuple[int, int]:
+    """The same where threads share kernels, whose gradients are sums over one block."""
+    n_tiles = 2 * -(-rows // (2 * _DEALT_ROWS)) if rows >= _DEALT_FROM else 1
+    tile = -(-rows // n_tiles)
+    return tile, -(-rows // tile) * tile
+
+
+def _eighths(n: int, rows: int) -> int:
+    return min(-(-n // 8) * 8, max(1, rows))
+
+
+def chunk(graph: Graph, rows: int) -> tuple[int, int]:
+    """Rows of a kernel whose gradient over `rows` rows is summed at a time, and the numbers that
+    takes.
+    """
+    n_bytes = CHUNK_BYTES.value if rows > 1 else CHUNK_BYTES_ONE_ROW.value
+    ld = max(tensor.ld for tensor in graph.parameters.tensors)
+    fitting = n_bytes // (ld * graph.parameters.dtype.itemsize) // 8 * 8
+    chunk_rows = min(max(_CHUNK_ROWS[0], fitting), _CHUNK_ROWS[1])
+    return chunk_rows, chunk_rows * ld

@@ -1,0 +1,94 @@
+"""What a plan takes from the network, the optimizer and the purpose."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import fastbp as fb
+
+
+@dataclass(frozen=True)
+class WholeAdam(fb.Adam):
+    """Adam, as if its step depended on the gradients of all parameters."""
+
+    wants_whole_gradient = True
+
+
+@dataclass(frozen=True)
+class WholeSGD(fb.SGD):
+    wants_whole_gradient = True
+
+
+def _trained(sizes, optimizer, rows, dtype, backend):
+    network = fb.Network(
+        sizes, activation="tanh", optimizer=optimizer, dtype=dtype, seed=0, backend=backend
+    )
+    random = np.random.default_rng(0)
+    X, y = random.standard_normal((3 * rows, sizes[0])), random.standard_normal((3 * rows, 1))
+    network.fit(X, y, epochs=2, batch_size=rows, verbose=False)
+    plan = network._runtime.training_plan(rows, 1)[0]
+    return network, plan
+
+
+@pytest.mark.parametrize("rows", [1, 20, 64])
+@pytest.mark.parametrize(
+    "usual, whole", [(fb.Adam(), WholeAdam()), (fb.SGD(momentum=0.5), WholeSGD(momentum=0.5))]
+)
+def test_whole_gradient(usual, whole, rows, dtype, backend):
+    """No regime in which an update begins before every gradient is known; the same results."""
+    sizes = [70, 130, 1]
+    first, shared = _trained(sizes, usual, rows, dtype, backend)
+    second, held = _trained(sizes, whole, rows, dtype, backend)
+    assert shared.by_parameters and not held.by_parameters
+    assert held.arena.copies - held.arena.gradient >= first._runtime.layout.size
+    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    assert second.plan(rows).regime == "data-parallel"
+    assert "whole gradient" in str(second.plan(rows)) and first.plan(rows).regime != "data-parallel"
+
+
+def test_whole_gradient_of_few_rows(dtype, backend):
+    """Nor the latency path, which updates a layer before it knows the gradient of the one below."""
+    first, shared = _trained([3, 5, 1], fb.Adam(), 4, dtype, backend)
+    second, held = _trained([3, 5, 1], WholeAdam(), 4, dtype, backend)
+    assert shared.narrow_rows == 8 and held.narrow_rows == 0
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_named_buffers():
+    """Those of a trace have memory of their own, but for what is the same number."""
+    layers = [fb.Input(3), fb.Dense(4, "tanh"), fb.Residual([fb.Dense(4)]), fb.Dense(2, name="end")]
+    runtime = fb.Network(layers, loss="cross_entropy", seed=0)._runtime
+    for purpose in ("train", "predict", "manual"):
+        assert runtime.engine(purpose, 5)[1].buffers == {}
+    plan = runtime.engine("trace", 5)[1]
+    parts = [f"{name}/{part}" for name in ("dense_1", "dense_2") for part in ("z", "a", "da", "dz")]
+    # the loss fuses the softmax: its gradient is that by the logits
+    assert list(plan.buffers) == [*parts, "end/z", "end/a", "end/dz", "output"]
+    assert plan.buffers["end/a"] is plan.buffers["output"]
+    offsets = [plan.buffers[f"dense_1/{part}"].offset for part in ("z", "a", "da", "dz")]
+    assert len(set(offsets)) == 4
+
+
+def test_flops_of_layers():
+    """A projection reads what its block reads, here the network's input."""
+    layers = [fb.Input(3), fb.Residual([fb.Dense(4), fb.Dense(5)], projection="auto"), fb.Dense(2)]
+    plan = fb.Network(layers, seed=0)._runtime.training_plan(1, 1)[0]
+    assert plan.flops == {"dense_1": 48, "dense_2": 120, "dense_3": 60, "dense_4": 60}
+
+
+def test_order_and_decay_of_tensors():
+    """In the order of the layers, a block's projection behind what it leads around."""
+    layers = [
+        fb.Input(3),
+        fb.Residual([fb.Dense(4, name="inner"), fb.Dense(5, use_bias=False)], projection="auto"),
+        fb.Dense(2),
+    ]
+    tensors = fb.Network(layers, seed=0)._runtime.layout.tensors
+    assert [(tensor.name, tensor.decays) for tensor in tensors] == [
+        ("inner/kernel", True), ("inner/bias", False), ("dense_2/kernel", True),
+        ("dense_3/kernel", True), ("dense_4/kernel", True), ("dense_4/bias", False),
+    ]  # fmt: skip
