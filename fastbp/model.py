@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.backend import default as default_backend
 from fastbp.check.array import shown
-from fastbp.check.validation import check_weights
+from fastbp.check.input import check_weights
 from fastbp.history import History
 from fastbp.inspection import trace as inspection
 from fastbp.layer import Layer, layer_from_config

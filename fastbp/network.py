@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.check.array import shown
+from fastbp.check.input import check_X
 from fastbp.check.scalar import check_bool, check_integer, check_seed
-from fastbp.check.validation import check_X, check_y
+from fastbp.check.target import check_y
 from fastbp.history import History
 from fastbp.initializer import (
     Initializer,
@@ -97,7 +98,7 @@ class Network(Model):
             raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
         self.metrics = tuple(resolve_metric(name) for name in metrics)
         for name in self.metrics:
-            metric(name, loss=loss.name)
+            metric(name, loss=loss)
         self.seed = draw_seed() if seed is None else check_seed(seed)
         self.history = History()
         self._runtime = Runtime(
@@ -351,7 +352,7 @@ class Network(Model):
         if target is not None and len(target) == len(rows):
             return rows, target
         return rows, check_y(
-            y, n_rows=len(rows), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
+            y, n_rows=len(rows), n_out=self.n_outputs, domain=self.loss.domain, dtype=self.dtype,
             check_finite=check_finite, isfinite=runtime.scan,
         )  # fmt: skip
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.check.array import shown
+from fastbp.check.input import check_batches, check_parameters
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
-from fastbp.check.validation import check_batches, check_parameters
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.metric import metric
@@ -166,7 +166,7 @@ def evaluate(network: Network, X: Array, y: Array, n_threads: int | str) -> dict
         predict(runtime, X, response, runtime.response_code, n_threads)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name in network.metrics:
-                found[name] = metric(name, loss=network.loss.name)(response, y)
+                found[name] = metric(name, loss=network.loss)(response, y)
     return found
 
 

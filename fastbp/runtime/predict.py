@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.check.array import as_numeric, counted
+from fastbp.check.input import check_out
 from fastbp.check.scalar import check_integer
-from fastbp.check.validation import check_out
 from fastbp.plan.arena import allocate
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.check.array import as_numeric, counted
-from fastbp.check.validation import check_X
+from fastbp.check.input import check_X
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
 from fastbp.runtime.state import Runtime
