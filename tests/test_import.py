@@ -5,11 +5,13 @@ from support import child
 NEEDED = {
     "activation", "backend", "backend._cpu", "backend.show_config", "check", "check.array",
     "check.input", "check.message", "check.scalar", "check.scale", "check.target", "error",
-    "history", "initializer", "inspection", "inspection.trace", "layer", "layer.architecture", "loss",
-    "metric", "model", "network", "optimizer", "plan", "plan.arena", "plan.builder",
+    "description", "history", "initializer", "inspection", "inspection.trace", "layer",
+    "layer.architecture", "loss", "metric", "network", "optimizer", "plan", "plan.arena",
+    "plan.builder",
     "plan.compile", "plan.graph", "plan.operation", "plan.parameter", "plan.segment",
-    "plan.work", "random", "runtime", "runtime.fit", "runtime.predict", "runtime.state",
-    "runtime.step", "runtime.usage",
+    "plan.work", "random", "runtime", "runtime.engine_cache", "runtime.epochs",
+    "runtime.evaluate", "runtime.fit", "runtime.guard", "runtime.predict", "runtime.progress",
+    "runtime.snapshot", "runtime.state", "runtime.step", "runtime.train", "version",
 }  # fmt: skip
 
 CODE = """

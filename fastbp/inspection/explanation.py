@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from fastbp.check.array import counted
 from fastbp.check.scalar import check_integer
 from fastbp.plan import Plan, Tensor
 from fastbp.plan import compile as compile_module
 from fastbp.plan.work import layer_flops
-from fastbp.runtime import state as runtime_module
-
-if TYPE_CHECKING:
-    from fastbp.model import Model
+from fastbp.runtime import engine_cache
+from fastbp.runtime.state import State
 
 # What set the thresholds, measured on one core of an AMD EPYC with AVX-512; more at the constants.
 _LATENCY = "2-8-1, Adam: 0.165 us a step on the latency path for 8 rows, 0.230 without; 16: a draw"
@@ -114,33 +111,33 @@ class PlanExplanation:
         return "\n".join(lines + _aligned(rows))
 
 
-def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanation:
+def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation:
     """See `Network.plan`."""
     rows = check_integer(batch_size, name="batch_size", minimum=1)
     total = rows if n_rows is None else check_integer(n_rows, name="n_rows", minimum=1)
     rows = min(rows, total)  # as `fit` does
-    runtime = network._runtime
     n_steps = -(-total // rows)
-    plan, n_threads = runtime.training_plan(rows, n_steps)
+    plan, n_threads = engine_cache.training_plan(state, rows, n_steps)
     flops = layer_flops(plan.graph)
     return PlanExplanation(
         batch_size=rows,
-        dtype=runtime.dtype.name,
-        backend=runtime.backend,
-        instruction_set=runtime.instruction_set,
-        regime=_regime(plan, runtime.backend),
+        dtype=state.dtype.name,
+        backend=state.backend,
+        instruction_set=state.instruction_set,
+        regime=_regime(plan, state.backend),
         comparisons=_comparisons(plan, n_steps),
         tile_rows=plan.tile_rows,
         n_tiles=plan.n_tiles,
         block_rows=plan.block_rows,
         n_blocks=-(-rows // plan.block_rows),
         layers=tuple(
-            _layer(own.name, own.kernel, plan, rows * flops[own.name]) for own in runtime.layers
+            _layer(own.name, own.kernel, plan, rows * flops[own.name])
+            for own in state.layout.layers
         ),
         arena=_parts(plan),
         memory={
-            "parameters": runtime.parameters.nbytes,
-            "optimizer state": runtime.state.nbytes,
+            "parameters": state.parameters.nbytes,
+            "optimizer state": state.optimizer_state.nbytes,
         },
         flops=rows * sum(flops.values()),
         n_rows=total,
@@ -181,11 +178,11 @@ def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     return (
         *found,
         Comparison(
-            f"{_WORK}, for a thread more", work, runtime_module._THREAD_STEP_WORK, _THREADS
+            f"{_WORK}, for a thread more", work, engine_cache.THREAD_STEP_WORK, _THREADS
         ),
         Comparison(
             f"{_WORK} x steps, for a thread more", work * n_steps,
-            runtime_module._THREAD_CALL_WORK, _THREADS,
+            engine_cache.THREAD_CALL_WORK, _THREADS,
         ),
     )  # fmt: skip
 

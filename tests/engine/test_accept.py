@@ -95,7 +95,7 @@ def test_class_index_written_to_after_the_check(n_classes, shuffle, monkeypatch)
         network = fb.Network([5, n_classes], loss="cross_entropy", seed=0, backend="cython")
         wrong = y.copy()
         wrong[::3] = bad
-        monkeypatch.setattr(network._runtime, "accept_target", lambda *_, wrong=wrong: wrong)
+        monkeypatch.setattr(network._state, "quick_target", lambda *_, wrong=wrong: wrong)
         network.fit(X, y, epochs=2, batch_size=16, shuffle=shuffle)
         found.append(network.get_weights()[0])
     assert all((one == found[0]).all() for one in found)

@@ -9,7 +9,7 @@ import fastbp as fb
 from fastbp.benchmark.workload import Workload
 from fastbp.plan import compile as compile_module
 from fastbp.plan.operation import Kind
-from fastbp.runtime import state as runtime
+from fastbp.runtime import engine_cache
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -17,8 +17,8 @@ def test_what_runs(name, dtype, backend):
     case = CASES[name]
     network = case.network(dtype, backend)
     found = network.plan(case.batch_size)
-    own = network._runtime
-    _, plan, threads = own.take_trainer(case.batch_size, "auto", 1)
+    own = network._state
+    _, plan, threads = engine_cache.take_trainer(own, case.batch_size, "auto", 1)
     tiny = backend == "cython" and case.batch_size <= plan.narrow_rows
     general = "by parameters" if case.by_parameters else "by rows"
     assert found.regime == ("latency" if tiny else general)
@@ -29,10 +29,10 @@ def test_what_runs(name, dtype, backend):
     assert (found.backend, found.instruction_set) == (backend, network.instruction_set)
     assert found.dtype == dtype
     arena = dict(found.arena)
-    scratch = own.engine("train", case.batch_size, plan.n_workers)[2]
+    scratch = engine_cache.engine(own, "train", case.batch_size, plan.n_workers)[2]
     assert arena.pop("size") == sum(arena.values()) == scratch.nbytes
     assert found.memory == {
-        "parameters": own.parameters.nbytes, "optimizer state": own.state.nbytes
+        "parameters": own.parameters.nbytes, "optimizer state": own.optimizer_state.nbytes
     }  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_flops_are_those_of_the_operations(name):
     """Two for each element of an operand and column of the other, whatever runs it."""
     case = CASES[name]
     network = case.network("float64")
-    plan = network._runtime.training_plan(case.batch_size, 1)[0]
+    plan = engine_cache.training_plan(network._state, case.batch_size, 1)[0]
     total = 0
     for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
         if op.kind in (Kind.DENSE, Kind.DENSE_INPUT):
@@ -86,7 +86,7 @@ def test_thresholds_are_those_in_use(monkeypatch):
     found = network.plan(8)
     assert found.comparisons[0].threshold == 4096 and found.comparisons[0].reached
     assert found.regime == "by parameters"
-    monkeypatch.setattr(runtime, "_THREAD_STEP_WORK", 1.0)
+    monkeypatch.setattr(engine_cache, "THREAD_STEP_WORK", 1.0)
     assert found.comparisons[-2].threshold != network.plan(8).comparisons[-2].threshold == 1.0
     assert all(one.source for one in found.comparisons)
 
@@ -122,7 +122,7 @@ def test_frozen_and_nothing_changed(backend):
     network = fb.Network([3, 2], seed=0, backend=backend)
     with pytest.raises(dataclasses.FrozenInstanceError):
         network.plan(4).regime = "by rows"
-    assert not network._runtime._engines and network.steps == 0
+    assert not network._state.engines and network.steps == 0
 
 
 @pytest.mark.parametrize("bad, error", [(0, ValueError), (1.5, TypeError), (True, TypeError)])
