@@ -16,6 +16,7 @@ from fastbp.backend import compiled_modules
 from fastbp.backend.numpy import kernel as numpy_kernel
 from fastbp.benchmark.machine import Probe
 from fastbp.plan.arena import allocate
+from fastbp.runtime import engine_cache
 
 RANDOM = np.random.Generator(np.random.Philox(3))
 PRODUCTS = {  # m, depth, n, whether a is read by columns, as for dW
@@ -87,7 +88,7 @@ def test_loss(benchmark: Any, clock: float, loss: str, backend: str, dtype: str)
     benchmark.group = f"{loss} {dtype}"
     rows, n = 256, 16
     net = fb.Network([4, n], loss=loss, dtype=dtype, seed=0, backend=backend)
-    engine, *_ = net._runtime.engine("trace", rows)
+    engine, *_ = engine_cache.engine(net._state, "trace", rows)
     engine.forward(random(rows, 4, dtype=dtype))
     y = np.abs(np.tanh(random(rows, n, dtype=dtype)))
     if loss == "cross_entropy":

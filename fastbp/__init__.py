@@ -19,11 +19,10 @@ from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
+from fastbp.version import __version__ as __version__
 
 if _TYPE_CHECKING:
     from fastbp import examples
-
-__version__ = "0.1.0"
 
 __all__ = [
     "SGD",

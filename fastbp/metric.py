@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.check.scalar import check_name
+from fastbp.loss import Loss, resolve_loss
 
 NAMES = ("accuracy", "mae", "mse")
 _ALIASES = {
@@ -33,7 +34,7 @@ def resolve_metric(name: str) -> str:
     return check_name(name, kind="metric", known=NAMES, aliases=_ALIASES)
 
 
-def metric(name: str, *, loss: str | None = None) -> Metric:
+def metric(name: str, *, loss: str | Loss | None = None) -> Metric:
     """The function (response, y) -> float.
 
     `response` is (n, k), the output of `predict`; `y` what `check_y` returned: class indices (n,)
@@ -45,8 +46,8 @@ def metric(name: str, *, loss: str | None = None) -> Metric:
     index stands for its one-hot row.
 
     Args:
-        loss: canonical name of the loss; without it an integer `y` or more than one output mean
-            classes.
+        loss: what the network was trained by; without it an integer `y` or more than one output
+            mean classes.
 
     Raises:
         ValueError: unknown name; accuracy of a regression.
@@ -61,15 +62,14 @@ def metric(name: str, *, loss: str | None = None) -> Metric:
         return lambda response, y: float(np.abs(_error(response, y)).mean())
     if name == "mse":
         return lambda response, y: float(np.square(_error(response, y)).mean())
-    if loss == "cross_entropy":
-        return _class_accuracy
-    if loss == "binary_cross_entropy":
-        return _binary_accuracy
-    if loss is not None:
+    if loss is None:
+        return _accuracy
+    loss = resolve_loss(loss)
+    if loss.domain == "real":
         raise ValueError(
-            f"metric 'accuracy' needs cross_entropy or binary_cross_entropy, loss is '{loss}'"
+            f"metric 'accuracy' needs cross_entropy or binary_cross_entropy, loss is '{loss.name}'"
         )
-    return _accuracy
+    return _class_accuracy if loss.domain == "class" else _binary_accuracy
 
 
 def _accuracy(response: NDArray[Any], y: NDArray[Any]) -> float:

@@ -1,42 +1,40 @@
-"""The network: the verbs that train it and compute with it."""
+"""The network: the one public class, whose every verb is a call of the rooms below."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
-from fastbp.check.array import shown
-from fastbp.check.scalar import check_bool, check_integer, check_seed
-from fastbp.check.validation import check_X, check_y
+from fastbp.backend import resolve_backend
+from fastbp.check.scalar import check_bool, check_integer
+from fastbp.description import Snapshot, arguments, describe
+from fastbp.error import ModelFormatError
 from fastbp.history import History
-from fastbp.initializer import (
-    Initializer,
-    resolve_bias_initializer,
-    resolve_kernel_initializer,
-)
+from fastbp.initializer import Initializer
 from fastbp.inspection.gradient_check import check_gradients
+from fastbp.inspection.summary import summary
 from fastbp.inspection.trace import trace
 from fastbp.layer import Layer
-from fastbp.layer.architecture import initialized, resolve_layers
-from fastbp.loss import Loss, resolve_loss
-from fastbp.metric import metric, resolve_metric
-from fastbp.model import Model
-from fastbp.optimizer import Optimizer, resolve_optimizer
-from fastbp.random import draw_seed
-from fastbp.runtime import fit as training
-from fastbp.runtime import predict as prediction
-from fastbp.runtime.predict import Predictor
-from fastbp.runtime.state import Runtime
-from fastbp.runtime.step import Manual
+from fastbp.loss import Loss
+from fastbp.optimizer import Optimizer
+from fastbp.runtime import fit, snapshot, step, train
+from fastbp.runtime.evaluate import evaluate
+from fastbp.runtime.predict import Predictor, respond
+from fastbp.runtime.state import State
+
+if TYPE_CHECKING:
+    from fastbp.inspection.explanation import PlanExplanation
 
 Array = NDArray[Any]
 
 
-class Network(Model):
+class Network:
     """A dense network: y = f(x), trained by backpropagation.
 
     Args:
@@ -88,30 +86,12 @@ class Network(Model):
         seed: object = None,
         backend: str | None = None,
     ) -> None:
-        self._layers = initialized(
-            resolve_layers(layers, activation),
-            kernel=resolve_kernel_initializer(kernel_initializer),
-            bias=resolve_bias_initializer(bias_initializer),
-        )
-        loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
-        if not isinstance(metrics, list | tuple):
-            raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
-        self.metrics = tuple(resolve_metric(name) for name in metrics)
-        for name in self.metrics:
-            metric(name, loss=loss.name)
-        self.seed = draw_seed() if seed is None else check_seed(seed)
-        self.history = History()
-        self._runtime = Runtime(
-            self._layers,
-            loss,
-            optimizer,
-            dtype=_dtype(dtype),
-            seed=self.seed,
-            backend=backend,
-        )
-        self._usage = self._runtime.usage
-        self._gradient: Array | None = None
-        self._manual = Manual(self._runtime)
+        description = describe(
+            layers, activation=activation, loss=loss, optimizer=optimizer, metrics=metrics,
+            kernel_initializer=kernel_initializer, bias_initializer=bias_initializer, dtype=dtype,
+            seed=seed,
+        )  # fmt: skip
+        self._state = State(description, backend=backend)
 
     # training
 
@@ -164,10 +144,10 @@ class Network(Model):
             ModelBusyError: another call uses the network.
             KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
         """
-        return training.fit(
-            self, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle, batches=batches,
-            validation_data=validation_data, n_threads=n_threads, verbose=verbose,
-            check_finite=check_finite,
+        return fit.fit(
+            self._state, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
+            batches=batches, validation_data=validation_data, n_threads=n_threads,
+            verbose=verbose, check_finite=check_finite,
         )  # fmt: skip
 
     def train_on_batch(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -175,7 +155,7 @@ class Network(Model):
 
         Raises as `fit`; after a DivergenceError nothing has changed.
         """
-        return training.train_on_batch(self, X, y)
+        return train.train_on_batch(self._state, X, y)
 
     def train_steps(
         self,
@@ -192,20 +172,16 @@ class Network(Model):
 
         Raises and warns as `fit`.
         """
-        return training.train_steps(
-            self, X, y, steps=steps, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads
-        )
+        return train.train_steps(
+            self._state, X, y, steps=steps, batch_size=batch_size, shuffle=shuffle,
+            n_threads=n_threads,
+        )  # fmt: skip
 
     # bring your own loss
 
     def forward(self, X: ArrayLike) -> Array:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        usage, mark = self._usage, object()
-        try:
-            usage.begin_writing(mark)
-            return self._manual.forward(self._checked(X))
-        finally:
-            usage.writers.discard(mark)
+        return step.forward(self._state, X)
 
     def backward(self, dL_dout: ArrayLike) -> Array:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
@@ -218,13 +194,7 @@ class Network(Model):
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
         """
-        usage, mark = self._usage, object()
-        try:
-            usage.begin_writing(mark)
-            dX, self._gradient = self._manual.backward(dL_dout)
-            return dX
-        finally:
-            usage.writers.discard(mark)
+        return step.backward(self._state, dL_dout)
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -232,14 +202,7 @@ class Network(Model):
 
         Raises RuntimeError without gradients.
         """
-        usage, mark = self._usage, object()
-        try:
-            usage.begin_writing(mark)
-            if self._gradient is None:
-                raise RuntimeError("step needs a backward before it")
-            self._manual.step(self._gradient)
-        finally:
-            usage.writers.discard(mark)
+        step.step(self._state)
 
     def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         """Every intermediate number of one forward and backward pass over all rows, without an
@@ -251,7 +214,7 @@ class Network(Model):
             gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
             division by the rows, penalties are left out.
         """
-        return trace(self, X, y)
+        return trace(self._state, X, y)
 
     def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
         """The largest relative difference between backpropagation and central differences, over all
@@ -260,13 +223,14 @@ class Network(Model):
         Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink
         can show more).
         """
-        return check_gradients(self, X, y)
+        return check_gradients(self._state, X, y)
 
     # use
 
     def __call__(self, X: ArrayLike) -> Array:
         """What the declared layers output for each row, (n, n_outputs)."""
-        return prediction.respond(self, X, self._runtime.declared_code)
+        state = self._state
+        return respond(state, X, state.declared_code)
 
     def predict(
         self,
@@ -287,10 +251,10 @@ class Network(Model):
             check_integer(batch_size, name="batch_size", minimum=1)
         if check_finite is not True:
             check_finite = check_bool(check_finite, name="check_finite")
-        return prediction.respond(
-            self, X, self._runtime.response_code, out=out,
-            check_finite=check_finite, n_threads=n_threads,
-        )  # fmt: skip
+        state = self._state
+        return respond(
+            state, X, state.response_code, out=out, check_finite=check_finite, n_threads=n_threads
+        )
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
         """`predict` for exactly `batch_size` rows a call, prepared once: a small network answers
@@ -308,7 +272,7 @@ class Network(Model):
         >>> bool(respond(x) == net.predict(x[np.newaxis])[0])
         True
         """
-        return Predictor(self, batch_size=batch_size)
+        return Predictor(self._state, batch_size=batch_size)
 
     def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
         """The class of each row, (n,): the largest response, or for one output whether it is at
@@ -323,45 +287,190 @@ class Network(Model):
         self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name."""
-        usage, mark = self._usage, object()
+        return evaluate(self._state, X, y, n_threads=n_threads)
+
+    # parameters
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Writable views by name: "dense_1/kernel" (n_in, n_out), "dense_1/bias" (n_out,), ..."""
+        return self._state.parameter_views()
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """The same names, from the last `backward` or `trace`: the loss's gradient, without
+        penalties.
+
+        Raises RuntimeError before the first of them.
+        """
+        return self._state.gradient_views()
+
+    @property
+    def optimizer_state(self) -> dict[str, Array]:
+        """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
+        return self._state.optimizer_state_views()
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias."""
+        return [view.copy() for view in self.parameters.values()]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """All parameters, in the order of `get_weights`.
+
+        Raises ValueError for wrong shapes and NaN, nothing set.
+        """
+        snapshot.set_weights(self._state, weights)
+
+    def copy(self) -> Self:
+        """An independent network in the same state: parameters, optimizer, random streams."""
+        twin = self.from_config(self.get_config(), backend=self.backend)
+        snapshot.restore(twin._state, snapshot.snapshot(self._state))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `copy.deepcopy` and `pickle` take along: `copy` and the history.
+
+        The default backend becomes that of the place where a pickle is read.
+        """
+        return snapshot.pickled(self._state)
+
+    def __setstate__(self, held: dict[str, Any]) -> None:
+        twin = self.from_config(held["config"], backend=held["backend"])
+        numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
+        snapshot.restore(twin._state, Snapshot(**numbers))
+        twin._state.history = held["history"]
+        self.__dict__ = twin.__dict__
+
+    # description
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, the `Input` first, with the initializers that the network chose for them."""
+        return self._state.layers
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._state.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        return self._state.optimizer
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what `evaluate` and `fit` report beside the loss."""
+        return self._state.description.metrics
+
+    @metrics.setter
+    def metrics(self, names: tuple[str, ...]) -> None:
+        self._state.description = replace(self._state.description, metrics=names)
+
+    @property
+    def seed(self) -> int:
+        """Of initial values and shuffling."""
+        return self._state.seed
+
+    @property
+    def history(self) -> History:
+        """What the last `fit` returned."""
+        return self._state.history
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+        return self._state.n_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the output."""
+        return self._state.n_outputs
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in all kernels and biases."""
+        return self._state.n_parameters
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters and arithmetic."""
+        return self._state.dtype
+
+    @property
+    def backend(self) -> str:
+        """What computes: "cython" or "numpy"."""
+        return self._state.backend
+
+    @property
+    def instruction_set(self) -> str:
+        """The build of the kernels in use: "v4", "v3", "v2", "portable", or "numpy"."""
+        return self._state.instruction_set
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps taken so far."""
+        return self._state.steps
+
+    def summary(self) -> None:
+        """Print the layers with their shapes and parameter counts."""
+        print(summary(self._state))
+
+    def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:
+        """How training in batches of `batch_size` rows runs, and why: regime, tiles, storage,
+        memory, arithmetic, and the threads of "auto" for an epoch of `n_rows` rows (one batch).
+
+        Raises TypeError, ValueError for a batch size that `fit` would not take.
+
+        >>> import fastbp as fb
+        >>> plan = fb.Network([64, 32, 10], loss="cross_entropy", seed=0).plan(32)
+        >>> plan.regime, plan.n_threads, [layer.storage for layer in plan.layers]
+        ('by rows', 1, ['by rows', 'by rows'])
+        """
+        from fastbp.inspection.explanation import explain
+
+        return explain(self._state, batch_size, n_rows)
+
+    def __repr__(self) -> str:
+        return repr(self._state)
+
+    def get_config(self) -> dict[str, Any]:
+        """A description that JSON can hold, without the parameters."""
+        return self._state.description.to_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], *, backend: str | None = None) -> Self:
+        """A network at its initial values from what `get_config` described.
+
+        Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
+        """
+        values = arguments(config)
+        return cls(**values, backend=backend or config.get("backend"))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, optimizer state and description to one file, whole or not at all; see
+        `fastbp.storage.checkpoint`.
+        """
+        from fastbp.storage import checkpoint
+
+        checkpoint.write(path, snapshot.snapshot(self._state))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Self:
+        """Read what `save` wrote.
+
+        Raises ModelFormatError, OSError; nothing in the file is ever run.
+        """
+        from fastbp.storage import checkpoint
+
+        backend = resolve_backend(backend)  # an unknown one is no fault of the file
+        return cls._from_snapshot(checkpoint.read(path), backend=backend)
+
+    @classmethod
+    def _from_snapshot(cls, held: Snapshot, *, backend: str | None) -> Self:
         try:
-            usage.begin_reading(mark)
-            X, y = self._checked_pair(X, y)
-            return training.evaluate(self, X, y, n_threads)
-        finally:
-            usage.readers.discard(mark)
-
-    def _checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
-        runtime = self._runtime
-        found = runtime.accept(X, runtime.n_features, check_finite)
-        if found is not None:
-            return found
-        return check_X(
-            X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
-            check_finite=check_finite, isfinite=runtime.scan,
-        )  # fmt: skip
-
-    def _checked_pair(
-        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
-    ) -> tuple[Array, Array]:
-        runtime = self._runtime
-        rows = runtime.accept(X, runtime.n_features, check_finite)
-        if rows is None:
-            rows = self._checked(X, check_finite=check_finite)
-        target = runtime.accept_target(y, runtime.n_outputs, check_finite)
-        if target is not None and len(target) == len(rows):
-            return rows, target
-        return rows, check_y(
-            y, n_rows=len(rows), n_out=self.n_outputs, loss=self.loss, dtype=self.dtype,
-            check_finite=check_finite, isfinite=runtime.scan,
-        )  # fmt: skip
-
-
-def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found.name not in ("float32", "float64"):
-        raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
-    return np.dtype(found.name)  # the very object that arrays carry
+            network = cls.from_config(held.config, backend=backend)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
+        snapshot.restore(network._state, held)
+        return network

@@ -198,11 +198,11 @@ def test_padding_stays_zero(backend):
         [5, 7, 3], optimizer=fb.AdamW(0.1, decay_bias=True), seed=0, backend=backend
     )
     network.fit(X, np.zeros((50, 3)), epochs=3)
-    layout = network._runtime.layout
+    layout = network._state.layout
     mask = np.ones(layout.size, bool)
     for view in layout.views(mask).values():
         view[...] = False
-    assert mask.any() and (network._runtime.parameters[mask] == 0).all()
+    assert mask.any() and (network._state.parameters[mask] == 0).all()
 
 
 # copies, descriptions, files
@@ -304,7 +304,7 @@ def test_description_cannot_be_changed(network, name):
 
 
 def test_no_duplicate_of_a_network_in_training(network):
-    network._usage.begin_writing("a call")
+    network._state.guard.begin_writing("a call")
     for duplicate in (copy.deepcopy, fb.Network.copy):
         with pytest.raises(fb.ModelBusyError):
             duplicate(network)

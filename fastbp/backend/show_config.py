@@ -11,12 +11,11 @@ import numpy as np
 
 from fastbp import backend
 from fastbp.check.scalar import available_threads
+from fastbp.version import __version__
 
 
 def config() -> dict[str, Any]:
     """The facts that `show_config` prints, by name."""
-    from fastbp import __version__
-
     name = backend.instruction_set if backend.default == "cython" else None
     builds = {isa for isa, _ in backend.compiled_modules()}
     found: dict[str, Any] = {

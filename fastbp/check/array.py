@@ -11,40 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.check.message import counted, nonfinite_kind, place, shown
+
 Array = NDArray[Any]
 # Flat index (in C order) of the first value that is NaN or infinite, or -1.
 FiniteScan = Callable[[Array], int]
 
 _BLOCK = 2**18  # values per step of a scan: a few temporaries of one byte each stay below 1 MB
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: 3.0 as 3, a NumPy scalar like its Python twin, not too long.
-
-    >>> shown(np.float64(3)), shown(1e300), shown("abc")
-    ('3', '1e+300', "'abc'")
-    """
-    if isinstance(value, np.longdouble):
-        return np.format_float_scientific(value, precision=9, trim="-")
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    try:
-        text = repr(value)
-    except Exception:  # a foreign __repr__, or an int of more digits than Python prints
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def counted(number: int, noun: str) -> str:
-    """Such as 1 row, 2 rows."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def place(shape: tuple[int, ...], flat: int) -> str:
-    """The index of a flat position: '[3, 7]'."""
-    return "[" + ", ".join(str(int(i)) for i in np.unravel_index(flat, shape)) + "]"
 
 
 def is_direct(array: Array) -> bool:
@@ -86,9 +59,12 @@ def first_nonfinite(array: Array, isfinite: FiniteScan | None = None) -> int:
     return first_where(lambda block: ~np.isfinite(block), array)
 
 
-def nonfinite_kind(value: Any) -> str:
-    """'NaN' or 'infinity'."""
-    return "NaN" if np.isnan(value) else "infinity"
+def nonfinite(array: Array, isfinite: FiniteScan | None = None) -> str:
+    """'contains NaN at [0, 3]' of the first element that is not finite; '' where all are."""
+    flat = first_nonfinite(array, isfinite)
+    if flat < 0:
+        return ""
+    return f"contains {nonfinite_kind(array.flat[flat])} at {place(array.shape, flat)}"
 
 
 def as_numeric(values: object, *, name: str, dtype: np.dtype[Any], text_advice: str = "") -> Array:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.random import draw_seed
 
 

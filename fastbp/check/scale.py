@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 
 _RATIO = 100.0  # of the sizes of two columns
 _ROWS, _CELLS = 2**12, 2**16  # to look at, evenly spaced: some 0.1 ms

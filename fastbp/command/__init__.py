@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from fastbp.command import bench, demo, examples, info, predict, train
 from fastbp.error import DivergenceError
+from fastbp.version import __version__
 
 USAGE_ERROR = 2
 FAILURE = 1
@@ -44,8 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from fastbp import __version__
-
     parser = argparse.ArgumentParser(
         prog="fastbp", description="Dense neural networks, trained in compiled code."
     )

@@ -29,12 +29,14 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run(arguments: argparse.Namespace) -> int:
     from fastbp.error import ModelFormatError
-    from fastbp.storage.checkpoint import load_with_extra
+    from fastbp.network import Network
+    from fastbp.storage.checkpoint import read
     from fastbp.tabular.table import Preprocessing, read_csv
     from fastbp.tabular.target import ClassTarget, target_from_config
 
     try:
-        network, extra = load_with_extra(arguments.model, backend=arguments.backend)
+        held = read(arguments.model)
+        network, extra = Network._from_snapshot(held, backend=arguments.backend), held.extra
         if not isinstance(extra, dict) or not {"preprocessing", "target"} <= extra.keys():
             raise ModelFormatError(
                 "the model holds no description of a table; "

@@ -73,7 +73,8 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run(arguments: argparse.Namespace) -> int:
     from fastbp.command.progress import speed, train_with_progress
-    from fastbp.storage.checkpoint import check_destination, save
+    from fastbp.runtime.snapshot import snapshot
+    from fastbp.storage.checkpoint import check_destination, write
     from fastbp.tabular.table import read_csv
     from fastbp.tabular.target import target_to_config
 
@@ -93,11 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{name:<5} " + "  ".join(f"{key} {value:.6g}" for key, value in scores.items()))
     print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))
     if arguments.save is not None:
-        save(
-            network,
-            arguments.save,
-            extra={"preprocessing": preprocessing.to_config(), "target": target_to_config(target)},
-        )
+        extra = {"preprocessing": preprocessing.to_config(), "target": target_to_config(target)}
+        write(arguments.save, snapshot(network._state, extra=extra))
         print(f"saved {arguments.save}")
     return 0
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
 from fastbp.check.array import counted
 from fastbp.check.scalar import check_integer
-from fastbp.inspection.summary import aligned
+from fastbp.layer.outline import aligned
 from fastbp.plan import Plan, Tensor
 from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK, Comparison
-
-if TYPE_CHECKING:
-    from fastbp.model import Model
+from fastbp.runtime import engine_cache
+from fastbp.runtime.state import State
 
 _REGIMES = {
     "data-parallel": "threads share the rows of a batch; each block of rows sums a gradient of "
@@ -137,20 +135,19 @@ class PlanExplanation:
         return [*lines, "The times are those of an AMD EPYC with AVX-512."]
 
 
-def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanation:
+def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation:
     """See `Network.plan`."""
     rows = check_integer(batch_size, name="batch_size", minimum=1)
     total = rows if n_rows is None else check_integer(n_rows, name="n_rows", minimum=1)
     rows = min(rows, total)  # as `fit` does
-    runtime = network._runtime
     n_steps = -(-total // rows)
-    plan, n_threads = runtime.training_plan(rows, n_steps)
+    plan, n_threads = engine_cache.training_plan(state, rows, n_steps)
     return PlanExplanation(
         batch_size=rows,
-        dtype=runtime.dtype.name,
-        backend=runtime.backend,
-        instruction_set=runtime.instruction_set,
-        regime=_regime(plan, runtime.backend),
+        dtype=state.dtype.name,
+        backend=state.backend,
+        instruction_set=state.instruction_set,
+        regime=_regime(plan, state.backend),
         wants_whole_gradient=plan.wants_whole_gradient,
         comparisons=_comparisons(plan, n_steps),
         tile_rows=plan.tile_rows,
@@ -158,12 +155,12 @@ def explain(network: Model, batch_size: object, n_rows: object) -> PlanExplanati
         block_rows=plan.block_rows,
         n_blocks=-(-rows // plan.block_rows),
         layers=tuple(
-            _layer(name, tensors[0], plan) for name, tensors in runtime.layout.layers.items()
+            _layer(name, tensors[0], plan) for name, tensors in state.layout.layers.items()
         ),
         arena=_parts(plan),
         memory={
-            "parameters": runtime.parameters.nbytes,
-            "optimizer state": runtime.state.nbytes,
+            "parameters": state.parameters.nbytes,
+            "optimizer state": state.optimizer_state.nbytes,
         },
         flops=rows * sum(plan.flops.values()),
         n_rows=total,

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from fastbp.network import Network
+from fastbp.inspection.trace import trace
+from fastbp.runtime.evaluate import evaluate
+from fastbp.runtime.snapshot import set_weights
+from fastbp.runtime.state import State
 
 Array = NDArray[Any]
 
 _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good to about 1e-9
 
 
-def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
+def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.check_gradients`."""
-    from fastbp.network import Network as Twin
-
-    twin = Twin.from_config(network.get_config() | {"dtype": "float64"}, backend=network.backend)
-    twin.set_weights(network.get_weights())
-    twin.trace(X, y)
-    gradients = {name: gradient.copy() for name, gradient in twin.gradients.items()}
+    description = replace(state.description, dtype=np.dtype("float64"), metrics=())
+    twin = State(description, backend=state.backend)
+    set_weights(twin, list(state.parameter_views().values()))
+    trace(twin, X, y)
+    gradients = {name: gradient.copy() for name, gradient in twin.gradient_views().items()}
     worst = 0.0
     scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
-    for name, view in twin.parameters.items():
+    for name, view in twin.parameter_views().items():
         for place in np.ndindex(view.shape):
             difference = _central_difference(twin, X, y, view, place)
             error = abs(difference - gradients[name][place])
@@ -34,13 +36,13 @@ def check_gradients(network: Network, X: ArrayLike, y: ArrayLike) -> float:
 
 
 def _central_difference(
-    network: Network, X: ArrayLike, y: ArrayLike, view: Array, place: tuple[int, ...]
+    state: State, X: ArrayLike, y: ArrayLike, view: Array, place: tuple[int, ...]
 ) -> float:
     kept = view[place]
     step = _DIFFERENCE * max(1.0, abs(kept))
     losses = []
     for value in (kept + step, kept - step):
         view[place] = value
-        losses.append(network.evaluate(X, y)["loss"])
+        losses.append(evaluate(state, X, y, n_threads="auto")["loss"])
     view[place] = kept
     return float((losses[0] - losses[1]) / (2 * step))

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.plan import Plan
+from fastbp.runtime import engine_cache
+from fastbp.runtime.guard import writing
 from fastbp.runtime.predict import predict
-
-if TYPE_CHECKING:
-    from fastbp.network import Network
+from fastbp.runtime.state import State
 
 Array = NDArray[Any]
 
 
-def trace(network: Network, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+@writing
+def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """See `Network.trace`."""
-    usage, mark = network._usage, object()
-    try:
-        usage.begin_writing(mark)
-        X, y = network._checked_pair(X, y)
-        runtime = network._runtime
-        engine, plan, scratch = runtime.engine("trace", len(X))
-        engine.forward(X)
-        loss = engine.loss_gradient(y)
-        engine.backward()
-        found = _buffers(plan, scratch, len(X))
-        out = found.pop("output")
-        if runtime.graph.fused and runtime.graph.declared != "linear":
-            predict(runtime, X, out, runtime.declared_code, "auto")  # as `network(X)` does
-            for name, buffer in plan.buffers.items():
-                if name.endswith("/a") and buffer is plan.buffers["output"]:
-                    found[name] = out
-        network._gradient = scratch[plan.arena.gradient :][: runtime.layout.size].copy()
-        gradients = {k: v.copy() for k, v in network.gradients.items()}
-        # and nothing after this reads the memory of the network, which is free for other calls
-        return found | gradients | {"output": out, "loss": loss}
-    finally:
-        usage.writers.discard(mark)
+    X, y = state.checked_pair(X, y)
+    engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
+    engine.forward(X)
+    loss = engine.loss_gradient(y)
+    engine.backward()
+    found = _buffers(plan, scratch, len(X))
+    out = found.pop("output")
+    if state.graph.fused and state.graph.declared != "linear":
+        predict(state, X, out, state.declared_code, "auto")  # as `network(X)` does
+        for name, buffer in plan.buffers.items():
+            if name.endswith("/a") and buffer is plan.buffers["output"]:
+                found[name] = out
+    state.gradient = scratch[plan.arena.gradient :][: state.layout.size].copy()
+    gradients = {k: v.copy() for k, v in state.gradient_views().items()}
+    # and nothing after this reads the memory of the network, which is free for other calls
+    return found | gradients | {"output": out, "loss": loss}
 
 
 def _buffers(plan: Plan, scratch: Array, n: int) -> dict[str, Array]:

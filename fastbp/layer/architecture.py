@@ -1,4 +1,4 @@
-"""The `layers` argument of a network, and its shape in one line."""
+"""The `layers` argument of a network: checked, given initializers, lowered, in one line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from fastbp.check.scalar import check_size
 from fastbp.initializer import Initializer
 from fastbp.layer.base import Choice, Input, Layer, check_inner
 from fastbp.layer.dense import Dense
+from fastbp.loss import Loss
+from fastbp.plan.graph import Graph, fuse_output
+from fastbp.plan.parameter import ParameterLayout
 
 OptionalInitializer = str | Initializer | None
 
@@ -56,3 +59,20 @@ def initialized(
 def short_form(layers: Sequence[Layer]) -> list[str]:
     """Widths for the short form: "(64-64)+" for a Residual, "(32|32)" for a Branch."""
     return [layer.short_form() for layer in layers]
+
+
+def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
+    """The graph of a network whose first layer is an `Input`.
+
+    Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the
+    output's activation.
+    """
+    first, *rest = layers
+    if not first.is_first:
+        raise ValueError(f"the first layer must be an Input, got {first!r}")
+    graph = Graph(parameters)
+    out = graph.chain(rest, first.lower(graph, 0))
+    if not graph.nodes or out != graph.output or not parameters.layers:
+        raise ValueError("a network needs at least one Dense layer")
+    fuse_output(graph, loss)
+    return graph

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
 from fastbp.check.array import shown
 from fastbp.check.scalar import check_size
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, initializer_config, initializer_from_config
-
-if TYPE_CHECKING:
-    from fastbp.inspection.summary import Outline
-    from fastbp.plan.graph import Graph
+from fastbp.layer.outline import Outline
+from fastbp.plan.graph import Graph
 
 _L = TypeVar("_L", bound="Layer")
 _DEPTH = 64  # of nested blocks; a plan is made by recursion

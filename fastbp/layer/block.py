@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from fastbp.activation import Activation, resolve_activation
 from fastbp.check.array import shown
@@ -19,11 +19,9 @@ from fastbp.layer.base import (
     with_fields,
 )
 from fastbp.layer.dense import Dense
+from fastbp.layer.outline import Outline
+from fastbp.plan.graph import Graph
 from fastbp.plan.node import AddNode, ConcatNode
-
-if TYPE_CHECKING:
-    from fastbp.inspection.summary import Outline
-    from fastbp.plan.graph import Graph
 
 # The initializer of a projection in descriptions that do not name it, as those before version 0.2.
 _PROJECTION_DEFAULT = {None: None, "auto": "glorot_uniform"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +18,11 @@ from fastbp.initializer import (
     resolve_kernel_initializer,
 )
 from fastbp.layer.base import Choice, Layer, set_fields, with_fields
+from fastbp.layer.outline import Outline
+from fastbp.plan.graph import Graph
 from fastbp.plan.node import DenseNode
 from fastbp.plan.parameter import Initial
 from fastbp.plan.threshold import FEW_OUTPUTS
-
-if TYPE_CHECKING:
-    from fastbp.inspection.summary import Outline
-    from fastbp.plan.graph import Graph
 
 _FLOAT64 = np.dtype(np.float64)
 

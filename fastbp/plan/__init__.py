@@ -7,8 +7,8 @@ places the memory.  `threshold` is the one table of the sizes that decide.  No a
 """
 
 from fastbp.plan.compile import compile_plan
-from fastbp.plan.graph import Graph, lower
+from fastbp.plan.graph import Graph
 from fastbp.plan.parameter import ParameterLayout, Tensor
 from fastbp.plan.plan import Plan
 
-__all__ = ["Graph", "ParameterLayout", "Plan", "Tensor", "compile_plan", "lower"]
+__all__ = ["Graph", "ParameterLayout", "Plan", "Tensor", "compile_plan"]

@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 from fastbp.plan.parameter import BLOCK_BYTES, padded
 
 
+@dataclass
+class Buffer:
+    """One activation or gradient for every row of a tile or batch; the offset is set by
+    `Builder.place`.
+    """
+
+    n: int
+    ld: int
+    offset: int = -1
+
+
 @dataclass(frozen=True)
 class Arena:
     """Offsets in numbers; `*_stride` from one worker's part to the next one's."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
+from fastbp.plan.arena import Buffer
 from fastbp.plan.graph import Graph
 from fastbp.plan.node import LINEAR, Node, take_derivative
 from fastbp.plan.operation import Operation
@@ -13,17 +13,6 @@ from fastbp.plan.segment import Segments
 
 # Their derivative is written in the pre-activation z, the others' in the output a.
 _FROM_Z = ("leaky_relu", "gelu", "silu", "softplus")
-
-
-@dataclass
-class Buffer:
-    """One activation or gradient for every row of a tile or batch; the offset is set by
-    `Builder.place`.
-    """
-
-    n: int
-    ld: int
-    offset: int = -1
 
 
 class Builder:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fastbp.loss import Loss
 from fastbp.plan.node import LINEAR, Node
 from fastbp.plan.parameter import ParameterLayout
 
-if TYPE_CHECKING:
-    from fastbp.layer import Layer
 
-# The activation whose derivative a loss takes in one expression with its own.
-FUSED = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+class Lowered(Protocol):
+    """A layer, as far as a graph goes."""
+
+    def lower(self, graph: Graph, value: int) -> int: ...
 
 
 @dataclass
@@ -64,35 +64,22 @@ class Graph:
         self.nodes.append(node)
         return node.out
 
-    def chain(self, layers: Iterable[Layer], value: int) -> int:
+    def chain(self, layers: Iterable[Lowered], value: int) -> int:
         """Lower layers one after another; the value that the last one gives."""
         for layer in layers:
             value = layer.lower(self, value)
         return value
 
 
-def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
-    """The graph of a network whose first layer is an `Input`.
+def fuse_output(graph: Graph, loss: Loss) -> None:
+    """Leave the output's activation to a loss that takes its derivative together with its own.
 
-    Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the
-    output's activation.
+    Raises ValueError where the two do not go together.
     """
-    first, *rest = layers
-    if not first.is_first:
-        raise ValueError(f"the first layer must be an Input, got {first!r}")
-    graph = Graph(parameters)
-    out = graph.chain(rest, first.lower(graph, 0))
-    if not graph.nodes or out != graph.output or not parameters.layers:
-        raise ValueError("a network needs at least one Dense layer")
-    _fuse_output(graph, loss)
-    return graph
-
-
-def _fuse_output(graph: Graph, loss: Loss) -> None:
     last = graph.nodes[-1]
     activation = last.activation
     graph.declared = graph.response = activation.name
-    fused = FUSED.get(loss.name)
+    fused = loss.response
     if fused is None:
         return
     if activation.name not in ("linear", fused):

@@ -7,17 +7,36 @@ where their numbers lie, and which gradients have begun, is the builder's to kno
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fastbp.activation import Activation, resolve_activation
+from fastbp.plan.arena import Buffer
 from fastbp.plan.operation import Kind, Operation
 from fastbp.plan.parameter import Tensor
 from fastbp.plan.work import dense_flops
 
-if TYPE_CHECKING:
-    from fastbp.plan.builder import Builder
-
 LINEAR = resolve_activation("linear")
+
+
+class Builder(Protocol):
+    """What a node may ask of the plan that is being built; `fastbp.plan.builder` answers."""
+
+    a: dict[int, Buffer]
+    z: dict[int, Buffer]
+    da: dict[int, Buffer]
+    dz: dict[int, Buffer]
+
+    def width(self, value: int) -> int: ...
+
+    def at(self, value: int) -> tuple[int, int]: ...
+
+    def segment(self, tensor: Tensor) -> int: ...
+
+    def transpose(self, tensor: Tensor) -> tuple[int, int]: ...
+
+    def has_begun(self, value: int) -> bool: ...
+
+    def take_derivative(self, value: int) -> Node | None: ...
 
 
 @dataclass(frozen=True)

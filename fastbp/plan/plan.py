@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastbp.plan.arena import Arena
-from fastbp.plan.builder import Buffer
+from fastbp.plan.arena import Arena, Buffer
 from fastbp.plan.operation import Program, SegmentTable
 from fastbp.plan.tiling import Regime
 

@@ -1,26 +1,25 @@
-"""The verbs of `Network` that compute outputs: for any rows, or a fixed number again and again."""
+"""The verbs that compute outputs: for any rows, or a fixed number again and again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.check.array import as_numeric, counted
+from fastbp.check.array import as_numeric
+from fastbp.check.input import check_out
+from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.check.validation import check_out
 from fastbp.plan.arena import allocate
-
-if TYPE_CHECKING:
-    from fastbp.network import Network
-    from fastbp.runtime.state import Runtime
+from fastbp.runtime import engine_cache
+from fastbp.runtime.state import State
 
 Array = NDArray[Any]
 
 
 def respond(
-    network: Network,
+    state: State,
     X: ArrayLike,
     transform: int,
     *,
@@ -31,47 +30,46 @@ def respond(
     """The outputs for each row, by the activation whose code is `transform`; see
     `Network.predict`.
     """
-    runtime = network._runtime
-    if runtime.row_is_brief and out is None and n_threads == "auto":
-        found = _respond_to_row(runtime, X, transform)
+    if state.row_is_brief and out is None and n_threads == "auto":
+        found = _respond_to_row(state, X, transform)
         if found is not None:
             return found
-    usage, mark = network._usage, object()
+    guard, token = state.guard, object()
     try:
-        usage.begin_reading(mark)
-        rows = network._checked(X, minimum_rows=0, check_finite=check_finite)
-        shape = (len(rows), runtime.n_outputs)
-        others = (rows, runtime.parameters)
-        result = check_out(out, shape=shape, dtype=runtime.dtype, others=others)
+        guard.begin_reading(token)
+        rows = state.checked(X, minimum_rows=0, check_finite=check_finite)
+        shape = (len(rows), state.n_outputs)
+        others = (rows, state.parameters)
+        result = check_out(out, shape=shape, dtype=state.dtype, others=others)
         if len(rows):
-            predict(runtime, rows, result, transform, n_threads)
+            predict(state, rows, result, transform, n_threads)
         if out is None or result is out:
             return result
         out[...] = result
         return out
     finally:
-        usage.readers.discard(mark)
+        guard.readers.discard(token)
 
 
-def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | None:
+def _respond_to_row(state: State, X: ArrayLike, transform: int) -> Array | None:
     """The output for one row that needs no closer look, else None."""
-    engine = runtime.take_predictor(1)
+    engine = engine_cache.take_predictor(state, 1)
     try:
         found: Array | None = engine.respond(X, transform)
         return None if found is None else found.copy()
     finally:
-        runtime.give_back(engine)
+        engine_cache.give_back(state, engine)
 
 
-def predict(runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
+def predict(state: State, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
     """Fill `out` with the outputs for checked rows."""
-    threads = runtime.threads_to_predict(len(X), n_threads)
-    engine = runtime.take_predictor(threads)
+    threads = engine_cache.threads_to_predict(state, len(X), n_threads)
+    engine = engine_cache.take_predictor(state, threads)
     try:
         if engine.predict(X, out, transform, threads):
             raise engine.take_pending()
     finally:
-        runtime.give_back(engine)
+        engine_cache.give_back(state, engine)
 
 
 class Predictor:
@@ -85,16 +83,15 @@ class Predictor:
     stay.  So every thread needs a predictor of its own; any number of them may run at once.
     """
 
-    __slots__ = ("_network", "_out", "_respond", "_transform")
+    __slots__ = ("_out", "_respond", "_state", "_transform")
 
-    def __init__(self, network: Network, *, batch_size: int) -> None:
+    def __init__(self, state: State, *, batch_size: int) -> None:
         rows = check_integer(batch_size, name="batch_size", minimum=1)
-        runtime = network._runtime
-        size = rows * runtime.n_outputs
-        self._network = network
-        self._transform = runtime.response_code
-        self._out = allocate(size, runtime.dtype, purpose="outputs")[:size].reshape(rows, -1)
-        engine = runtime.bound_predictor(self._out)
+        size = rows * state.n_outputs
+        self._state = state
+        self._transform = state.response_code
+        self._out = allocate(size, state.dtype, purpose="outputs")[:size].reshape(rows, -1)
+        engine = engine_cache.bound_predictor(state, self._out)
         self._respond = _never if engine is None else engine.respond
 
     @property
@@ -114,15 +111,15 @@ class Predictor:
         """The same for what the engine does not take at once."""
         rows = as_numeric(X, name="X", dtype=self._out.dtype)
         is_row = rows.ndim == 1 and self.batch_size == 1
-        rows = self._network._checked(rows[np.newaxis] if is_row else rows)
+        rows = self._state.checked(rows[np.newaxis] if is_row else rows)
         if len(rows) != self.batch_size:
             got = counted(len(rows), "row")
             raise ValueError(f"X has {got}, the predictor takes {self.batch_size}")
-        out = respond(self._network, rows, self._transform, out=self._out)
+        out = respond(self._state, rows, self._transform, out=self._out)
         return out[0] if is_row else out
 
     def __repr__(self) -> str:
-        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._network!r}>"
+        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._state!r}>"
 
 
 def _never(X: object, transform: int) -> None:

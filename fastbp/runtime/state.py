@@ -1,58 +1,72 @@
-"""A network's memory and the engines that compute on it."""
+"""The state of one network, which every verb takes: its description, its numbers, its engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.activation import CODES
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import as_real
-from fastbp.check.scalar import check_n_threads
-from fastbp.layer import Layer
+from fastbp.check.input import check_X
+from fastbp.check.target import check_y
+from fastbp.description import Description
+from fastbp.history import History
+from fastbp.layer.architecture import lower, short_form
 from fastbp.loss import Loss
 from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
-from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
+from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
-from fastbp.plan.compile import Purpose
-from fastbp.plan.threshold import BRIEF_WORK, THREAD_CALL_WORK, THREAD_STEP_WORK
+from fastbp.plan.plan import Purpose
+from fastbp.plan.threshold import BRIEF_WORK
 from fastbp.plan.work import work_per_row
-from fastbp.runtime.usage import Usage
+from fastbp.runtime.guard import Guard
 
 Array = NDArray[Any]
-_Accept = Callable[[object, int, bool], Array | None]
+_Quick = Callable[[object, int, bool], Array | None]
 
-_ANY_TARGET = ("mse", "half_sse", "mae", "huber")
 _LIMIT_PARAMETERS = 2**60
-_PREDICT_ROWS = 256
-# Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
-_KEPT_ENGINES = 64
-_KEPT_BYTES = 2**26
 
 
-class Runtime:
-    """Parameters, optimizer state and step count of one network, on one backend.
+class Prepared(NamedTuple):
+    """An engine for batches of one size, its plan, and the scratch memory it works in."""
 
-    `graph` fuses the output's activation with the loss, `declared` applies it as the layers say.
+    engine: Any
+    plan: Plan
+    scratch: Array
+
+
+class State:
+    """What a network is and where it stands.
+
+    Attributes:
+        description: layers, loss, optimizer, metrics, dtype and seed.
+        graph: the layers lowered, the output's activation fused with the loss.
+        declared: the same with every activation where the layers say.
+        parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
+        beta_powers: beta1^t and beta2^t.
+        steps, epochs: taken and trained so far; the order of rows follows from the latter.
+        history: of the last `fit`.
+        gradient: flat, of the last `backward` or trace.
+        forward_pass: of the last `forward`, with the number of its rows.
+        guard: the calls under way.
+        engines, idle_predictors: those made so far, for `engine_cache` alone.
+        scale_was_checked: of the inputs, at the first call that trains in many steps.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        loss: Loss,
-        optimizer: Optimizer,
-        *,
-        dtype: np.dtype[Any],
-        seed: int,
-        backend: str | None,
-    ) -> None:
-        self.loss, self.optimizer, self.dtype = loss, optimizer, dtype
+    def __init__(self, description: Description, *, backend: str | None) -> None:
+        self.description = description
+        self.layers, self.seed = description.layers, description.seed
+        self.loss, self.optimizer, self.dtype = (
+            description.loss, description.optimizer, description.dtype
+        )  # fmt: skip
+        loss, optimizer, dtype = self.loss, self.optimizer, self.dtype
         self.layout = ParameterLayout(dtype)
-        self.graph: Graph = lower(layers, loss, self.layout)
-        self.declared: Graph = lower(layers, Loss("mse"), ParameterLayout(dtype))
+        self.graph: Graph = lower(self.layers, loss, self.layout)
+        self.declared: Graph = lower(self.layers, Loss("mse"), ParameterLayout(dtype))
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
@@ -66,143 +80,114 @@ class Runtime:
             )
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
-        self._module = engine_module(self.backend, dtype)
+        self.module = engine_module(self.backend, dtype)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
-        self.accept: _Accept = self._module.accept
-        self.accept_target: _Accept = _closer_look
-        if loss.name in _ANY_TARGET:
-            self.accept_target = self.accept
-        elif loss.name == "cross_entropy":
-            self.accept_target = self._module.class_index
+        self.quick_input: _Quick = self.module.accept
+        self.quick_target: _Quick = _closer_look
+        if loss.domain == "real":
+            self.quick_target = self.module.accept
+        elif loss.domain == "class":
+            self.quick_target = self.module.class_index
         self.parameters = _zeros(self.layout.size, dtype, "parameters")
-        self.state = _zeros(self.layout.size * len(optimizer.state_names), dtype, "optimizer state")
-        self.power = np.ones(2)  # beta1^t, beta2^t
-        self.usage = Usage()
+        size = self.layout.size * len(optimizer.state_names)
+        self.optimizer_state = _zeros(size, dtype, "optimizer state")
+        self.beta_powers = np.ones(2)
+        self.hyper = _hyper(optimizer)
         self.steps = 0
         self.epochs = 0
-        self.hyper = _hyper(optimizer)
-        self._engines: dict[tuple[Purpose, int, int], tuple[Any, Plan, Array]] = {}
-        self._idle: list[Any] = []
+        self.history = History()
+        self.gradient: Array | None = None
+        self.forward_pass: tuple[Prepared, int] | None = None
+        self.guard = Guard()
+        self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
+        self.idle_predictors: list[Any] = []
+        self.scale_was_checked = False
         self.work_per_row = work_per_row(self.layout)
         self.row_is_brief = self.is_brief(1)
-        self.initialize(seed)
+        self._initialize()
 
-    def initialize(self, seed: int) -> None:
+    def _initialize(self) -> None:
         """Every parameter to its initial value; each has a random stream of its own."""
         for index, tensor in enumerate(self.layout.tensors):
-            value = tensor.initial.value(tensor.shape, seed=seed, index=index)
+            value = tensor.initial.value(tensor.shape, seed=self.seed, index=index)
             initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
             tensor.view(self.parameters)[...] = initial
 
-    def state_views(self) -> dict[str, Array]:
+    # what the user sees
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in all kernels and biases."""
+        return self.layout.n_parameters
+
+    def parameter_views(self) -> dict[str, Array]:
+        """By name, as "dense_1/kernel"."""
+        return self.layout.views(self.parameters)
+
+    def gradient_views(self) -> dict[str, Array]:
+        """The same of the last gradient.
+
+        Raises RuntimeError where there is none.
+        """
+        if self.gradient is None:
+            raise RuntimeError("gradients need a backward or trace before them")
+        return self.layout.views(self.gradient)
+
+    def optimizer_state_views(self) -> dict[str, Array]:
         """The optimizer's vectors by name, as "m/dense_1/kernel"."""
         found: dict[str, Array] = {}
         for i, name in enumerate(self.optimizer.state_names):
-            flat = self.state[i * self.layout.size : (i + 1) * self.layout.size]
+            flat = self.optimizer_state[i * self.layout.size : (i + 1) * self.layout.size]
             found |= self.layout.views(flat, f"{name}/")
         return found
 
-    def engine(self, purpose: Purpose, rows: int, n_threads: int = 1) -> tuple[Any, Plan, Array]:
-        """(engine, plan, scratch memory) for batches of `rows` rows, kept for the next call of the
-        same size.
-        """
-        key = (purpose, rows, n_threads)
-        found = self._engines.pop(key, None)
-        if found is None:
-            held = sum(scratch.nbytes for _, _, scratch in self._engines.values())
-            while self._engines and (len(self._engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
-                held -= self._engines.pop(next(iter(self._engines)))[2].nbytes
-            found = self._make(purpose, rows, n_threads)
-        self._engines[key] = found
-        return found
-
-    def _plan(self, purpose: Purpose, rows: int, n_threads: int) -> Plan:
-        graph = self.declared if purpose == "manual" else self.graph
-        return compile_plan(
-            graph, self.loss, self.optimizer, rows=rows, purpose=purpose, n_workers=n_threads
+    def __repr__(self) -> str:
+        sizes = "-".join([str(self.n_features), *short_form(self.layers[1:])])
+        return (
+            f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
+            f"{self.n_parameters} parameters, {self.backend}>"
         )
 
-    def _make(self, purpose: Purpose, rows: int, n_threads: int) -> tuple[Any, Plan, Array]:
-        plan = self._plan(purpose, rows, n_threads)
-        scratch = allocate(plan.arena.size, self.dtype, purpose="activations and gradients")
-        tile_loss = np.empty(plan.n_tiles)
-        engine = self._module.Engine(
-            plan, self.parameters, self.state, scratch, tile_loss, self.hyper, self.power
-        )
-        return engine, plan, scratch
+    # checks of inputs
 
-    def threads_to_predict(self, n_rows: int, n_threads: object) -> int:
-        """Threads for a forward pass over `n_rows` rows."""
-        return self._threads(n_threads, n_rows * self.work_per_row / 3, 1)
+    def checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
+        """X as the kernels can read it; errors as in `check_X`."""
+        found = self.quick_input(X, self.n_features, check_finite)
+        if found is not None:
+            return found
+        return check_X(
+            X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
+            check_finite=check_finite, isfinite=self.scan,
+        )  # fmt: skip
 
-    def take_predictor(self, n_threads: int) -> Any:
-        """An engine for forward passes over any number of rows, one call's until `give_back`."""
-        try:
-            engine = self._idle.pop()
-        except IndexError:
-            engine = None
-        if engine is None or engine.plan.n_workers < n_threads:
-            engine = self._make("predict", _PREDICT_ROWS, n_threads)[0]
-            engine.bind(np.empty((1, self.n_outputs), self.dtype), None, self.usage.is_written)
-        return engine
+    def checked_pair(
+        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
+    ) -> tuple[Array, Array]:
+        """X and y as the kernels can read them; errors as in `check_X` and `check_y`."""
+        rows = self.quick_input(X, self.n_features, check_finite)
+        if rows is None:
+            rows = self.checked(X, check_finite=check_finite)
+        target = self.quick_target(y, self.n_outputs, check_finite)
+        if target is not None and len(target) == len(rows):
+            return rows, target
+        return rows, check_y(
+            y, n_rows=len(rows), n_out=self.n_outputs, domain=self.loss.domain, dtype=self.dtype,
+            check_finite=check_finite, isfinite=self.scan,
+        )  # fmt: skip
 
-    def bound_predictor(self, out: Array) -> Any:
-        """An engine of one caller's own, whose `respond` fills `out`; None where a call would be
-        too long to keep the interpreter to itself.
-        """
-        rows = len(out)
-        if not self.is_brief(rows):
-            return None
-        engine = self._make("predict", rows, 1)[0]
-        if rows > engine.plan.tile_rows:
-            return None
-        engine.bind(out, out[0] if rows == 1 else None, self.usage.is_written)
-        return engine
+    def scan(self, array: Array) -> int:
+        """The flat index of the first element that is nan or infinite, or -1."""
+        return int(self.module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
 
     def is_brief(self, n_rows: int) -> bool:
         """Whether a forward pass takes some microseconds at most."""
         return self.backend == "cython" and n_rows * self.work_per_row / 3 <= BRIEF_WORK.value
 
-    def give_back(self, engine: Any) -> None:
-        """End the use of an engine from `take_predictor`."""
-        self._idle.append(engine)
-
-    def scan(self, array: Array) -> int:
-        """The flat index of the first element that is nan or infinite, or -1."""
-        return int(self._module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
-
-    def take_trainer(self, rows: int, n_threads: object, n_steps: int) -> tuple[Any, Plan, int]:
-        """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
-        workers = self._threads(n_threads, rows * self.work_per_row, n_steps)
-        engine, plan, _ = self.engine("train", rows, workers)
-        return engine, plan, _useful(workers, plan) if n_threads == "auto" else workers
-
-    def training_plan(self, rows: int, n_steps: int) -> tuple[Plan, int]:
-        """The plan of that engine without its memory, and the threads of "auto"."""
-        workers = self._threads("auto", rows * self.work_per_row, n_steps)
-        plan = self._plan("train", rows, workers)
-        return plan, _useful(workers, plan)
-
-    def _threads(self, n_threads: object, step_work: float, n_steps: int) -> int:
-        """What was asked for; with "auto" more than one only where they pay."""
-        if n_threads == "auto" and (
-            step_work < THREAD_STEP_WORK.value or step_work * n_steps < THREAD_CALL_WORK.value
-        ):
-            return 1
-        asked = check_n_threads(n_threads)
-        return 1 if self.backend == "numpy" else asked
-
 
 def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:
     """Every target is left to `check_y`."""
     return None
-
-
-def _useful(n_threads: int, plan: Plan) -> int:
-    """No more threads than there are shares to deal out."""
-    shares = plan.n_tiles if plan.by_parameters else -(-plan.capacity // plan.block_rows)
-    return min(n_threads, shares)
 
 
 def _hyper(optimizer: Optimizer) -> NDArray[np.float64]:

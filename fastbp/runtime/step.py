@@ -6,68 +6,90 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.check.array import as_numeric, counted
-from fastbp.check.validation import check_X
+from fastbp.check.array import as_numeric
+from fastbp.check.input import check_X
+from fastbp.check.message import counted
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
-from fastbp.runtime.state import Runtime
+from fastbp.runtime import engine_cache
+from fastbp.runtime.state import State
 
 Array = NDArray[Any]
 
 
-class Manual:
-    """What `forward`, `backward` and `step` of a network share: the last forward's activations."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._held: tuple[Any, Plan, Array] | None = None
-        self._rows = 0
-
-    def forward(self, X: Array) -> Array:
-        """The outputs for checked rows."""
-        self._held = None  # before the next is made: both may be large
-        self._held = engine, plan, scratch = self._runtime.engine("manual", len(X))
-        engine.forward(X)
-        self._rows = len(X)
-        out = _block(scratch, plan, plan.output, len(X), plan.n_outputs)
+def forward(state: State, X: ArrayLike) -> Array:
+    """See `Network.forward`."""
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        rows = state.checked(X)
+        n_rows = len(rows)
+        state.forward_pass = None  # before the next is made: both may be large
+        found = engine, plan, scratch = engine_cache.engine(state, "manual", n_rows)
+        state.forward_pass = found, n_rows
+        engine.forward(rows)
+        out = _block(scratch, plan, plan.output, n_rows, plan.n_outputs)
         return out[:, : plan.n_outputs].copy()
+    finally:
+        guard.writers.discard(token)
 
-    def backward(self, dL_dout: ArrayLike) -> tuple[Array, Array]:
-        """(dL/dX, the flat gradient of the parameters), both the caller's own."""
-        if self._held is None:
+
+def backward(state: State, dL_dout: ArrayLike) -> Array:
+    """See `Network.backward`."""
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        if state.forward_pass is None:
             raise RuntimeError("backward needs a forward before it")
-        engine, plan, scratch = self._held
-        given = as_numeric(dL_dout, name="dL_dout", dtype=plan.dtype)
-        if given.ndim == 2 and given.shape[1] != plan.n_outputs:
-            columns, outputs = counted(given.shape[1], "column"), counted(plan.n_outputs, "output")
-            raise ValueError(f"dL_dout has {columns}, network has {outputs}")
-        given = check_X(
-            given,
-            n_features=plan.n_outputs,
-            dtype=plan.dtype,
-            name="dL_dout",
-            isfinite=self._runtime.scan,
-        )
-        if len(given) != self._rows:
-            rows = counted(len(given), "row")
-            raise ValueError(f"dL_dout has {rows}, the last forward had {self._rows}")
-        d = _block(scratch, plan, plan.output_gradient, self._rows, plan.n_outputs)
+        (engine, plan, scratch), n_rows = state.forward_pass
+        given = _check_output_gradient(state, dL_dout, n_rows)
+        d = _block(scratch, plan, plan.output_gradient, n_rows, plan.n_outputs)
         d[:, : plan.n_outputs] = given
         d[:, plan.n_outputs :] = 0
         engine.backward()
-        dX = _block(scratch, plan, plan.input_gradient, self._rows, plan.n_features)
-        return dX[:, : plan.n_features].copy(), self._gradient(plan, scratch).copy()
+        dX = _block(scratch, plan, plan.input_gradient, n_rows, plan.n_features)
+        dX = dX[:, : plan.n_features].copy()
+        state.gradient = _gradient(state, plan, scratch).copy()
+        return dX
+    finally:
+        guard.writers.discard(token)
 
-    def step(self, gradient: Array) -> None:
-        """One optimizer step from a flat gradient."""
-        runtime = self._runtime
-        engine, plan, scratch = self._held or runtime.engine("manual", 1)
-        self._gradient(plan, scratch)[:] = gradient
-        engine.step()
-        runtime.steps += 1
 
-    def _gradient(self, plan: Plan, scratch: Array) -> Array:
-        return scratch[plan.arena.gradient :][: self._runtime.layout.size]
+def step(state: State) -> None:
+    """See `Network.step`."""
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        if state.gradient is None:
+            raise RuntimeError("step needs a backward before it")
+        found = (
+            engine_cache.engine(state, "manual", 1)
+            if state.forward_pass is None
+            else (state.forward_pass[0])
+        )
+        _gradient(state, found.plan, found.scratch)[:] = state.gradient
+        found.engine.step()
+        state.steps += 1
+    finally:
+        guard.writers.discard(token)
+
+
+def _check_output_gradient(state: State, dL_dout: ArrayLike, n_rows: int) -> Array:
+    given = as_numeric(dL_dout, name="dL_dout", dtype=state.dtype)
+    if given.ndim == 2 and given.shape[1] != state.n_outputs:
+        columns, outputs = counted(given.shape[1], "column"), counted(state.n_outputs, "output")
+        raise ValueError(f"dL_dout has {columns}, network has {outputs}")
+    given = check_X(
+        given, n_features=state.n_outputs, dtype=state.dtype, name="dL_dout", isfinite=state.scan
+    )
+    if len(given) != n_rows:
+        rows = counted(len(given), "row")
+        raise ValueError(f"dL_dout has {rows}, the last forward had {n_rows}")
+    return given
+
+
+def _gradient(state: State, plan: Plan, scratch: Array) -> Array:
+    return scratch[plan.arena.gradient :][: state.layout.size]
 
 
 def _block(scratch: Array, plan: Plan, offset: int, rows: int, width: int) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.error import ModelFormatError
+from fastbp.version import __version__
 
 FORMAT = "fastbp model"
 VERSION = 1
@@ -132,8 +133,6 @@ def _read_header(text: bytes) -> dict[str, Any]:
     if type(version) is not int or version < 1:
         raise ModelFormatError(f"the header has version {version!r}, expected a positive integer")
     if version > VERSION:
-        from fastbp import __version__
-
         raise ModelFormatError(
             f"format {version} (written by fastbp {header.get('writer')!r}) needs a later fastbp: "
             f"this is {__version__}, which reads format {VERSION}"

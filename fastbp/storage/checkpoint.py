@@ -19,23 +19,21 @@ import secrets
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.backend import resolve_backend
-from fastbp.check.array import shown
+from fastbp.check.array import nonfinite
+from fastbp.check.message import shown
+from fastbp.description import Description, Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.layer import layer_from_config
+from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
-from fastbp.plan.graph import lower
 from fastbp.plan.parameter import ParameterLayout
 from fastbp.storage.archive import FORMAT, MAX_HEADER_BYTES, VERSION, pack, unpack
-
-if TYPE_CHECKING:
-    from fastbp.model import Model
-    from fastbp.network import Network
+from fastbp.version import __version__
 
 # A width that needs no weights to be believed: identities side by side have none.
 _ANY_WIDTH = 1 << 16
@@ -44,34 +42,22 @@ Arrays = Mapping[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
 
 
-def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
-    """Write a network, its optimizer state and its step count to `path`.
+def write(path: PathLike, snapshot: Snapshot) -> None:
+    """Write a network to `path`.
 
     The file appears under its name only when it is complete; until then, and after any failure, an
     older file of that name is untouched. A symbolic link is followed, the mode of an existing file
     kept.
 
-    Parameters
-    ----------
-    network : Network
-    path : path
-    extra : anything JSON can hold, optional
-        Kept in the file for `load_with_extra`, such as the preprocessing of the inputs.
-
-    Raises
-    ------
-    ValueError
-        A parameter is not finite, or the description is longer than 1 MiB.
-    OSError
-        The file cannot be written.
+    Raises:
+        ValueError: a number is not finite, or the description is longer than 1 MiB.
+        TypeError: JSON cannot hold `extra`.
+        OSError: the file cannot be written.
     """
-    from fastbp import __version__
-
-    parameters, state, steps = network._state()
-    arrays = {f"parameter/{name}": array for name, array in parameters.items()}
-    arrays |= {f"state/{name}": array for name, array in state.items()}
+    arrays = {f"parameter/{name}": array for name, array in snapshot.parameters.items()}
+    arrays |= {f"state/{name}": array for name, array in snapshot.state.items()}
     for name, array in arrays.items():
-        problem = _not_finite(array)
+        problem = nonfinite(array)
         if problem:
             raise ValueError(f"{name} {problem}; the model was not saved")
     header = json.dumps(
@@ -79,9 +65,9 @@ def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
             "format": FORMAT,
             "version": VERSION,
             "writer": __version__,
-            "network": network.get_config(),
-            "steps": int(steps),
-            "extra": extra,
+            "network": snapshot.config,
+            "steps": int(snapshot.steps),
+            "extra": snapshot.extra,
         },
         allow_nan=False,
         ensure_ascii=False,
@@ -94,63 +80,61 @@ def save(network: "Model", path: PathLike, *, extra: Any = None) -> None:
     _replace_file(path, pack(header, arrays))
 
 
-def load(path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False) -> "Network":
-    """Read a network which `save` wrote. Arguments and errors as in `load_with_extra`."""
-    return load_with_extra(path, backend=backend, allow_nonfinite=allow_nonfinite)[0]
+def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
+    """Read what `write` wrote.
 
+    The names, shapes and types of the arrays are those that the description asks for; whether a
+    network can be made of it, as its loss must go with its last layer, shows when one is.
 
-def load_with_extra(
-    path: PathLike, *, backend: str | None = None, allow_nonfinite: bool = False
-) -> tuple["Network", Any]:
-    """Read a network and the `extra` stored with it.
+    Args:
+        allow_nonfinite: accept NaN and infinity in the arrays, to look at a model which is beyond
+            use.
 
-    Parameters
-    ----------
-    path : path
-    backend : {"cython", "numpy"}, optional
-        What the network computes with; None takes the best there is.
-    allow_nonfinite : bool
-        Accept NaN and infinity in the arrays, to look at a model which is beyond use.
-
-    Raises
-    ------
-    ModelFormatError
-        The file is damaged, is no fastbp model, or comes from a later format.
-    OSError
-        The file cannot be read.
-    TypeError, ValueError, ImportError
-        `path` is none; an unknown backend, or one that is not there.
+    Raises:
+        ModelFormatError: the file is damaged, is no fastbp model, or comes from a later format.
+        OSError: the file cannot be read.
+        TypeError: `path` is none.
     """
-    from fastbp.network import Network
-
-    backend = resolve_backend(backend)  # an unknown one is no fault of the file
     header, arrays = unpack(_read_file(path))
     config = header["network"]
-    _check_architecture(config, arrays)
-    # Which backend computes is the reader's affair, not the file's.
-    plain = {key: value for key, value in config.items() if key != "backend"}
-    try:
-        network = Network.from_config(plain, backend=backend)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
-    if json.loads(json.dumps(network.get_config())) != config:
-        raise ModelFormatError("the file's description of the network has extra or other keys")
-    wanted_parameters, wanted_state, _ = network._state()
-    parameters = _take(arrays, "parameter/", wanted_parameters, allow_nonfinite)
-    state = _take(arrays, "state/", wanted_state, allow_nonfinite)
+    layout = _layout(config, arrays)
+    description = _description(config)
+    shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
+    parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
+    vectors = {
+        f"{name}/{tensor}": shape
+        for name in description.optimizer.state_names
+        for tensor, shape in shapes.items()
+    }
+    state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
+    counters = {"power": (2,), "epochs": (1,)}
+    state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)
     if arrays:
         raise ModelFormatError(
             f"the file has an array {next(iter(arrays))!r}, which the architecture does not"
         )
     try:
-        network._restore(parameters, state, header["steps"])
+        int(state["epochs"][0])
     except (ValueError, OverflowError) as error:
         raise ModelFormatError(f"the file's optimizer state is of no use: {error}") from error
-    return network, header["extra"]
+    return Snapshot(config, parameters, state, header["steps"], header["extra"])
 
 
-def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
-    """Refuse layers which the file's arrays do not fill, before memory is taken for them."""
+def _description(config: dict[str, Any]) -> Description:
+    """What `config` says, to the last entry."""
+    try:
+        found = describe(**arguments(config))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
+    if json.loads(json.dumps(found.to_config())) != config:
+        raise ModelFormatError("the file's description of the network has extra or other keys")
+    return found
+
+
+def _layout(config: dict[str, Any], arrays: Arrays) -> ParameterLayout:
+    """Where the layers' parameters lie; layers which the file's arrays do not fill are refused,
+    before memory is taken for them.
+    """
     listed = config.get("layers")
     if not isinstance(listed, list) or not listed:
         raise ModelFormatError("the file describes no valid network: it has no layers")
@@ -170,6 +154,7 @@ def _check_architecture(config: dict[str, Any], arrays: Arrays) -> None:
     widest = max(graph.width)
     if widest > max(_ANY_WIDTH, sum(array.size for array in arrays.values())):
         raise ModelFormatError(f"a layer is {widest} wide, more than the file's weights can feed")
+    return layout
 
 
 def _require(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
@@ -180,31 +165,24 @@ def _require(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
 
 
 def _take(
-    arrays: dict[str, NDArray[Any]], prefix: str, wanted: Arrays, allow_nonfinite: bool
+    arrays: dict[str, NDArray[Any]],
+    prefix: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+    allow_nonfinite: bool,
 ) -> dict[str, NDArray[Any]]:
-    """Move the arrays with the names, shapes and type of `wanted` out of `arrays`."""
+    """Move the arrays of these names, shapes and type out of `arrays`."""
     taken = {}
-    for name, like in wanted.items():
-        _require(arrays, prefix + name, like.shape)
+    for name, shape in shapes.items():
+        _require(arrays, prefix + name, shape)
         array = arrays.pop(prefix + name)
-        if array.dtype != like.dtype:
-            raise ModelFormatError(
-                f"{prefix + name} is {array.dtype}, architecture says {like.dtype}"
-            )
-        problem = _not_finite(array)
+        if array.dtype != dtype:
+            raise ModelFormatError(f"{prefix + name} is {array.dtype}, architecture says {dtype}")
+        problem = nonfinite(array)
         if problem and not allow_nonfinite:
             raise ModelFormatError(f"{prefix + name} {problem}")
         taken[name] = array
     return taken
-
-
-def _not_finite(array: NDArray[Any]) -> str:
-    """What is wrong with the first element that is not finite; empty where there is none."""
-    finite = np.isfinite(array)
-    if finite.all():
-        return ""
-    place = [int(i) for i in np.argwhere(~finite)[0]]
-    return f"contains {'NaN' if np.isnan(array[tuple(place)]) else 'infinity'} at {place}"
 
 
 def _read_file(path: PathLike) -> bytes:
@@ -226,7 +204,7 @@ def _check_path(path: object) -> None:
 
 
 def check_destination(path: PathLike) -> None:
-    """Raise what `save` would raise of `path` alone, so that it comes before hours of training."""
+    """Raise what `write` would raise of `path` alone, so that it comes before hours of training."""
     _check_path(path)
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from fastbp.check import validation
+from fastbp.check import input, target
+from fastbp.loss import Loss
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
@@ -20,7 +21,8 @@ def refuses(error, text):
 
 
 def check_y(y, n_rows, n_out, loss="mse", dtype=FLOAT32, **options):
-    return validation.check_y(y, n_rows=n_rows, n_out=n_out, loss=loss, dtype=dtype, **options)
+    domain = Loss(loss).domain
+    return target.check_y(y, n_rows=n_rows, n_out=n_out, domain=domain, dtype=dtype, **options)
 
 
 def numbers(shape=(6, 4)):
@@ -199,14 +201,14 @@ def test_check_finite_off_never_lets_a_wrong_class_through():
     ids=["lists", "tuples", "range", "iterator", "inner iterator"],
 )
 def test_batches(batches):
-    order, offsets = validation.check_batches(batches, n_rows=3)
+    order, offsets = input.check_batches(batches, n_rows=3)
     assert (order.dtype, offsets.dtype) == (np.uint32, np.int64)
     assert order.tolist() == [0, 1, 2] and offsets.tolist() == [0, 2, 3]
 
 
 def test_batches_are_copied():
     given = np.array([[0, 1], [1, 0]])
-    order, _ = validation.check_batches(given, n_rows=2)
+    order, _ = input.check_batches(given, n_rows=2)
     assert not np.shares_memory(order, given) and order.tolist() == [0, 1, 1, 0]
 
 
@@ -229,7 +231,7 @@ def test_batches_are_copied():
 )
 def test_bad_batches(batches, error, text):
     with refuses(error, text):
-        validation.check_batches(batches, n_rows=4)
+        input.check_batches(batches, n_rows=4)
 
 
 SHAPES = [("dense_1/kernel", (2, 3)), ("dense_1/bias", (3,))]
@@ -237,10 +239,10 @@ SHAPES = [("dense_1/kernel", (2, 3)), ("dense_1/bias", (3,))]
 
 def test_weights_are_private_float64():
     kernel, bias = np.ones((2, 3), np.float32), np.zeros(3)
-    result = validation.check_weights([kernel, bias], shapes=SHAPES)
+    result = input.check_weights([kernel, bias], shapes=SHAPES)
     assert [array.dtype for array in result] == [FLOAT64, FLOAT64]
     assert not np.shares_memory(result[1], bias) and result[0].tolist() == kernel.tolist()
-    assert validation.check_weights([[[1, 2, 3]] * 2, [1, 2, 3]], shapes=SHAPES)[1][2] == 3
+    assert input.check_weights([[[1, 2, 3]] * 2, [1, 2, 3]], shapes=SHAPES)[1][2] == 3
 
 
 @pytest.mark.parametrize(
@@ -264,20 +266,20 @@ def test_weights_are_private_float64():
 )  # fmt: skip
 def test_bad_weights(weights, error, text):
     with refuses(error, text):
-        validation.check_weights(weights, shapes=SHAPES, dtype="float32")
+        input.check_weights(weights, shapes=SHAPES, dtype="float32")
 
 
 def test_parameters():
     kernel = np.zeros((2, 4))
-    validation.check_parameters({"dense_1/kernel": kernel})
+    input.check_parameters({"dense_1/kernel": kernel})
     kernel[0, 3] = np.nan
     with refuses(ValueError, "parameter dense_1/kernel contains NaN at [0, 3]"):
-        validation.check_parameters({"dense_1/bias": np.zeros(4), "dense_1/kernel": kernel})
+        input.check_parameters({"dense_1/bias": np.zeros(4), "dense_1/kernel": kernel})
 
 
 def test_out():
     X, out = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
-    check = validation.check_out
+    check = input.check_out
     assert check(out, shape=(3, 2), dtype="float32", others=[X]) is out
     assert check(None, shape=(3, 2), dtype="float32").shape == (3, 2)
     other = check(X, shape=(3, 2), dtype="float32", others=[X])
@@ -298,4 +300,4 @@ def test_out():
 )  # fmt: skip
 def test_bad_out(out, error, text):
     with refuses(error, text):
-        validation.check_out(out, shape=(3, 2), dtype=np.float64)
+        input.check_out(out, shape=(3, 2), dtype=np.float64)

@@ -10,7 +10,8 @@ import pytest
 
 import fastbp.command
 from fastbp.command import main
-from fastbp.storage.checkpoint import save
+from fastbp.runtime.snapshot import snapshot
+from fastbp.storage.checkpoint import write
 
 RNG = np.random.default_rng(0)
 
@@ -344,5 +345,5 @@ class TestBadModel:
     )
     def test_extra(self, capsys, tmp_path, extra, message):
         network = fastbp.Network([2, 1], loss="mse", optimizer="sgd", seed=0)
-        save(network, tmp_path / "m.npz", extra=extra)
+        write(tmp_path / "m.npz", snapshot(network._state, extra=extra))
         fails(capsys, ["predict", tmp_path / "m.npz", "x.csv"], "m.npz: " + message)

@@ -5,7 +5,8 @@ import pytest
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
-from fastbp.check.validation import check_X, check_y
+from fastbp.check.input import check_X
+from fastbp.check.target import check_y
 
 pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 
@@ -77,7 +78,7 @@ def test_class_index(module, kind):
             continue
         assert found.dtype == np.int32 and (found == given).all()
         assert np.shares_memory(found, given)
-        expected = check_y(given, n_rows=len(given), n_out=3, loss="cross_entropy", dtype="f4")
+        expected = check_y(given, n_rows=len(given), n_out=3, domain="class", dtype="f4")
         assert (found == expected).all()
     assert module.class_index(y, 2, True) is None
     assert module.class_index(np.where(y == 1, -1, y), 3, True) is None
@@ -94,7 +95,7 @@ def test_class_index_written_to_after_the_check(n_classes, shuffle, monkeypatch)
         network = fb.Network([5, n_classes], loss="cross_entropy", seed=0, backend="cython")
         wrong = y.copy()
         wrong[::3] = bad
-        monkeypatch.setattr(network._runtime, "accept_target", lambda *_, wrong=wrong: wrong)
+        monkeypatch.setattr(network._state, "quick_target", lambda *_, wrong=wrong: wrong)
         network.fit(X, y, epochs=2, batch_size=16, shuffle=shuffle)
         found.append(network.get_weights()[0])
     assert all((one == found[0]).all() for one in found)

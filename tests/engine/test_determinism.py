@@ -15,6 +15,7 @@ from fastbp.activation import CODES
 from fastbp.backend import compiled_modules
 from fastbp.loss import CODES as LOSSES
 from fastbp.plan import threshold
+from fastbp.runtime import engine_cache
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
@@ -24,7 +25,7 @@ DTYPES = ["float32", "float64"]
 @pytest.mark.parametrize("name", CASES)
 def test_the_cases_exercise_both_regimes(name):
     case = CASES[name]
-    _, plan, _ = case.network("float32")._runtime.engine("train", case.batch_size)
+    _, plan, _ = engine_cache.engine(case.network("float32")._state, "train", case.batch_size)
     assert plan.by_parameters == case.by_parameters
     if not case.by_parameters:
         assert -(-case.batch_size // plan.block_rows) == case.n_blocks
@@ -193,7 +194,7 @@ def test_latency_path(
         narrow = narrow and (last != "softmax" or loss == "cross_entropy")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(threshold.LATENCY_ROWS, "value", most + 1)
-            plan = network._runtime.engine("train", rows, n_threads)[1]
+            plan = engine_cache.engine(network._state, "train", rows, n_threads)[1]
             assert plan.narrow_rows == (most if narrow else 0)
             history = network.fit(
                 X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False

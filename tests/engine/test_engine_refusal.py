@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastbp as fb
+from fastbp.runtime import engine_cache
 
 ROWS = 300  # more than a tile
 ALLOWED = {
@@ -19,7 +20,7 @@ each_purpose = pytest.mark.parametrize("purpose", ALLOWED)
 def _engine(backend: str, purpose: str, rows: int = ROWS) -> tuple:
     """(network, engine, scratch memory)"""
     network = fb.Network([4, 9, 3], seed=0, backend=backend)
-    engine, _, scratch = network._runtime.engine(purpose, rows)
+    engine, _, scratch = engine_cache.engine(network._state, purpose, rows)
     scratch.fill(0.5)
     return network, engine, scratch
 
@@ -38,8 +39,10 @@ def _call(engine, name: str, rows: int = ROWS, **options):
 
 
 def _numbers(network: fb.Network, scratch) -> bytes:
-    own = network._runtime
-    return b"".join(x.tobytes() for x in (own.parameters, own.state, own.power, scratch))
+    own = network._state
+    return b"".join(
+        x.tobytes() for x in (own.parameters, own.optimizer_state, own.beta_powers, scratch)
+    )
 
 
 @each_purpose
@@ -61,7 +64,7 @@ def test_calls_of_its_own(backend, purpose):
         if "forward" in ALLOWED[purpose]:
             engine.forward(np.ones((ROWS, 4), np.float32))
         _call(engine, name)
-    assert np.isfinite(network._runtime.parameters).all()
+    assert np.isfinite(network._state.parameters).all()
 
 
 @pytest.mark.parametrize("name, purpose", [
@@ -101,10 +104,10 @@ def test_a_prediction_has_any_number_of_rows(backend):
 
 def test_regime_and_memory_are_two_facts():
     """Parts of a step keep all rows without being dealt out by parameters."""
-    large = fb.Network([784, 256, 10], seed=0)._runtime
-    small = fb.Network([4, 9, 3], seed=0)._runtime
-    for runtime, regime in ((large, True), (small, False)):
-        plans = {purpose: runtime.engine(purpose, ROWS)[1] for purpose in ALLOWED}
+    large = fb.Network([784, 256, 10], seed=0)._state
+    small = fb.Network([4, 9, 3], seed=0)._state
+    for state, regime in ((large, True), (small, False)):
+        plans = {purpose: engine_cache.engine(state, purpose, ROWS)[1] for purpose in ALLOWED}
         assert {purpose for purpose in plans if plans[purpose].by_parameters} == (
             {"train"} if regime else set()
         )

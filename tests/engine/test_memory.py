@@ -15,16 +15,15 @@ from support.training_case import CASES
 import fastbp as fb
 from fastbp.backend import compiled_modules
 from fastbp.plan.parameter import row_length
-from fastbp.runtime import state as runtime
-from fastbp.runtime.state import Runtime
+from fastbp.runtime import engine_cache, state
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 ONE_OF_EACH = ["one block", "four blocks", "graph", "parameters"]
 
 
 def _train_arguments(network: fb.Network, X, y, batch_size: int, **options) -> dict:
-    """What `training._Call.run` hands to the engine, for a call as often as one likes."""
-    X, y = network._checked_pair(X, y)
+    """What `Epochs.run` hands to the engine, for a call as often as one likes."""
+    X, y = network._state.checked_pair(X, y)
     return {
         "x": X, "y": y, "batch_size": batch_size, "epochs": 10**6, "losses": np.zeros(10**6),
         "order": np.empty(len(X), np.uint32), **options,
@@ -36,7 +35,7 @@ def malloc_calls(name: str, steps: list[int], counter) -> list[int]:
     case = CASES[name]
     network = case.network("float32")
     X, y = case.data(5 * case.batch_size // 2 + 1)
-    engine, _, _ = network._runtime.engine("train", case.batch_size)
+    engine, _, _ = engine_cache.engine(network._state, "train", case.batch_size)
     arguments = _train_arguments(network, X, y, case.batch_size)
     found = []
     for n in [1, *steps]:
@@ -93,7 +92,7 @@ def test_training_makes_no_python_object_a_step(name):
     case = CASES[name]
     network = case.network("float32")
     X, y = case.data(5 * case.batch_size // 2 + 1)
-    engine, _, _ = network._runtime.engine("train", case.batch_size)
+    engine, _, _ = engine_cache.engine(network._state, "train", case.batch_size)
     peaks = []
     for steps in (1, 1, 1000):
         arguments = _train_arguments(network, X, y, case.batch_size, max_steps=steps)
@@ -148,13 +147,13 @@ def test_memory_of_train_steps_does_not_grow_with_the_steps():
 
 def test_engines_of_several_batch_sizes_are_kept(backend, monkeypatch):
     network = fb.Network([3, 4, 1], seed=0, backend=backend)
-    made, make = [], Runtime._make
+    made, make = [], engine_cache._make
 
-    def counted(self, *args):
+    def counted(*args):
         made.append(args)
-        return make(self, *args)
+        return make(*args)
 
-    monkeypatch.setattr(Runtime, "_make", counted)
+    monkeypatch.setattr(engine_cache, "_make", counted)
     for _ in range(2):
         for rows in range(1, 9):
             network.train_on_batch(np.zeros((rows, 3)), np.zeros((rows, 1)))
@@ -163,11 +162,11 @@ def test_engines_of_several_batch_sizes_are_kept(backend, monkeypatch):
 
 def test_large_engines_are_not_kept(backend, monkeypatch):
     network = fb.Network([3, 4, 1], seed=0, backend=backend)
-    scratch = network._runtime.engine("train", 8)[2].nbytes
-    monkeypatch.setattr(runtime, "_KEPT_BYTES", 3 * scratch)
+    scratch = engine_cache.engine(network._state, "train", 8)[2].nbytes
+    monkeypatch.setattr(engine_cache, "_KEPT_BYTES", 3 * scratch)
     for rows in range(8, 0, -1):
         network.train_on_batch(np.zeros((rows, 3)), np.zeros((rows, 1)))
-    held = [kept.nbytes for _, _, kept in network._runtime._engines.values()]
+    held = [kept.nbytes for _, _, kept in network._state.engines.values()]
     assert sum(held[:-1]) <= 3 * scratch and len(held) < 8
 
 
@@ -176,21 +175,21 @@ def test_large_engines_are_not_kept(backend, monkeypatch):
 
 def _poison(monkeypatch: pytest.MonkeyPatch, byte: int) -> None:
     """Fill scratch memory when it is made, and again whenever a call takes it up."""
-    make, take = Runtime._make, Runtime.engine
+    make, take = engine_cache._make, engine_cache.engine
 
     def filled(found):
         found[2].view(np.uint8)[:] = byte
         return found
 
-    monkeypatch.setattr(Runtime, "_make", lambda self, *args: filled(make(self, *args)))
-    monkeypatch.setattr(Runtime, "engine", lambda self, *args: filled(take(self, *args)))
+    monkeypatch.setattr(engine_cache, "_make", lambda *args: filled(make(*args)))
+    monkeypatch.setattr(engine_cache, "engine", lambda *args: filled(take(*args)))
 
-    def fresh_predictor(self, *args):
-        self._idle.clear()
-        return take_predictor(self, *args)
+    def fresh_predictor(own, *args):
+        own.idle_predictors.clear()
+        return take_predictor(own, *args)
 
-    take_predictor = Runtime.take_predictor
-    monkeypatch.setattr(Runtime, "take_predictor", fresh_predictor)
+    take_predictor = engine_cache.take_predictor
+    monkeypatch.setattr(engine_cache, "take_predictor", fresh_predictor)
 
 
 def _everything(name: str, dtype: str, backend: str) -> list[bytes]:
@@ -243,7 +242,8 @@ def test_canaries(name, dtype, backend, monkeypatch):
         return raw[start : start + size * dtype.itemsize].view(dtype)
 
     plain = _everything(name, dtype, backend)
-    monkeypatch.setattr(runtime, "allocate", guarded)
+    for module in (engine_cache, state):
+        monkeypatch.setattr(module, "allocate", guarded)
     assert _everything(name, dtype, backend) == plain
     assert len(blocks) >= 4
     for raw, start, end in blocks:

@@ -9,6 +9,7 @@ import fastbp as fb
 from fastbp.benchmark.workload import Workload
 from fastbp.plan import threshold
 from fastbp.plan.operation import Kind
+from fastbp.runtime import engine_cache
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -16,8 +17,8 @@ def test_what_runs(name, dtype, backend):
     case = CASES[name]
     network = case.network(dtype, backend)
     found = network.plan(case.batch_size)
-    own = network._runtime
-    _, plan, threads = own.take_trainer(case.batch_size, "auto", 1)
+    own = network._state
+    _, plan, threads = engine_cache.take_trainer(own, case.batch_size, "auto", 1)
     tiny = backend == "cython" and case.batch_size <= plan.narrow_rows
     general = "weight-parallel" if case.by_parameters else "data-parallel"
     assert found.regime == ("latency" if tiny else general)
@@ -28,10 +29,10 @@ def test_what_runs(name, dtype, backend):
     assert (found.backend, found.instruction_set) == (backend, network.instruction_set)
     assert found.dtype == dtype
     arena = dict(found.arena)
-    scratch = own.engine("train", case.batch_size, plan.n_workers)[2]
+    scratch = engine_cache.engine(own, "train", case.batch_size, plan.n_workers)[2]
     assert arena.pop("size") == sum(arena.values()) == scratch.nbytes
     assert found.memory == {
-        "parameters": own.parameters.nbytes, "optimizer state": own.state.nbytes
+        "parameters": own.parameters.nbytes, "optimizer state": own.optimizer_state.nbytes
     }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def test_flops_are_those_of_the_operations(name):
     """Two for each element of an operand and column of the other, whatever runs it."""
     case = CASES[name]
     network = case.network("float64")
-    plan = network._runtime.training_plan(case.batch_size, 1)[0]
+    plan = engine_cache.training_plan(network._state, case.batch_size, 1)[0]
     total = 0
     for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
         if op.kind in (Kind.DENSE, Kind.DENSE_INPUT):
@@ -109,7 +110,7 @@ def test_every_threshold_says_what_it_decides():
 def test_last_row_of_the_latency_path(rows, regime):
     """The explanation turns where the plan does."""
     network = fb.Network([3, 5, 1], seed=0, backend="numpy")
-    plan = network._runtime.training_plan(rows, 1)[0]
+    plan = engine_cache.training_plan(network._state, rows, 1)[0]
     found = next(one for one in plan.comparisons if "64 bytes" in one.question)
     assert (regime == "latency") == (rows <= plan.narrow_rows) == (not found.reached)
     assert found.threshold == plan.narrow_rows + 1
@@ -147,7 +148,7 @@ def test_frozen_and_nothing_changed(backend):
     network = fb.Network([3, 2], seed=0, backend=backend)
     with pytest.raises(dataclasses.FrozenInstanceError):
         network.plan(4).regime = "latency"
-    assert not network._runtime._engines and network.steps == 0
+    assert not network._state.engines and network.steps == 0
 
 
 @pytest.mark.parametrize("bad, error", [(0, ValueError), (1.5, TypeError), (True, TypeError)])

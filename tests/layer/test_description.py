@@ -34,7 +34,7 @@ def refuses(error, text):
     "name",
     [
         "activation",
-        "check.array",
+        "check.message",
         "check.scalar",
         "history",
         "initializer",

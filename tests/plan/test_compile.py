@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastbp as fb
+from fastbp.runtime import engine_cache
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def _trained(sizes, optimizer, rows, dtype, backend):
     random = np.random.default_rng(0)
     X, y = random.standard_normal((3 * rows, sizes[0])), random.standard_normal((3 * rows, 1))
     network.fit(X, y, epochs=2, batch_size=rows, verbose=False)
-    plan = network._runtime.training_plan(rows, 1)[0]
+    plan = engine_cache.training_plan(network._state, rows, 1)[0]
     return network, plan
 
 
@@ -41,7 +42,7 @@ def test_whole_gradient(usual, whole, rows, dtype, backend):
     first, shared = _trained(sizes, usual, rows, dtype, backend)
     second, held = _trained(sizes, whole, rows, dtype, backend)
     assert shared.by_parameters and not held.by_parameters
-    assert held.arena.copies - held.arena.gradient >= first._runtime.layout.size
+    assert held.arena.copies - held.arena.gradient >= first._state.layout.size
     tolerance = 1e-4 if dtype == "float32" else 1e-11
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
@@ -61,10 +62,10 @@ def test_whole_gradient_of_few_rows(dtype, backend):
 def test_named_buffers():
     """Those of a trace have memory of their own, but for what is the same number."""
     layers = [fb.Input(3), fb.Dense(4, "tanh"), fb.Residual([fb.Dense(4)]), fb.Dense(2, name="end")]
-    runtime = fb.Network(layers, loss="cross_entropy", seed=0)._runtime
+    state = fb.Network(layers, loss="cross_entropy", seed=0)._state
     for purpose in ("train", "predict", "manual"):
-        assert runtime.engine(purpose, 5)[1].buffers == {}
-    plan = runtime.engine("trace", 5)[1]
+        assert engine_cache.engine(state, purpose, 5)[1].buffers == {}
+    plan = engine_cache.engine(state, "trace", 5)[1]
     parts = [f"{name}/{part}" for name in ("dense_1", "dense_2") for part in ("z", "a", "da", "dz")]
     # the loss fuses the softmax: its gradient is that by the logits
     assert list(plan.buffers) == [*parts, "end/z", "end/a", "end/dz", "output"]
@@ -76,7 +77,7 @@ def test_named_buffers():
 def test_flops_of_layers():
     """A projection reads what its block reads, here the network's input."""
     layers = [fb.Input(3), fb.Residual([fb.Dense(4), fb.Dense(5)], projection="auto"), fb.Dense(2)]
-    plan = fb.Network(layers, seed=0)._runtime.training_plan(1, 1)[0]
+    plan = engine_cache.training_plan(fb.Network(layers, seed=0)._state, 1, 1)[0]
     assert plan.flops == {"dense_1": 48, "dense_2": 120, "dense_3": 60, "dense_4": 60}
 
 
@@ -87,7 +88,7 @@ def test_order_and_decay_of_tensors():
         fb.Residual([fb.Dense(4, name="inner"), fb.Dense(5, use_bias=False)], projection="auto"),
         fb.Dense(2),
     ]
-    tensors = fb.Network(layers, seed=0)._runtime.layout.tensors
+    tensors = fb.Network(layers, seed=0)._state.layout.tensors
     assert [(tensor.name, tensor.decays) for tensor in tensors] == [
         ("inner/kernel", True), ("inner/bias", False), ("dense_2/kernel", True),
         ("dense_3/kernel", True), ("dense_4/kernel", True), ("dense_4/bias", False),

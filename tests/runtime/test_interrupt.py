@@ -62,9 +62,11 @@ for name in NAMES:
             n_steps = network.steps
             if n_steps:
                 reference.train_steps(X, y, steps=n_steps, batch_size=batch_size, n_threads=1)
-            same = network._runtime.parameters.tobytes() == reference._runtime.parameters.tobytes()
-            same &= network._runtime.state.tobytes() == reference._runtime.state.tobytes()
-            same &= network._runtime.power.tobytes() == reference._runtime.power.tobytes()
+            vectors = [
+                [own.parameters.tobytes(), own.optimizer_state.tobytes(), own.beta_powers.tobytes()]
+                for own in (network._state, reference._state)
+            ]
+            same = vectors[0] == vectors[1]
             before = digest(network)
             losses = network.fit(X, y, epochs=1, batch_size=batch_size).history["loss"]
             goes_on = np.isfinite(losses).all()
@@ -161,7 +163,7 @@ for n_threads in (1, 2):
         network.fit(X, y, epochs=10**7, batch_size=batch_size, n_threads=n_threads)
     except Overrun as error:
         reference.train_steps(X, y, steps=network.steps, batch_size=batch_size)
-        same = network._runtime.parameters.tobytes() == reference._runtime.parameters.tobytes()
+        same = network._state.parameters.tobytes() == reference._state.parameters.tobytes()
         found.append([str(error), same])
 calls = []
 signal.signal(signal.SIGUSR2, lambda number, frame: calls.append(number))

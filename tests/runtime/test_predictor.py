@@ -134,13 +134,13 @@ def test_batch_size(bad, error, backend):
 def test_busy(backend):
     network = _network(backend)
     respond = network.predictor()
-    network._usage.begin_writing("a call")
+    network._state.guard.begin_writing("a call")
     with pytest.raises(fb.ModelBusyError, match="in use by a call that"):
         respond(X[:1])
     with pytest.raises(fb.ModelBusyError, match="in use by a call that"):
         network(X[:1])
-    network._usage.writers.clear()
-    network._usage.begin_reading("a call")
+    network._state.guard.writers.clear()
+    network._state.guard.begin_reading("a call")
     respond(X[:1])
 
 

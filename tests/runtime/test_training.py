@@ -158,7 +158,7 @@ def test_shuffle_draws_a_new_order_each_epoch(backend):
     whole, repeated = network, network.copy()
     whole.fit(X, Y, epochs=2, batch_size=1)
     for _ in range(2):
-        repeated._runtime.epochs = 0
+        repeated._state.epochs = 0
         repeated.fit(X, Y, batch_size=1)
     assert digest(whole) != digest(repeated)
 

@@ -41,7 +41,7 @@ class Training:
 
         self.thread = threading.Thread(target=work)
         self.thread.start()
-        _until(network._usage.is_written)
+        _until(network._state.guard.is_written)
 
 
 def test_everything_else_is_refused_while_fit_runs(backend):
@@ -76,15 +76,15 @@ def test_writers_are_refused_while_readers_run(backend):
     network = _network(backend)
     X, y = classification(400, 20, 3)
     before = digest(network)
-    network._usage.begin_reading("one")
-    network._usage.begin_reading("another")
+    network._state.guard.begin_reading("one")
+    network._state.guard.begin_reading("another")
     for call in (lambda: network.fit(X, y), lambda: network.train_on_batch(X, y)):
         with pytest.raises(fb.ModelBusyError, match="model is in use by 2 calls"):
             call()
     network.predict(X)
     assert digest(network) == before
-    assert network._usage.readers == {"one", "another"} and not network._usage.writers
-    network._usage.readers.clear()
+    assert network._state.guard.readers == {"one", "another"} and not network._state.guard.writers
+    network._state.guard.readers.clear()
     network.fit(X, y)
 
 
@@ -111,15 +111,15 @@ def test_concurrent_predictions(backend):
 
 
 class Freed(set):
-    """Marks of writers; as soon as none is left, another call gets through."""
+    """Tokens of writers; as soon as none is left, another call gets through."""
 
     def __init__(self, call) -> None:
         super().__init__()
         self.call = call
         self.calls = 0
 
-    def discard(self, mark) -> None:
-        super().discard(mark)
+    def discard(self, token) -> None:
+        super().discard(token)
         if self.calls == 0:
             self.calls = 1
             self.call()
@@ -138,7 +138,7 @@ def test_trace_reads_nothing_once_the_network_is_free(backend, output):
         network.train_on_batch(X, y)
         network.trace(-X, y)
 
-    network._usage.writers = freed = Freed(other_call)
+    network._state.guard.writers = freed = Freed(other_call)
     found = network.trace(X, y)
     assert freed.calls == 1 and not freed and network.steps == 1
     assert found.keys() == expected.keys()
@@ -176,7 +176,7 @@ class Stop(Exception):
 
 class SignalAt:
     """Raises Stop at the `number`-th moment at which CPython might run a signal handler in one of
-    the functions that hold a mark: as the function begins, or as a call of a C function from it
+    the functions that hold a token: as the function begins, or as a call of a C function from it
     returns.  In what else they call it may come too, but that ends in the same calls.
     """
 
@@ -184,7 +184,7 @@ class SignalAt:
         self.left = number
 
     def __call__(self, frame, event, argument):
-        if event in ("call", "c_return") and "mark" in frame.f_code.co_varnames:
+        if event in ("call", "c_return") and "token" in frame.f_code.co_varnames:
             self.left -= 1
             if self.left < 0:
                 raise Stop
@@ -201,7 +201,7 @@ class SignalAt:
         return False
 
 
-def test_no_moment_of_a_signal_leaves_a_mark(backend, tmp_path):
+def test_no_moment_of_a_signal_leaves_a_token(backend, tmp_path):
     network = fb.Network([4, 5, 3], loss="cross_entropy", seed=1, backend=backend)
     X, y = classification(7, 4, 3)
     output_gradient = np.ones((7, 3), np.float32)
@@ -227,10 +227,10 @@ def test_no_moment_of_a_signal_leaves_a_mark(backend, tmp_path):
     for name, call in calls.items():
         call()  # engines are made once
         while SignalAt(interrupted[name]).interrupts(call):
-            usage = network._usage
-            assert not usage.readers and not usage.writers, (name, interrupted[name])
+            guard = network._state.guard
+            assert not guard.readers and not guard.writers, (name, interrupted[name])
             interrupted[name] += 1
-        assert interrupted[name] >= 4, name  # it begins, so does Usage, the mark is set, is gone
+        assert interrupted[name] >= 4, name  # it begins, so does Guard, the token is set, is gone
 
 
 SIGNALS = """
@@ -248,7 +248,7 @@ signal.signal(signal.SIGALRM, stop)
 random = np.random.default_rng(0)
 network = fb.Network([4, 5, 3], seed=1, backend=BACKEND)
 X, y = np.ones((7, 4), np.float32), np.ones((7, 3), np.float32)
-marked = 0
+left = 0
 for call in (lambda: network.train_on_batch(X, y), lambda: network.predict(X)):
     for _ in range(600):
         try:
@@ -256,11 +256,11 @@ for call in (lambda: network.train_on_batch(X, y), lambda: network.predict(X)):
             while True:
                 call()
         except Stop:
-            marked += len(network._usage.readers) + len(network._usage.writers)
-print(json.dumps(marked))
+            left += len(network._state.guard.readers) + len(network._state.guard.writers)
+print(json.dumps(left))
 """
 
 
-def test_signals_leave_no_mark(backend):
+def test_signals_leave_no_token(backend):
     """The same with real ones, wherever they hit."""
     assert child.result(SIGNALS.replace("BACKEND", repr(backend))) == 0

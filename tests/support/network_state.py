@@ -5,13 +5,14 @@ import hashlib
 import numpy as np
 
 import fastbp as fb
+from fastbp.runtime.snapshot import snapshot
 
 
 def digest(network: fb.Network) -> str:
     """Of parameters, optimizer state, steps and the counters of the random streams."""
-    parameters, state, steps = network._state()
-    sha = hashlib.sha256(repr(steps).encode())
-    for name, array in [*parameters.items(), *state.items()]:
+    held = snapshot(network._state)
+    sha = hashlib.sha256(repr(held.steps).encode())
+    for name, array in [*held.parameters.items(), *held.state.items()]:
         sha.update(name.encode() + np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Checks of every public argument: all of them run before anything is changed.
+"""Checks of what calls are given beside y: all of them run before anything is changed.
 
 A message names the argument, what came, what was expected and the first offending index.
 """
@@ -6,51 +6,20 @@ A message names the argument, what came, what was expected and the first offendi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.check import label
 from fastbp.check.array import (
     Array,
     FiniteScan,
     as_numeric,
     as_real,
-    counted,
-    first_nonfinite,
-    first_where,
     is_direct,
-    nonfinite_kind,
-    place,
-    shown,
+    nonfinite,
 )
-from fastbp.check.scalar import (
-    as_index,
-    available_threads,
-    check_integer,
-    check_n_threads,
-    check_name,
-    check_real,
-    check_seed,
-    check_size,
-)
-
-__all__ = [
-    "available_threads",
-    "check_X",
-    "check_batches",
-    "check_integer",
-    "check_n_threads",
-    "check_name",
-    "check_out",
-    "check_parameters",
-    "check_real",
-    "check_seed",
-    "check_size",
-    "check_weights",
-    "check_y",
-]
+from fastbp.check.message import counted, shown
+from fastbp.check.scalar import as_index
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -103,103 +72,6 @@ def check_X(
             f"{counted(n_features, 'feature')} as input."
         )
     return as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
-
-
-def check_y(
-    y: object,
-    *,
-    n_rows: int,
-    n_out: int,
-    loss: Any,
-    dtype: DTypeLike,
-    name: str = "y",
-    check_finite: bool = True,
-    isfinite: FiniteScan | None = None,
-) -> Array:
-    """The targets of `n_rows` rows for a network with `n_out` outputs.
-
-    Args:
-        loss: a `Loss` or the canonical name of one.
-
-    Returns:
-        For "cross_entropy" and class indices (n,) or (n, 1): a private int32 copy of shape (n,),
-        so that no other thread can change an index after its check. Otherwise `dtype` (n, n_out);
-        y of shape (n,) is taken as (n, 1) when n_out is 1.
-
-    Raises:
-        TypeError: sparse.
-        ValueError: as for X, a wrong number of rows or columns, an index outside 0..n_out-1, a row
-            that is no distribution (cross_entropy), a target outside [0, 1] (binary_cross_entropy).
-    """
-    dtype = np.dtype(dtype)
-    loss_name = loss if isinstance(loss, str) else loss.name
-    array = as_numeric(y, name=name, dtype=dtype, text_advice=label.text_advice(loss_name))
-    if array.ndim not in (1, 2):
-        got = f"shape {array.shape}" if array.ndim else shown(y)
-        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
-    if array.shape[0] != n_rows:
-        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
-    columns = 1 if array.ndim == 1 else array.shape[1]
-    is_labels = loss_name == "cross_entropy" and (array.ndim == 1 or (columns == 1 and n_out != 1))
-    if is_labels:
-        return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
-    if columns != n_out:
-        advice = label.column_advice(array, n_out) if columns == 1 else ""
-        raise ValueError(
-            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
-            f"{advice}"
-        )
-    result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
-    if result.size and loss_name == "binary_cross_entropy":
-        _check_probability(result, name=name)
-    if result.size and loss_name == "cross_entropy":
-        _check_distribution(result, name=name)
-    return result.reshape(n_rows, n_out)
-
-
-def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
-    own = np.array(array, order="C")  # first the copy, then the check
-    if own.dtype.kind == "f":
-        if check_finite:
-            as_real(own, name=name, dtype=own.dtype)
-        with np.errstate(invalid="ignore"):
-            flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
-        if flat >= 0:
-            raise ValueError(
-                f"{name}{place(own.shape, flat)} = {shown(own.flat[flat])} is not a class index"
-            )
-    else:
-        own = own.astype(np.int64, copy=False)
-    flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
-    if flat >= 0:
-        value, advice = shown(array.flat[flat]), label.index_advice(array, n_out)
-        raise ValueError(
-            f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}"
-        )
-    return own.astype(np.int32).reshape(-1)
-
-
-def _check_probability(array: Array, *, name: str) -> None:
-    if array.min() >= 0 and array.max() <= 1:
-        return
-    flat = first_where(lambda block: (block < 0) | (block > 1), array)
-    if flat >= 0:
-        value, advice = shown(array.flat[flat]), label.probability_advice(array)
-        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
-
-
-def _check_distribution(array: Array, *, name: str) -> None:
-    total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
-    wrong = np.abs(total - 1.0) > 1e-3
-    row = int(wrong.argmax()) if wrong.any() else len(array)
-    flat = -1 if array.min() >= 0 else first_where(lambda block: block < 0, array)
-    if 0 <= flat and flat // array.shape[1] <= row:
-        where, value = place(array.shape, flat), shown(array.flat[flat])
-        raise ValueError(
-            f"{name}[{flat // array.shape[1]}] is not a distribution ({name}{where} = {value} < 0)"
-        )
-    if row < len(array):
-        raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
 
 
 def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -288,10 +160,9 @@ def check_parameters(
         ValueError: `parameter dense_1/kernel contains NaN at [0, 3]`.
     """
     for name, array in parameters.items():
-        flat = first_nonfinite(array, isfinite)
-        if flat >= 0:
-            kind = nonfinite_kind(array.flat[flat])
-            raise ValueError(f"parameter {name} contains {kind} at {place(array.shape, flat)}")
+        problem = nonfinite(array, isfinite)
+        if problem:
+            raise ValueError(f"parameter {name} {problem}")
 
 
 def check_out(

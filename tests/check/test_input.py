@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastbp.check import validation
+from fastbp.check import input
 from fastbp.check.array import blocks, first_nonfinite
 
 FLOAT32 = np.dtype(np.float32)
@@ -23,7 +23,7 @@ def refuses(error, text):
 
 
 def check_X(X, n_features=4, dtype=FLOAT32, **options):
-    return validation.check_X(X, n_features=n_features, dtype=dtype, **options)
+    return input.check_X(X, n_features=n_features, dtype=dtype, **options)
 
 
 def numbers(shape=(6, 4)):

@@ -1,0 +1,156 @@
+"""The check of y: targets that the loss takes, and what to write instead of those it does not.
+
+The advice that ends a message is sought when the message is due, not before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp.check.array import Array, FiniteScan, as_numeric, as_real, first_where
+from fastbp.check.message import counted, place, shown
+
+_NUMBERED = (
+    "classes, y = np.unique(y, return_inverse=True), then np.searchsorted(classes, y) for other y"
+)
+_OF_CLASSES = f"; class labels as numbers: {_NUMBERED}"
+_OF_ONE = "; labels start at 0: pass y - 1"
+_OTHER_LOSS = '; for class labels use loss="cross_entropy"'
+
+
+def check_y(
+    y: object,
+    *,
+    n_rows: int,
+    n_out: int,
+    domain: str,
+    dtype: DTypeLike,
+    name: str = "y",
+    check_finite: bool = True,
+    isfinite: FiniteScan | None = None,
+) -> Array:
+    """The targets of `n_rows` rows for a network with `n_out` outputs.
+
+    Args:
+        domain: what the loss takes (`Loss.domain`): "real", "interval" or "class".
+
+    Returns:
+        For class indices (n,) or (n, 1) in the domain "class": a private int32 copy of shape (n,),
+        so that no other thread can change an index after its check. Otherwise `dtype` (n, n_out);
+        y of shape (n,) is taken as (n, 1) when n_out is 1.
+
+    Raises:
+        TypeError: sparse.
+        ValueError: as for X, a wrong number of rows or columns, an index outside 0..n_out-1, a row
+            that is no distribution ("class"), a target outside [0, 1] ("interval").
+    """
+    dtype = np.dtype(dtype)
+    array = as_numeric(y, name=name, dtype=dtype, text_advice=_text_advice(domain))
+    if array.ndim not in (1, 2):
+        got = f"shape {array.shape}" if array.ndim else shown(y)
+        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
+    if array.shape[0] != n_rows:
+        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
+    columns = 1 if array.ndim == 1 else array.shape[1]
+    is_labels = domain == "class" and (array.ndim == 1 or (columns == 1 and n_out != 1))
+    if is_labels:
+        return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
+    if columns != n_out:
+        advice = _column_advice(array, n_out) if columns == 1 else ""
+        raise ValueError(
+            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
+            f"{advice}"
+        )
+    result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+    if result.size and domain == "interval":
+        _check_probability(result, name=name)
+    if result.size and domain == "class":
+        _check_distribution(result, name=name)
+    return result.reshape(n_rows, n_out)
+
+
+def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
+    own = np.array(array, order="C")  # first the copy, then the check
+    if own.dtype.kind == "f":
+        if check_finite:
+            as_real(own, name=name, dtype=own.dtype)
+        with np.errstate(invalid="ignore"):
+            flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
+        if flat >= 0:
+            raise ValueError(
+                f"{name}{place(own.shape, flat)} = {shown(own.flat[flat])} is not a class index"
+            )
+    else:
+        own = own.astype(np.int64, copy=False)
+    flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
+    if flat >= 0:
+        value, advice = shown(array.flat[flat]), _index_advice(array, n_out)
+        raise ValueError(
+            f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}"
+        )
+    return own.astype(np.int32).reshape(-1)
+
+
+def _check_probability(array: Array, *, name: str) -> None:
+    if array.min() >= 0 and array.max() <= 1:
+        return
+    flat = first_where(lambda block: (block < 0) | (block > 1), array)
+    if flat >= 0:
+        value, advice = shown(array.flat[flat]), _probability_advice(array)
+        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
+
+
+def _check_distribution(array: Array, *, name: str) -> None:
+    total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
+    wrong = np.abs(total - 1.0) > 1e-3
+    row = int(wrong.argmax()) if wrong.any() else len(array)
+    flat = -1 if array.min() >= 0 else first_where(lambda block: block < 0, array)
+    if 0 <= flat and flat // array.shape[1] <= row:
+        where, value = place(array.shape, flat), shown(array.flat[flat])
+        raise ValueError(
+            f"{name}[{flat // array.shape[1]}] is not a distribution ({name}{where} = {value} < 0)"
+        )
+    if row < len(array):
+        raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
+
+
+def _text_advice(domain: str) -> str:
+    """For names of classes."""
+    return f"{_OTHER_LOSS} and numbers: {_NUMBERED}" if domain == "real" else _OF_CLASSES
+
+
+def _column_advice(y: Array, n_out: int) -> str:
+    """For one column where `n_out` are expected: it may hold the numbers of classes."""
+    is_label = y.dtype.kind != "f" or (_whole(y) and bool(((y >= 0) & (y <= n_out)).all()))
+    return _OTHER_LOSS if is_label else ""
+
+
+def _index_advice(y: Array, n_out: int) -> str:
+    """For whole numbers, not all of them in 0..n_out-1."""
+    values = np.unique(y)
+    if values[0] >= 1 and values[-1] <= n_out:
+        return _OF_ONE
+    if n_out == 2 and _within(values, -1, 1):
+        return "; labels -1 and 1: pass (y + 1) // 2"
+    return _OF_CLASSES if len(values) == n_out else ""  # numbered with gaps
+
+
+def _probability_advice(y: Array) -> str:
+    """For numbers, not all of them in [0, 1]."""
+    if _within(y, -1, 1):
+        return "; labels -1 and 1: pass (y + 1) / 2"
+    if _within(y, 1, 2):
+        return _OF_ONE
+    if y.size > len(y) or not _whole(y):
+        return ""
+    return _OF_CLASSES if len(np.unique(y)) == 2 else _OTHER_LOSS
+
+
+def _within(values: Array, low: int, high: int) -> bool:
+    """Whether there is nothing but these two."""
+    return bool(((values == low) | (values == high)).all())
+
+
+def _whole(values: Array) -> bool:
+    return bool((values == np.floor(values)).all())

@@ -1,0 +1,126 @@
+"""What a network is, as data: its description, and its numbers at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp.activation import Activation
+from fastbp.check.message import shown
+from fastbp.check.scalar import check_seed
+from fastbp.initializer import (
+    Initializer,
+    resolve_bias_initializer,
+    resolve_kernel_initializer,
+)
+from fastbp.layer import Layer, layer_from_config
+from fastbp.layer.architecture import initialized, resolve_layers
+from fastbp.loss import Loss, resolve_loss
+from fastbp.metric import metric, resolve_metric
+from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """All that a network's initial values and training follow from; `describe` makes it."""
+
+    layers: tuple[Layer, ...]  # the Input first, each with its initializers
+    loss: Loss
+    optimizer: Optimizer
+    metrics: tuple[str, ...]
+    dtype: np.dtype[Any]
+    seed: int
+
+    def to_config(self) -> dict[str, Any]:
+        """The same as JSON can hold it, for `arguments`."""
+        return {
+            "layers": [layer.to_config() for layer in self.layers],
+            "loss": self.loss.to_config(),
+            "optimizer": self.optimizer.to_config(),
+            "metrics": list(self.metrics),
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A network's description and numbers; what a file holds.
+
+    Attributes:
+        config: what `Description.to_config` wrote.
+        parameters: by name, as "dense_1/kernel".
+        state: the optimizer's vectors by name, as "m/dense_1/kernel"; "power", beta1^t and beta2^t;
+            and "epochs", trained so far, which the order of rows follows from.
+        steps: optimizer steps taken so far.
+        extra: anything JSON can hold that somebody stored beside, such as the preprocessing of the
+            inputs.
+    """
+
+    config: dict[str, Any]
+    parameters: dict[str, NDArray[Any]]
+    state: dict[str, NDArray[Any]]
+    steps: int
+    extra: Any = None
+
+
+def describe(
+    layers: Sequence[int] | Sequence[Layer],
+    *,
+    loss: str | Loss,
+    optimizer: str | Optimizer,
+    metrics: Sequence[str],
+    dtype: DTypeLike,
+    seed: object,
+    activation: str | Activation | None = None,
+    kernel_initializer: str | float | Initializer | None = None,
+    bias_initializer: str | float | Initializer | None = None,
+) -> Description:
+    """The description of a network; arguments and errors are those of `Network`."""
+    resolved = initialized(
+        resolve_layers(layers, activation),
+        kernel=resolve_kernel_initializer(kernel_initializer),
+        bias=resolve_bias_initializer(bias_initializer),
+    )
+    loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
+    if not isinstance(metrics, list | tuple):
+        raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
+    names = tuple(resolve_metric(name) for name in metrics)
+    for name in names:
+        metric(name, loss=loss)
+    seed = check_seed(seed)
+    return Description(resolved, loss, optimizer, names, _dtype(dtype), seed)
+
+
+def arguments(config: object) -> dict[str, Any]:
+    """The arguments of `Network` and `describe` from what `Description.to_config` wrote.
+
+    Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
+    """
+    if not isinstance(config, dict):
+        raise TypeError(f"config must be what get_config returned, got {shown(config)}")
+    for name in ("layers", "loss", "optimizer", "metrics", "dtype", "seed"):
+        if name not in config:
+            raise ValueError(f"config lacks {name!r}")
+    return {
+        "layers": [layer_from_config(layer) for layer in config["layers"]],
+        "loss": Loss(**config["loss"]),
+        "optimizer": optimizer_from_config(config["optimizer"]),
+        "metrics": config["metrics"],
+        "dtype": config["dtype"],
+        "seed": config["seed"],
+    }
+
+
+def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in ("float32", "float64"):
+        raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
+    return np.dtype(found.name)  # the very object that arrays carry

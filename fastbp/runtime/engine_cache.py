@@ -1,0 +1,119 @@
+"""Engines: made when a call needs one, kept for the next call, lent to one call at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.check.scalar import check_n_threads
+from fastbp.plan import Plan, compile_plan
+from fastbp.plan.arena import allocate
+from fastbp.plan.plan import Purpose
+from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK
+from fastbp.runtime.state import Prepared, State
+
+Array = NDArray[Any]
+
+_PREDICT_ROWS = 256
+# Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
+_KEPT_ENGINES = 64
+_KEPT_BYTES = 2**26
+
+
+def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Prepared:
+    """The engine for batches of `rows` rows, kept for the next call of the same size."""
+    engines = state.engines
+    key = (purpose, rows, n_threads)
+    found = engines.pop(key, None)
+    if found is None:
+        held = sum(kept.scratch.nbytes for kept in engines.values())
+        while engines and (len(engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
+            held -= engines.pop(next(iter(engines))).scratch.nbytes
+        found = _make(state, purpose, rows, n_threads)
+    engines[key] = found
+    return found
+
+
+def take_trainer(state: State, rows: int, n_threads: object, n_steps: int) -> tuple[Any, Plan, int]:
+    """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
+    workers = _threads(state, n_threads, rows * state.work_per_row, n_steps)
+    found, plan, _ = engine(state, "train", rows, workers)
+    return found, plan, _useful(workers, plan) if n_threads == "auto" else workers
+
+
+def training_plan(state: State, rows: int, n_steps: int) -> tuple[Plan, int]:
+    """The plan of that engine without its memory, and the threads of "auto"."""
+    workers = _threads(state, "auto", rows * state.work_per_row, n_steps)
+    plan = _plan(state, "train", rows, workers)
+    return plan, _useful(workers, plan)
+
+
+def take_predictor(state: State, n_threads: int) -> Any:
+    """An engine for forward passes over any number of rows, one call's until `give_back`."""
+    try:
+        found = state.idle_predictors.pop()
+    except IndexError:
+        found = None
+    if found is None or found.plan.n_workers < n_threads:
+        found = _make(state, "predict", _PREDICT_ROWS, n_threads).engine
+        found.bind(np.empty((1, state.n_outputs), state.dtype), None, state.guard.is_written)
+    return found
+
+
+def give_back(state: State, predictor: Any) -> None:
+    """End the use of an engine from `take_predictor`."""
+    state.idle_predictors.append(predictor)
+
+
+def bound_predictor(state: State, out: Array) -> Any:
+    """An engine of one caller's own, whose `respond` fills `out`; None where a call would be too
+    long to keep the interpreter to itself.
+    """
+    rows = len(out)
+    if not state.is_brief(rows):
+        return None
+    found, plan, _ = _make(state, "predict", rows, 1)
+    if rows > plan.tile_rows:
+        return None
+    found.bind(out, out[0] if rows == 1 else None, state.guard.is_written)
+    return found
+
+
+def threads_to_predict(state: State, n_rows: int, n_threads: object) -> int:
+    """Threads for a forward pass over `n_rows` rows."""
+    return _threads(state, n_threads, n_rows * state.work_per_row / 3, 1)
+
+
+def _threads(state: State, n_threads: object, step_work: float, n_steps: int) -> int:
+    """What was asked for; with "auto" more than one only where they pay."""
+    if n_threads == "auto" and (
+        step_work < THREAD_STEP_WORK.value or step_work * n_steps < THREAD_CALL_WORK.value
+    ):
+        return 1
+    asked = check_n_threads(n_threads)
+    return 1 if state.backend == "numpy" else asked
+
+
+def _useful(n_threads: int, plan: Plan) -> int:
+    """No more threads than there are shares to deal out."""
+    shares = plan.n_tiles if plan.by_parameters else -(-plan.capacity // plan.block_rows)
+    return min(n_threads, shares)
+
+
+def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
+    graph = state.declared if purpose == "manual" else state.graph
+    return compile_plan(
+        graph, state.loss, state.optimizer, rows=rows, purpose=purpose, n_workers=n_threads
+    )
+
+
+def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared:
+    plan = _plan(state, purpose, rows, n_threads)
+    scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
+    made = state.module.Engine(
+        plan, state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
+        state.hyper, state.beta_powers,
+    )  # fmt: skip
+    return Prepared(made, plan, scratch)
