@@ -13,13 +13,13 @@ import warnings
 import numpy as np
 import pytest
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
 from support.training_case import train
 
 import fastbp as fb
-from fastbp.backend import compiled_modules, engine_module
+from fastbp.backend import engine_module
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support import child
+from support.kernels import needs_kernels
 
 import fastbp as fb
 from fastbp.backend import INSTRUCTION_SETS, compiled_modules
@@ -20,7 +21,6 @@ print(json.dumps([fb.backend(), *own, config["instruction set"]]))
 """
 
 BUILT = [isa for isa in INSTRUCTION_SETS if (isa, "float32") in compiled_modules()]
-needs_kernels = pytest.mark.skipif(not BUILT, reason="no compiled kernels here")
 
 
 def _last_line(code: str = "import fastbp", **environment: str) -> str:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.kernels import needs_kernels
 from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
 import fastbp as fb
-from fastbp.backend import compiled_modules
 from fastbp.random import permutation
 
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 STEPS = 12
 # layers, loss, rows, batch size: narrow and wide kernels, one block of rows and four,

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from support.kernels import needs_kernels
 
 from fastbp.backend import compiled_modules
 from fastbp.benchmark import machine, roofline
@@ -79,7 +80,7 @@ def test_float64_has_more_coefficients():
     assert more == 3 * 8 * 32 / 4 / 2
 
 
-@pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+@needs_kernels
 def test_constants_of_this_machine(monkeypatch):
     monkeypatch.setattr(machine, "REPEATS", 1)
     monkeypatch.setattr(machine, "LARGEST", 2**22)

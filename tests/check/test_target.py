@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
+from support.refusal import refuses
 
 from fastbp.check import validation
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 DTYPES = [FLOAT32, FLOAT64]
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 def check_y(y, n_rows, n_out, loss="mse", dtype=FLOAT32, **options):

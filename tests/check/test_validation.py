@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
+from support.refusal import refuses
 
 from fastbp.check import validation
 from fastbp.check.array import blocks, first_nonfinite
@@ -15,11 +15,6 @@ from fastbp.check.array import blocks, first_nonfinite
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 DTYPES = [FLOAT32, FLOAT64]
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 def check_X(X, n_features=4, dtype=FLOAT32, **options):

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from support.kernels import needs_kernels
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
 from fastbp.check.validation import check_X, check_y
 
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 GOOD = np.random.default_rng(0).standard_normal((7, 4))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
 from support.training_case import CASES, train
 
@@ -16,7 +17,6 @@ from fastbp.backend import compiled_modules
 from fastbp.loss import CODES as LOSSES
 from fastbp.plan import compile as compile_module
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import digest
 from support.training_case import CASES
 
@@ -18,7 +19,6 @@ from fastbp.plan.parameter import row_length
 from fastbp.runtime import state as runtime
 from fastbp.runtime.state import Runtime
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 ONE_OF_EACH = ["one block", "four blocks", "graph", "parameters"]
 
 
@@ -69,12 +69,13 @@ def counted(tmp_path_factory) -> dict:
     if compiler is None or platform.libc_ver()[0] != "glibc" or not compiled_modules():
         pytest.skip("needs a C compiler, glibc and compiled kernels")
     library = tmp_path_factory.mktemp("counter") / "malloc_counter.so"
-    source = Path(__file__).parent / "support" / "malloc_counter.c"
+    source = child.TESTS / "support" / "malloc_counter.c"
     subprocess.run(
         [compiler, "-O1", "-fPIC", "-shared", "-fno-builtin", source, "-o", library],
         check=True, timeout=60,
     )  # fmt: skip
-    return child.result(CHILD, LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
+    own = Path(__file__).parent
+    return child.result(CHILD, path=own, LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)

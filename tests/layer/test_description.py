@@ -10,10 +10,10 @@ import inspect
 import json
 import math
 import pickle
-import re
 
 import numpy as np
 import pytest
+from support.refusal import refuses
 
 from fastbp import activation, initializer, loss, metric
 from fastbp.activation import Activation, resolve_activation
@@ -23,11 +23,6 @@ from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import Branch, Dense, Input, Residual, layer_from_config
 from fastbp.loss import Loss, resolve_loss
 from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""For tests of bad input: a network with something to lose, and that it lost nothing."""
+"""Bad input is refused: the exception, its text, and a network that has lost nothing."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,11 @@ class Bad(NamedTuple):
     call: Callable[..., Any]
     error: type[BaseException]
     text: str
+
+
+def refuses(error: type[BaseException], text: str) -> Any:
+    """A context that ends with this error; the whole message must be `text`."""
+    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 def with_value(array: np.ndarray, index: Any, value: float) -> np.ndarray:
