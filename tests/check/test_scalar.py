@@ -1,4 +1,4 @@
-"""The bad-input table, rows of numbers, sizes, seeds and threads: type and message of each."""
+"""Numbers, sizes, seeds and threads: what is accepted, type and message of each refusal."""
 
 from __future__ import annotations
 

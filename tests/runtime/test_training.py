@@ -7,19 +7,6 @@ from support.training_case import CASES
 
 import fastbp as fb
 
-
-@pytest.fixture
-def network(backend) -> fb.Network:
-    return fb.Network(
-        [5, 8, 3],
-        activation="tanh",
-        loss="cross_entropy",
-        metrics=["accuracy"],
-        seed=4,
-        backend=backend,
-    )
-
-
 X, Y = classification(50, 5, 3)
 _DERIVATIVE = {  # dL/doutput of the declared layers, for a loss of one's own
     "mse": lambda out, y: 2 * (out - y) / out.size,

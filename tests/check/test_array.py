@@ -1,4 +1,4 @@
-"""The bad-input table, rows of X: type and message of each refusal, and what is accepted."""
+"""X: what is accepted, with which bits, and type and message of each refusal."""
 
 from __future__ import annotations
 
@@ -7,24 +7,15 @@ import warnings
 
 import numpy as np
 import pytest
+from support.array import DTYPES, FLOAT32, FLOAT64, Sparse, frozen, numbers
 from support.refusal import refuses
 
 from fastbp.check import validation
 from fastbp.check.array import blocks, first_nonfinite
 
-FLOAT32 = np.dtype(np.float32)
-FLOAT64 = np.dtype(np.float64)
-DTYPES = [FLOAT32, FLOAT64]
-
 
 def check_X(X, n_features=4, dtype=FLOAT32, **options):
     return validation.check_X(X, n_features=n_features, dtype=dtype, **options)
-
-
-def numbers(shape=(6, 4)):
-    X = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) - 7
-    assert np.unique(X).size == X.size
-    return X
 
 
 class Frame:
@@ -35,11 +26,6 @@ class Frame:
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.values, dtype=dtype)
-
-
-class Sparse:
-    def toarray(self):
-        raise AssertionError("must not be called")
 
 
 def unaligned(X):
@@ -55,12 +41,6 @@ def record_field(X):
     table = np.zeros(X.shape, dtype=[("a", X.dtype), ("b", "u1")])
     table["a"] = X
     return table["a"]
-
-
-def frozen(X):
-    X = X.copy()
-    X.flags.writeable = False
-    return X
 
 
 FORMS = {
