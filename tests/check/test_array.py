@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from support.array import DTYPES, FLOAT32, FLOAT64, Sparse, frozen, numbers
-from support.refusal import refuses
+from support.refusal import bad_input, refuses
 
 from fastbp.check import validation
 from fastbp.check.array import blocks, first_nonfinite
@@ -73,6 +73,7 @@ LAYOUTS = {
 }
 
 
+@bad_input("accepted kinds")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_give_the_bits_of_a_contiguous_array(form, dtype):
@@ -83,6 +84,7 @@ def test_forms_give_the_bits_of_a_contiguous_array(form, dtype):
     assert np.array_equal(result, expected) and np.unique(result).size > 1
 
 
+@bad_input("layout")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("source", DTYPES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.kernels import needs_kernels
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
@@ -84,6 +85,7 @@ def test_class_index(module, kind):
     assert module.class_index(np.where(y == 1, -1, y), 3, True) is None
 
 
+@bad_input("labels written to during a call")
 @pytest.mark.parametrize("n_classes", [3, 200])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_class_index_written_to_after_the_check(n_classes, shuffle, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 from support import child
 from support.kernels import needs_kernels
+from support.refusal import bad_input
 
 # Seconds of the calling thread's processor time, which what else runs on the machine does not count
 # into, and a limit of the time on the wall for a thread that would sleep through a signal.
@@ -97,6 +98,7 @@ def _check_latency(found):
     assert max(waited) < _ON_THE_WALL
 
 
+@bad_input("Ctrl-C")
 @pytest.mark.parametrize("name", ["tiny", "small", "big"])
 def test_fit(name, backend):
     code = PRELUDE + FIT
@@ -130,6 +132,7 @@ print(json.dumps(n_kept))
 """
 
 
+@bad_input("Ctrl-C")
 def test_many_short_calls(backend):
     code = (PRELUDE + SHORT_CALLS).replace("BACKEND", repr(backend))
     assert child.result(code, timeout=120) == 40
@@ -157,6 +160,7 @@ print(json.dumps(took))
 """
 
 
+@bad_input("Ctrl-C")
 def test_predict_and_evaluate(backend):
     _check_latency(child.result((PRELUDE + PREDICT).replace("BACKEND", repr(backend)), timeout=120))
 
@@ -190,6 +194,7 @@ print(json.dumps(found))
 """
 
 
+@bad_input("Ctrl-C")
 def test_another_handler(backend):
     """What it raises comes out of fit; where it raises nothing, training goes on."""
     code = (

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.network_state import classification, digest
+from support.refusal import bad_input
 from support.training_case import CASES
 
 import fastbp as fb
@@ -198,6 +199,7 @@ def test_training_learns(backend):
     assert (network.predict_classes(X) == labels).mean() > 0.95
 
 
+@bad_input("short last batch")
 def test_train_steps_loss_is_weighted_by_rows(backend):
     networks = [fb.Network([5, 3], loss="cross_entropy", seed=0, backend=backend) for _ in range(2)]
     mean = networks[0].train_steps(X, Y, steps=5, batch_size=20, shuffle=False)  # 20 20 10 | 20 20
