@@ -12,8 +12,6 @@ import fastbp.command
 from fastbp.command import main
 from fastbp.storage.checkpoint import save
 
-RNG = np.random.default_rng(0)
-
 
 def write_csv(path, header, rows):
     with open(path, "w", newline="", encoding="utf-8") as stream:
@@ -22,13 +20,13 @@ def write_csv(path, header, rows):
 
 
 @pytest.fixture
-def flowers(tmp_path):
+def flowers(tmp_path, rng):
     """Two numbers and a name tell three species apart."""
     pytest.importorskip("pandas")
     rows = []
     for i in range(120):
         kind = i % 3
-        size, weight = RNG.normal(kind, 0.1), RNG.normal(-kind, 0.1)
+        size, weight = rng.normal(kind, 0.1), rng.normal(-kind, 0.1)
         rows.append(
             [
                 f"{size:.4f}",
@@ -41,10 +39,10 @@ def flowers(tmp_path):
 
 
 @pytest.fixture
-def prices(tmp_path):
+def prices(tmp_path, rng):
     """A price in the hundreds, linear in two numbers."""
     pytest.importorskip("pandas")
-    values = RNG.normal(size=(200, 2))
+    values = rng.normal(size=(200, 2))
     rows = [[f"{a:.5f}", f"{b:.5f}", "m", f"{500 + 100 * a - 50 * b:.5f}"] for a, b in values]
     return write_csv(tmp_path / "prices.csv", ["a", "b", "unit", "price"], rows)
 
