@@ -72,7 +72,9 @@ def pair(layers: list[Any], dtype: str, **options: Any) -> list[fb.Network]:
 @pytest.mark.parametrize(
     "optimizer", [fb.SGD(0.02, momentum=0.9), fb.Adam(2e-3, epsilon=1e-3)], ids=repr
 )
-@pytest.mark.parametrize("index", range(len(NETWORKS)))
+@pytest.mark.parametrize(
+    "index", [pytest.param(i, marks=[pytest.mark.slow] * (i == 7)) for i in range(len(NETWORKS))]
+)
 def test_fit(index: int, optimizer: Any, dtype: str) -> None:
     """Shuffled epochs with a last short batch and validation data: histories and parameters."""
     layers, loss, rows, batch_size = NETWORKS[index]

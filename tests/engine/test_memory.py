@@ -11,7 +11,7 @@ import pytest
 from support import child
 from support.kernels import needs_kernels
 from support.network_state import digest
-from support.training_case import CASES
+from support.training_case import CASES, each_case
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
@@ -217,7 +217,7 @@ def _everything(name: str, dtype: str, backend: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_poisoned_scratch(name, dtype, backend, monkeypatch):
     plain = _everything(name, dtype, backend)
     for byte in (0x00, 0xFF):
@@ -232,7 +232,7 @@ _MARGIN = 512  # bytes at each end, whole cache lines
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_canaries(name, dtype, backend, monkeypatch):
     """Nothing is written outside the memory of parameters, state and scratch."""
     blocks = []

@@ -44,7 +44,7 @@ def test_large_engines_are_kept_up_to_64_mebibytes(backend):
 
 
 def test_the_last_is_kept_however_large(backend):
-    network = fb.Network([1, 2**21, 1], seed=0, backend=backend)
+    network = fb.Network([1, 2**20, 1], seed=0, backend=backend)
     assert network.plan(3).arena["size"] > 64 * 2**20
     assert _kept([1, 2, 3], network) == [3]
     assert _kept([3], network) == []  # no other than the one that was there

@@ -99,7 +99,7 @@ def _check_latency(found):
 
 
 @bad_input("Ctrl-C")
-@pytest.mark.parametrize("name", ["tiny", "small", "big"])
+@pytest.mark.parametrize("name", ["tiny", "small", pytest.param("big", marks=pytest.mark.slow)])
 def test_fit(name, backend):
     code = PRELUDE + FIT
     threads = (1, 2) if backend == "cython" else (1,)
