@@ -62,3 +62,16 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def rng() -> np.random.Generator:
     """Random numbers, the same for every test and run."""
     return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def network(backend: str) -> fb.Network:
+    """A small classifier that has not trained."""
+    return fb.Network(
+        [5, 8, 3],
+        activation="tanh",
+        loss="cross_entropy",
+        metrics=["accuracy"],
+        seed=4,
+        backend=backend,
+    )

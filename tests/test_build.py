@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.kernels import needs_kernels
 
 import fastbp as fb
 from fastbp.backend import compiled_modules, instruction_set, supported
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 
 def _source_hash() -> str:

@@ -132,7 +132,7 @@ def test_oracle_agrees_with_itself(seed: int) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("rows", [1, 7, 33, 700])
+@pytest.mark.parametrize("rows", [1, 7, 33, pytest.param(700, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "sizes", [(4, 32, 16, 1), (300, 17, 3), (33, 150, 150, 5)], ids=lambda s: "-".join(map(str, s))
 )

@@ -13,13 +13,14 @@ import warnings
 import numpy as np
 import pytest
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
+from support.refusal import bad_input
 from support.training_case import train
 
 import fastbp as fb
-from fastbp.backend import compiled_modules, engine_module
+from fastbp.backend import engine_module
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
@@ -134,6 +135,7 @@ def test_process_state_is_unchanged(backend):
         assert before == (np.geterr(), dict(os.environ), _handlers(), threading.active_count())
 
 
+@bad_input("subnormal")
 @needs_kernels
 def test_subnormal_data_is_not_slow():
     """Unflushed, a product of subnormals takes about a hundred times as long."""
@@ -234,6 +236,7 @@ print(json.dumps([found.count(expected), len(found)]))
 """
 
 
+@bad_input("fork")
 @needs_fork
 def test_fork_after_use(backend):
     code = FORK.replace("sys.argv[1]", repr(backend))
@@ -241,6 +244,7 @@ def test_fork_after_use(backend):
     assert equal == n == 10
 
 
+@bad_input("exit")
 @needs_kernels
 def test_exit_while_a_daemon_thread_trains():
     code = """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tolerance import FOURTH_MOMENT, assert_rounded, eps, standard_errors
 
 import fastbp as fb
 from fastbp import random
@@ -56,9 +57,10 @@ def start(initializer, shape=(300, 700), **options):
 def assert_moments(value, variance, kurtosis):
     """Mean and variance within six standard errors."""
     n = value.size
-    assert abs(value.mean()) < 6 * math.sqrt(variance / n)
-    assert abs(value.var() / variance - 1) < 6 * math.sqrt((kurtosis - 1) / n)
-    assert (value**4).mean() / value.var() ** 2 == pytest.approx(kurtosis, rel=0.05)
+    assert abs(value.mean()) < standard_errors(variance, n)
+    assert abs(value.var() / variance - 1) < standard_errors(kurtosis - 1, n)
+    found = (value**4).mean() / value.var() ** 2
+    assert abs(found - kurtosis) <= FOURTH_MOMENT * kurtosis
 
 
 @pytest.mark.parametrize("name", VARIANCE)
@@ -138,18 +140,19 @@ def test_orthogonal(shape):
     value = start("orthogonal", shape)
     gram = value.T @ value if shape[0] >= shape[1] else value @ value.T
     assert value.shape == shape and value.flags.c_contiguous
-    assert np.abs(gram - np.eye(min(shape))).max() < 100 * np.finfo(float).eps
+    one = np.eye(min(shape))
+    assert_rounded(gram, one, dtype="float64", roundings=100, magnitude=np.ones(one.shape))
     assert np.array_equal(start(Orthogonal(1.5), shape), 1.5 * value)
 
 
 def test_orthogonal_prefers_no_direction():
     """Entries of (3, 2) have mean 0, variance 1/3, fourth moment 1/5; dets either sign."""
     value = np.array([start("orthogonal", (3, 2), seed=seed) for seed in range(3000)])
-    assert np.abs(value.mean(axis=0)).max() < 6 * math.sqrt(1 / 3 / 3000)
-    assert np.abs((value**2).mean(axis=0) - 1 / 3).max() < 6 * math.sqrt((1 / 5 - 1 / 9) / 3000)
-    assert (value**4).mean() == pytest.approx(1 / 5, rel=0.05)
+    assert np.abs(value.mean(axis=0)).max() < standard_errors(1 / 3, 3000)
+    assert np.abs((value**2).mean(axis=0) - 1 / 3).max() < standard_errors(1 / 5 - 1 / 9, 3000)
+    assert abs((value**4).mean() - 1 / 5) <= FOURTH_MOMENT / 5
     sign = [np.linalg.det(start("orthogonal", (2, 2), seed=seed)) > 0 for seed in range(1000)]
-    assert abs(np.mean(sign) - 0.5) < 6 * 0.5 / math.sqrt(1000)
+    assert abs(np.mean(sign) - 0.5) < standard_errors(1 / 4, 1000)
 
 
 def test_orthogonal_against_an_explicit_product_of_reflections():
@@ -165,7 +168,8 @@ def test_orthogonal_against_an_explicit_product_of_reflections():
         reflection[k:, k:] -= 2 * np.outer(v, v) / (v @ v)
         q = q @ reflection
         signs.append(-sign)
-    assert np.abs(start("orthogonal", (n, n)) - q * signs).max() < 1e-14
+    found, size = start("orthogonal", (n, n)), np.ones((n, n))
+    assert_rounded(found, q * signs, dtype="float64", roundings=45, magnitude=size)
 
 
 def test_orthogonal_bias_is_refused():
@@ -275,7 +279,11 @@ def test_limits_of_the_defaults():
     }
     for name, value in network.parameters.items():
         largest = float(np.abs(value).max())
-        assert 0.995 * limit.get(name, 0.0) <= largest <= limit.get(name, 0.0) * (1 + 1e-7)
+        assert (
+            0.995 * limit.get(name, 0.0)
+            <= largest
+            <= limit.get(name, 0.0) * (1 + eps("float32") / 2)
+        )
 
 
 def test_defaults_of_nested_layers():

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from support.tolerance import assert_rounded
 
 from fastbp import random
 
@@ -92,19 +93,21 @@ def test_normal_is_box_muller_within_rounding():
     z = random.normal(5, 2, 0, 10_000)
     radius = np.sqrt(-2 * np.log1p(-u[0::2]))
     for values, wave in ((z[0::2], np.cos), (z[1::2], np.sin)):
-        error = np.abs(values - radius * wave(2 * np.pi * u[1::2]))
-        assert (error <= 8 * np.finfo(float).eps * np.maximum(radius, 1e-3)).all()
+        expected = radius * wave(2 * np.pi * u[1::2])
+        size = np.maximum(radius, 1e-3)
+        assert_rounded(values, expected, dtype="float64", roundings=8, magnitude=size)
     assert np.array_equal(random.normal(5, 2, 0, 7), z[:7]) and random.normal(5, 2, 0, 0).size == 0
 
 
 def test_logarithm_and_circle_at_their_edges():
     x = np.array([1.0, 2.0**-53, 0.5, 0.7071067811865475, 0.7071067811865476, 1 - 2.0**-53])
     expected = [math.log(value) for value in x]
-    np.testing.assert_allclose(random._log(x), expected, rtol=4e-16, atol=0)
+    assert_rounded(random._log(x), expected, dtype="float64", roundings=1.5)
     cosine, sine = random._cos_sin(np.arange(0, 1, 0.125))
     half = math.sqrt(0.5)
-    np.testing.assert_allclose(cosine, [1, half, 0, -half, -1, -half, 0, half], atol=3e-16)
-    np.testing.assert_allclose(sine, [0, half, 1, half, 0, -half, -1, -half], atol=3e-16)
+    circle = [1, half, 0, -half, -1, -half, 0, half]
+    for values, expected in ((cosine, circle), (sine, np.roll(circle, 2))):
+        assert_rounded(values, expected, dtype="float64", roundings=8, magnitude=np.ones(8))
 
 
 def test_drawn_seeds():

@@ -44,6 +44,7 @@ def test_map_names_what_exists():
             assert (root / path).exists() or (root / "fastbp" / path).exists(), path
 
 
+@pytest.mark.slow
 def test_example_passes_mypy_strict(tmp_path):
     """With the annotations of the package that is tested, as an engineer who uses it sees them."""
     pytest.importorskip("mypy", reason="mypy is not installed")

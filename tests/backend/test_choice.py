@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from support import child
+from support.kernels import needs_kernels
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.backend import INSTRUCTION_SETS, compiled_modules
@@ -20,7 +22,6 @@ print(json.dumps([fb.backend(), *own, config["instruction set"]]))
 """
 
 BUILT = [isa for isa in INSTRUCTION_SETS if (isa, "float32") in compiled_modules()]
-needs_kernels = pytest.mark.skipif(not BUILT, reason="no compiled kernels here")
 
 
 def _last_line(code: str = "import fastbp", **environment: str) -> str:
@@ -45,6 +46,7 @@ def test_the_best_there_is_by_default():
     ]
 
 
+@bad_input("instruction set")
 @needs_kernels
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS)
 def test_instruction_set_on_request(isa):
@@ -62,6 +64,7 @@ def test_other_names_of_instruction_sets(alias, isa):
     assert child.result(INFO, FASTBP_ISA=alias)[2] == isa
 
 
+@bad_input("instruction set")
 @needs_kernels
 def test_unknown_names():
     text = _last_line(FASTBP_ISA="v9")
@@ -70,6 +73,7 @@ def test_unknown_names():
     assert text == "ValueError: FASTBP_BACKEND='torch' is unknown; known: cython, numpy"
 
 
+@bad_input("instruction set")
 @needs_kernels
 def test_an_instruction_set_this_processor_lacks():
     """Refused by name, before any of its code runs: its modules are not even imported."""
@@ -114,6 +118,7 @@ def bare(tmp_path_factory) -> Path:
     return folder
 
 
+@bad_input("nothing compiled")
 def test_without_extension_one_warning_and_numpy(bare):
     code = """
 import json, warnings
@@ -167,6 +172,7 @@ def test_without_extension_an_instruction_set_is_an_error(bare):
     assert done.stderr.splitlines()[-1].startswith("ValueError: FASTBP_ISA='v9' is unknown")
 
 
+@bad_input("nothing compiled")
 def test_a_broken_extension_is_not_hidden(bare, tmp_path):
     """An extension that is there and cannot be loaded is an error, not a slow network."""
     shutil.copytree(

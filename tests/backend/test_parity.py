@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.kernels import needs_kernels
 from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
 import fastbp as fb
-from fastbp.backend import compiled_modules
 from fastbp.random import permutation
 
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 STEPS = 12
 # layers, loss, rows, batch size: narrow and wide kernels, one block of rows and four,
@@ -72,7 +72,9 @@ def pair(layers: list[Any], dtype: str, **options: Any) -> list[fb.Network]:
 @pytest.mark.parametrize(
     "optimizer", [fb.SGD(0.02, momentum=0.9), fb.Adam(2e-3, epsilon=1e-3)], ids=repr
 )
-@pytest.mark.parametrize("index", range(len(NETWORKS)))
+@pytest.mark.parametrize(
+    "index", [pytest.param(i, marks=[pytest.mark.slow] * (i == 7)) for i in range(len(NETWORKS))]
+)
 def test_fit(index: int, optimizer: Any, dtype: str) -> None:
     """Shuffled epochs with a last short batch and validation data: histories and parameters."""
     layers, loss, rows, batch_size = NETWORKS[index]

@@ -1,18 +1,12 @@
-"""The bad-input table, rows of numbers, sizes, seeds and threads: type and message of each."""
+"""Numbers, sizes, seeds and threads: what is accepted, type and message of each refusal."""
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
+from support.refusal import refuses
 
 from fastbp.check import scalar as argument
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3)], ids=repr)

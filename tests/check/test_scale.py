@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from support.network_state import digest
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.check.scale import unevenness
@@ -48,6 +49,7 @@ Y = np.zeros(60)
 # ---- when and where -----------------------------------------------------------------------------
 
 
+@bad_input("uneven columns")
 @pytest.mark.parametrize("use", USES)
 def test_once_and_where_the_user_calls(use, backend):
     net = network(backend)

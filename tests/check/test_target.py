@@ -1,43 +1,19 @@
-"""The bad-input table, rows of y, batches, weights and out: type and message of each."""
+"""y: what is accepted, and type and message of each refusal."""
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
+from support.array import DTYPES, FLOAT32, Sparse, numbers
+from support.refusal import refuses
 
-from fastbp.check import input, target
+from fastbp.check import target
 from fastbp.loss import Loss
-
-FLOAT64 = np.dtype(np.float64)
-FLOAT32 = np.dtype(np.float32)
-DTYPES = [FLOAT32, FLOAT64]
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
 
 
 def check_y(y, n_rows, n_out, loss="mse", dtype=FLOAT32, **options):
     domain = Loss(loss).domain
     return target.check_y(y, n_rows=n_rows, n_out=n_out, domain=domain, dtype=dtype, **options)
-
-
-def numbers(shape=(6, 4)):
-    X = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) - 7
-    assert np.unique(X).size == X.size
-    return X
-
-
-def frozen(X):
-    X = X.copy()
-    X.flags.writeable = False
-    return X
-
-
-# ---- targets ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -49,10 +25,6 @@ def test_one_output_takes_a_vector(y, dtype):
 
 
 def test_sparse():
-    class Sparse:
-        def toarray(self):
-            raise AssertionError("must not be called")
-
     with refuses(TypeError, "sparse y is not supported; use y.toarray()"):
         check_y(Sparse(), 1, 1)
 
@@ -184,120 +156,3 @@ def test_check_finite_off_never_lets_a_wrong_class_through():
             check_y([0, bad], 2, 2, "cross_entropy", check_finite=False)
     for loss in ("mse", "binary_cross_entropy", "cross_entropy"):
         assert np.isnan(check_y([[0, np.nan]], 1, 2, loss, check_finite=False)[0, 1])
-
-
-# ---- batches, weights, out ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "batches",
-    [
-        [[0, 1], [2]],
-        ((0, 1), np.array([2], np.int8)),
-        (range(2), [2]),
-        iter([[0, 1], [2]]),
-        [iter([0, 1]), [2]],
-    ],
-    ids=["lists", "tuples", "range", "iterator", "inner iterator"],
-)
-def test_batches(batches):
-    order, offsets = input.check_batches(batches, n_rows=3)
-    assert (order.dtype, offsets.dtype) == (np.uint32, np.int64)
-    assert order.tolist() == [0, 1, 2] and offsets.tolist() == [0, 2, 3]
-
-
-def test_batches_are_copied():
-    given = np.array([[0, 1], [1, 0]])
-    order, _ = input.check_batches(given, n_rows=2)
-    assert not np.shares_memory(order, given) and order.tolist() == [0, 1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("batches", "error", "text"),
-    [
-        (3, TypeError, "batches must be a sequence of sequences of row numbers, got 3"),
-        ("ab", TypeError, "batches must be a sequence of sequences of row numbers, got 'ab'"),
-        ([0, 1], TypeError, "batches[0] must be a 1-D sequence of row numbers, got 0"),
-        ([[0], [[1]]], TypeError, "batches[1] must be a 1-D sequence of row numbers, got [[1]]"),
-        ([[0, [1]]], TypeError, "batches[0] must be a 1-D sequence of row numbers, got [0, [1]]"),
-        ([], ValueError, "batches must hold at least one batch, got 0"),
-        ([[0], []], ValueError, "batches[1] is empty"),
-        ([[0], [1, 4]], ValueError, "batches[1][1] = 4 is outside 0..3"),
-        ([[-1]], ValueError, "batches[0][0] = -1 is outside 0..3"),
-        ([[0, 1.5]], ValueError, "batches[0][1] = 1.5 is not a row number"),
-        ([[True, False]], ValueError, "batches[0][0] = True is not a row number"),
-        ([[2**70]], ValueError, "batches[0][0] = 1180591620717411303424 is outside 0..3"),
-    ],
-)
-def test_bad_batches(batches, error, text):
-    with refuses(error, text):
-        input.check_batches(batches, n_rows=4)
-
-
-SHAPES = [("dense_1/kernel", (2, 3)), ("dense_1/bias", (3,))]
-
-
-def test_weights_are_private_float64():
-    kernel, bias = np.ones((2, 3), np.float32), np.zeros(3)
-    result = input.check_weights([kernel, bias], shapes=SHAPES)
-    assert [array.dtype for array in result] == [FLOAT64, FLOAT64]
-    assert not np.shares_memory(result[1], bias) and result[0].tolist() == kernel.tolist()
-    assert input.check_weights([[[1, 2, 3]] * 2, [1, 2, 3]], shapes=SHAPES)[1][2] == 3
-
-
-@pytest.mark.parametrize(
-    ("weights", "error", "text"),
-    [
-        (None, TypeError, "weights must be a list of arrays, got None"),
-        ({}, TypeError, "weights must be a list of arrays, got {}"),
-        ([np.zeros((2, 3))], ValueError,
-         "weights must be 2 arrays (dense_1/kernel, dense_1/bias), got 1"),
-        ([np.zeros((3, 2)), np.zeros(3)], ValueError,
-         "dense_1/kernel is (2, 3), got (3, 2): transposed? pass its .T"),
-        ([np.zeros((3, 3)), np.zeros(3)], ValueError, "dense_1/kernel is (2, 3), got (3, 3)"),
-        ([np.zeros((2, 3)), np.zeros((1, 3))], ValueError, "dense_1/bias is (3,), got (1, 3)"),
-        ([np.zeros((2, 3)), [0, np.nan, 0]], ValueError,
-         "Input dense_1/bias contains NaN (first at [1])"),
-        ([np.zeros((2, 3)), [0, 1e39, 0]], ValueError,
-         "dense_1/bias[1] = 1e+39 does not fit float32"),
-        ([np.zeros((2, 3)), [0, 1j, 0]], ValueError,
-         "Complex data not supported: dense_1/bias is complex128"),
-    ],
-)  # fmt: skip
-def test_bad_weights(weights, error, text):
-    with refuses(error, text):
-        input.check_weights(weights, shapes=SHAPES, dtype="float32")
-
-
-def test_parameters():
-    kernel = np.zeros((2, 4))
-    input.check_parameters({"dense_1/kernel": kernel})
-    kernel[0, 3] = np.nan
-    with refuses(ValueError, "parameter dense_1/kernel contains NaN at [0, 3]"):
-        input.check_parameters({"dense_1/bias": np.zeros(4), "dense_1/kernel": kernel})
-
-
-def test_out():
-    X, out = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
-    check = input.check_out
-    assert check(out, shape=(3, 2), dtype="float32", others=[X]) is out
-    assert check(None, shape=(3, 2), dtype="float32").shape == (3, 2)
-    other = check(X, shape=(3, 2), dtype="float32", others=[X])
-    assert not np.shares_memory(other, X) and other.shape == X.shape
-
-
-@pytest.mark.parametrize(
-    ("out", "error", "text"),
-    [
-        ([[0.0]], TypeError, "out must be a numpy.ndarray, got list"),
-        (np.zeros((2, 3)), ValueError, "out must have shape (3, 2), got (2, 3)"),
-        (np.zeros((3, 2), np.float32), ValueError, "out must have dtype float64, got <f4"),
-        (np.zeros((3, 2), ">f8"), ValueError, "out must have dtype float64, got >f8"),
-        (frozen(np.zeros((3, 2))), ValueError, "out must be writable, got a read-only array"),
-        (np.zeros((2, 3)).T, ValueError,
-         "out must be C-contiguous and aligned, got strides (8, 24)"),
-    ],
-)  # fmt: skip
-def test_bad_out(out, error, text):
-    with refuses(error, text):
-        input.check_out(out, shape=(3, 2), dtype=np.float64)

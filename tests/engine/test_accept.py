@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from support.kernels import needs_kernels
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 GOOD = np.random.default_rng(0).standard_normal((7, 4))
 
@@ -84,6 +86,7 @@ def test_class_index(module, kind):
     assert module.class_index(np.where(y == 1, -1, y), 3, True) is None
 
 
+@bad_input("labels written to during a call")
 @pytest.mark.parametrize("n_classes", [3, 200])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_class_index_written_to_after_the_check(n_classes, shuffle, monkeypatch):

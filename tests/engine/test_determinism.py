@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
-from support.training_case import CASES, train
+from support.tolerance import assert_rounded, assert_same_training
+from support.training_case import CASES, each_case, train
 
 import fastbp as fb
 from fastbp.activation import CODES
@@ -17,12 +19,11 @@ from fastbp.loss import CODES as LOSSES
 from fastbp.plan import threshold
 from fastbp.runtime import engine_cache
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 DTYPES = ["float32", "float64"]
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_the_cases_exercise_both_regimes(name):
     case = CASES[name]
     _, plan, _ = engine_cache.engine(case.network("float32")._state, "train", case.batch_size)
@@ -33,7 +34,7 @@ def test_the_cases_exercise_both_regimes(name):
 
 @needs_kernels
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_threads(name, dtype):
     trained = [digest(train(name, dtype, n_threads=n)) for n in (1, 2, 3, 4)]
     assert len(set(trained)) == 1
@@ -53,7 +54,7 @@ def test_losses_of_tiles_taken_together(dtype):
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_threads_of_predict_and_evaluate(name):
     case, network = CASES[name], train(name, "float32")
     X, y = case.data(1000)
@@ -64,6 +65,7 @@ def test_threads_of_predict_and_evaluate(name):
         assert one[1] == other[1]
 
 
+@pytest.mark.slow
 def test_instruction_sets():
     runs = [name for name in ("v3", "v4") if (name, "float32") in compiled_modules()]
     if len(runs) < 2:
@@ -98,13 +100,13 @@ def test_train_on_batch_is_fit_of_explicit_batches(name, dtype, backend):
     losses = [one_by_one.train_on_batch(X[part], y[part]) for part in 2 * batches]
     sizes = [len(part) for part in batches]
     means = [np.average(losses[:3], weights=sizes), np.average(losses[3:], weights=sizes)]
-    np.testing.assert_allclose(history.history["loss"], means, rtol=1e-12)
+    assert_rounded(history.history["loss"], means, dtype="float64", roundings=16)
     if backend == "cython":
         for a, b in zip(together.get_weights(), one_by_one.get_weights(), strict=True):
             assert a.tobytes() == b.tobytes()
     else:  # a plan of three rows sums in another order there
         for a, b in zip(together.get_weights(), one_by_one.get_weights(), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+            assert_same_training(a, b, dtype=dtype)
     assert together.steps == one_by_one.steps == 6
 
 
@@ -129,7 +131,7 @@ def test_train_steps_is_fit(backend):
     losses = networks[0].fit(X, y, epochs=3, batch_size=32).history["loss"]  # 3 steps each
     mean = networks[1].train_steps(X, y, steps=9, batch_size=32)
     assert digest(networks[0]) == digest(networks[1])
-    assert mean == pytest.approx(np.mean(losses), rel=1e-12)
+    assert_rounded(mean, np.mean(losses), dtype="float64", roundings=16)
 
 
 # a row alone and in any batch

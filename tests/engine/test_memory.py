@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import child
+from support.kernels import needs_kernels
 from support.network_state import digest
-from support.training_case import CASES
+from support.training_case import CASES, each_case
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
 from fastbp.plan.parameter import row_length
 from fastbp.runtime import engine_cache, state
 
-needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
 ONE_OF_EACH = ["one block", "four blocks", "graph", "parameters"]
 
 
@@ -68,12 +68,13 @@ def counted(tmp_path_factory) -> dict:
     if compiler is None or platform.libc_ver()[0] != "glibc" or not compiled_modules():
         pytest.skip("needs a C compiler, glibc and compiled kernels")
     library = tmp_path_factory.mktemp("counter") / "malloc_counter.so"
-    source = Path(__file__).parents[1] / "support" / "malloc_counter.c"
+    source = child.TESTS / "support" / "malloc_counter.c"
     subprocess.run(
         [compiler, "-O1", "-fPIC", "-shared", "-fno-builtin", source, "-o", library],
         check=True, timeout=60,
     )  # fmt: skip
-    return child.result(CHILD, LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
+    own = Path(__file__).parent
+    return child.result(CHILD, path=own, LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -215,7 +216,7 @@ def _everything(name: str, dtype: str, backend: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_poisoned_scratch(name, dtype, backend, monkeypatch):
     plain = _everything(name, dtype, backend)
     for byte in (0x00, 0xFF):
@@ -230,7 +231,7 @@ _MARGIN = 512  # bytes at each end, whole cache lines
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@each_case
 def test_canaries(name, dtype, backend, monkeypatch):
     """Nothing is written outside the memory of parameters, state and scratch."""
     blocks = []

@@ -6,12 +6,13 @@ import time
 
 import numpy as np
 import pytest
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
 
 import fastbp as fb
-from fastbp.backend import compiled_modules, engine_module
+from fastbp.backend import engine_module
 
-pytestmark = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
+pytestmark = needs_kernels
 
 SIZES = {"by rows": [20, 24, 3], "by parameters": [20, 300, 300, 3], "latency": [5, 8, 3]}
 each_size = pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.hand_replay import REPLAY
 from support.hand_rounding import CARRIED, CUT, unit
+from support.tolerance import DECIMAL, REPLAY_ROUNDING, assert_rounded
 from support.worked_derivation import DERIVATION
 
 import fastbp as fb
@@ -21,7 +22,6 @@ ROWS = [
     for name in NAMES
     for index, row in enumerate(PAGES[name]["hand"])
 ]
-SLACK = 1e-9  # of a unit: float64 rounding of decimals that meet a bound exactly
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_engine_against_printed_number(runs, backend, name, index):
     distance = abs(row.fastbp - row.hand) / unit(row.hand)
     if row.verdict == "agrees":
         carried = CARRIED[name][key].units if key in CARRIED[name] else 0.0
-        assert distance <= own + carried + SLACK, row
+        assert distance <= own + carried + DECIMAL, row
     elif row.verdict == "slip":
         assert distance > own, row
     else:
@@ -90,9 +90,10 @@ def test_replay_of_the_hand_gives_printed_number(runs, replays, name, index):
         assert abs(runs["numpy"][name][index].fastbp - printed) > unit(printed) / 2
     elif key in CUT[name]:
         assert math.copysign(1.0, replays[name][key]) == math.copysign(1.0, printed)
-        assert 0.5 - SLACK <= excess <= 1.0 + SLACK  # below half a unit it would not be a cut
+        assert 0.5 - DECIMAL <= excess <= 1.0 + DECIMAL  # below half a unit it would not be a cut
     else:
-        assert abs(replays[name][key] - printed) <= _own(name, key, printed) * unit(printed) + 1e-12
+        limit = _own(name, key, printed) * unit(printed)
+        assert abs(replays[name][key] - printed) <= limit + REPLAY_ROUNDING
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +103,7 @@ def test_carried_rounding_is_no_wider_than_the_replay_needs(runs, replays, name)
     assert CUT[name] | CARRIED[name].keys() <= replays[name].keys()
     for key, carried in CARRIED[name].items():
         needed = abs(replays[name][key] - engine[key]) / unit(printed[key])
-        assert needed - SLACK <= carried.units <= needed + 0.1 + SLACK, (key, needed, carried)
+        assert needed - DECIMAL <= carried.units <= needed + 0.1 + DECIMAL, (key, needed, carried)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -117,15 +118,24 @@ def test_parameters_against_derivation(name, backend):
         actual = example.parameters()
         assert actual.keys() == expected.keys() and len(actual) == count
         for parameter, value in expected.items():
-            assert actual[parameter] == pytest.approx(value, rel=1e-12, abs=1e-12), parameter
+            size = max(abs(value), 1.0)
+            assert_rounded(
+                actual[parameter],
+                value,
+                dtype="float64",
+                roundings=2**12,
+                magnitude=size,
+                name=parameter,
+            )
 
 
 @pytest.mark.parametrize(("name", "index"), ROWS)
 def test_backends_agree(runs, name, index):
     cython, numpy = runs["cython"][name][index].fastbp, runs["numpy"][name][index].fastbp
     # a value that vanishes by cancellation ("h2 (1) before relu") has no relative accuracy
-    exact_zero = 1e-15 if runs["numpy"][name][index].quantity.endswith("before relu") else 0.0
-    assert cython == pytest.approx(numpy, rel=1e-12, abs=exact_zero)
+    vanishes = runs["numpy"][name][index].quantity.endswith("before relu")
+    size = max(abs(numpy), 2.0**-10 if vanishes else 0.0)
+    assert_rounded(cython, numpy, dtype="float64", roundings=2**12, magnitude=size)
 
 
 @pytest.mark.parametrize("name", NAMES)

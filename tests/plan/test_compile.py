@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from support.tolerance import assert_same_training
 
 import fastbp as fb
 from fastbp.runtime import engine_cache
@@ -43,9 +44,8 @@ def test_whole_gradient(usual, whole, rows, dtype, backend):
     second, held = _trained(sizes, whole, rows, dtype, backend)
     assert shared.by_parameters and not held.by_parameters
     assert held.arena.copies - held.arena.gradient >= first._state.layout.size
-    tolerance = 1e-4 if dtype == "float32" else 1e-11
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+        assert_same_training(a, b, dtype=dtype)
     assert second.plan(rows).regime == "data-parallel"
     assert "whole gradient" in str(second.plan(rows)) and first.plan(rows).regime != "data-parallel"
 

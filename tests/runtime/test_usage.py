@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support import child
 from support.network_state import classification, digest
+from support.refusal import bad_input
 
 import fastbp as fb
 
@@ -44,6 +45,7 @@ class Training:
         _until(network._state.guard.is_written)
 
 
+@bad_input("busy")
 def test_everything_else_is_refused_while_fit_runs(backend):
     network, reference = _network(backend), _network(backend)
     epochs = 1500 if backend == "cython" else 40
@@ -72,6 +74,7 @@ def test_everything_else_is_refused_while_fit_runs(backend):
     network.fit(X, y)  # free again
 
 
+@bad_input("busy")
 def test_writers_are_refused_while_readers_run(backend):
     network = _network(backend)
     X, y = classification(400, 20, 3)

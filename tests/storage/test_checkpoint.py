@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.error import ModelFormatError
@@ -115,6 +116,7 @@ class TestRoundTrip:
 
 
 class TestSave:
+    @bad_input("link")
     def test_link_is_followed_and_mode_kept(self, tmp_path):
         target, link = tmp_path / "target.npz", tmp_path / "link.npz"
         target.write_bytes(b"old")
@@ -129,6 +131,7 @@ class TestSave:
         save(trained(), tmp_path / "m.npz")
         assert (tmp_path / "m.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
+    @bad_input("failing save")
     @pytest.mark.parametrize("call", ["fsync", "replace"])
     def test_failure_leaves_the_old_file_and_nothing_else(self, tmp_path, monkeypatch, call):
         path = tmp_path / "m.npz"
@@ -153,6 +156,7 @@ class TestSave:
             save(trained(), tmp_path / "model.npz")
         assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
 
+    @bad_input("failing save")
     def test_what_cannot_be_replaced(self, tmp_path):
         with pytest.raises(IsADirectoryError):
             save(trained(), tmp_path)
@@ -162,6 +166,7 @@ class TestSave:
         with pytest.raises(ValueError, match="not a regular file"):
             save(trained(), tmp_path / "fifo")
 
+    @bad_input("NaN in a parameter")
     def test_unusable_parameters_are_not_saved(self, tmp_path):
         network = trained()
         name, kernel = next(iter(network.parameters.items()))
@@ -185,6 +190,7 @@ class TestDamage:
         with pytest.raises(ModelFormatError, match=message):
             load(path)
 
+    @bad_input("damaged")
     def test_every_bit(self, tmp_path, model_bytes, monkeypatch):
         # The file is replaced by bytes in memory: writing 30,000 files would take minutes.
         damaged = bytearray(model_bytes)
@@ -197,15 +203,18 @@ class TestDamage:
                     load("flipped")
                 damaged[place] ^= 1 << bit
 
+    @bad_input("damaged")
     def test_every_truncation(self, model_bytes, monkeypatch):
         for length in range(len(model_bytes)):
             monkeypatch.setattr(checkpoint, "_read_file", lambda path, n=length: model_bytes[:n])
             with pytest.raises(ModelFormatError):
                 load("short")
 
+    @bad_input("no model")
     def test_trailing_bytes(self, tmp_path, model_bytes):
         self.refuse(tmp_path, model_bytes + b"x", "no checksum at the end")
 
+    @bad_input("no model")
     @pytest.mark.parametrize(
         ("data", "message"),
         [
@@ -217,10 +226,12 @@ class TestDamage:
     def test_other_files(self, tmp_path, data, message):
         self.refuse(tmp_path, data, message)
 
+    @bad_input("no model")
     def test_another_npz(self, tmp_path):
         np.savez(tmp_path / "bad.npz", a=X)
         self.refuse(tmp_path, (tmp_path / "bad.npz").read_bytes(), "no checksum at the end")
 
+    @bad_input("no file")
     @pytest.mark.parametrize("path", [None, 0, ["m.npz"]])
     def test_what_is_no_path(self, path):
         for call in (load, lambda path: save(trained(), path)):
@@ -232,6 +243,7 @@ class TestDamage:
         with pytest.raises(ValueError, match="^unknown backend 'x'; known: cython, numpy$"):
             load(tmp_path / "m.npz", backend="x")
 
+    @bad_input("no file")
     def test_paths(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             load(tmp_path / "none.npz")
@@ -263,6 +275,7 @@ class TestSignedNonsense:
         (tmp_path / "good.npz").write_bytes(pack(members.items()))
         assert load(tmp_path / "good.npz").steps == 3
 
+    @bad_input("bad header", "later format")
     @pytest.mark.parametrize(
         ("header", "message"),
         [
@@ -289,6 +302,7 @@ class TestSignedNonsense:
     def test_header(self, tmp_path, members, header, message):
         self.refuse(tmp_path, {**members, "header.json": header}, message)
 
+    @bad_input("bad header")
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
@@ -302,6 +316,7 @@ class TestSignedNonsense:
     def test_header_values(self, tmp_path, members, changes, message):
         self.refuse(tmp_path, self.with_header(members, **changes), message)
 
+    @bad_input("bad header")
     @pytest.mark.parametrize(
         ("key", "value"),
         [
@@ -327,6 +342,7 @@ class TestSignedNonsense:
     def kernel(self, members):
         return next(name for name in members if name.startswith("parameter/"))
 
+    @bad_input("bad array", "NaN in a file")
     @pytest.mark.parametrize(
         ("content", "message"),
         [
@@ -357,6 +373,7 @@ class TestSignedNonsense:
     def test_array(self, tmp_path, members, content, message):
         self.refuse(tmp_path, {**members, self.kernel(members): content}, message)
 
+    @bad_input("bad array")
     def test_archive(self, tmp_path, members):
         kernel = self.kernel(members)
         without = {name: content for name, content in members.items() if name != kernel}
@@ -369,6 +386,7 @@ class TestSignedNonsense:
         with pytest.warns(UserWarning, match="Duplicate name"):
             self.refuse(tmp_path, [*members.items(), (kernel, b"")], "two members of one name")
 
+    @bad_input("bad array")
     def test_a_hostile_size_reserves_no_memory(self, tmp_path, members):
         network = json.loads(members["header.json"])["network"]
         large = {"kind": "input", "units": 1 << 30}
@@ -396,6 +414,7 @@ class TestSignedNonsense:
             except ModelFormatError:
                 pass
 
+    @bad_input("NaN in a file")
     def test_nonfinite_on_request(self, tmp_path, members):
         kernel = self.kernel(members)
         members[kernel] = npy(np.full((3, 4), np.nan, np.float32))

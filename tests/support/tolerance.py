@@ -20,6 +20,31 @@ CONDITION = (
 )
 WELL_CONDITIONED = 0.25  # the same for a plain stack of layers: roundings also cancel
 
+SAME_TRAINING = 2**13  # roundings of a few steps, as an optimizer makes more of them
+SMALL_PARAMETER = 2.0**-7  # beside which a parameter's own size does not count in those
+
+# Units of the last place that an elementary function may be off; the contract is 4, and 8 for
+# normal_cdf.
+ULPS = {
+    "exp": 2,
+    "log": 2,
+    "log1p": 2,
+    "tanh": 3,
+    "sigmoid": 3,
+    "softplus": 3,
+    "normal_cdf": 8,
+    "normal_pdf": 4,
+}
+
+# Of a fourth moment, relatively: six standard errors of the fewest draws that are made of any
+# distribution here.
+FOURTH_MOMENT = 0.05
+# Units of a printed number's last decimal: float64 roundings of decimals that meet a bound exactly.
+DECIMAL = 1e-9
+REPLAY_ROUNDING = 1e-12  # of the replay of a page's arithmetic in float64
+# What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
+BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
+
 # A perturbation this small leaves a complex step without truncation error.
 COMPLEX_STEP = 1e-100
 
@@ -45,11 +70,36 @@ def assert_near(
     name: str = "result",
 ) -> None:
     """|actual - expected| <= bound for every element; magnitude None is |expected|."""
+    assert_rounded(
+        actual,
+        expected,
+        dtype=dtype,
+        roundings=length + FUNCTION,
+        magnitude=magnitude,
+        name=name,
+    )
+
+
+def assert_rounded(
+    actual: ArrayLike,
+    expected: ArrayLike,
+    *,
+    dtype: DTypeLike,
+    roundings: float,
+    magnitude: ArrayLike | None = None,
+    name: str = "result",
+) -> None:
+    """The same with the roundings counted: at most eps * roundings * magnitude apart."""
     got, want = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert got.shape == want.shape, f"{name} has shape {got.shape}, expected {want.shape}"
     assert np.isfinite(want).all(), f"{name}: the expected values are not finite"
     limit = np.broadcast_to(
-        bound(dtype, length=length, magnitude=want if magnitude is None else magnitude), got.shape
+        bound(
+            dtype,
+            length=roundings - FUNCTION,
+            magnitude=want if magnitude is None else magnitude,
+        ),
+        got.shape,
     )
     error = np.abs(got - want)
     bad = ~(error <= limit)  # nan is bad
@@ -96,3 +146,35 @@ def assert_different(
     limit = bound(dtype, length=length, magnitude=magnitude)
     apart = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
     assert (apart > 1000 * limit).any(), "the data do not vary enough to test anything"
+
+
+def assert_same_training(
+    actual: ArrayLike, expected: ArrayLike, *, dtype: DTypeLike, name: str = "parameter"
+) -> None:
+    """A parameter after a few steps whose sums were made in two orders.
+
+    Optimizers that divide by the gradient's size make much of a rounding where it is small.
+    """
+    assert_rounded(
+        actual,
+        expected,
+        dtype=dtype,
+        roundings=SAME_TRAINING,
+        magnitude=np.abs(np.asarray(expected, np.float64)) + SMALL_PARAMETER,
+        name=name,
+    )
+
+
+def ulp(value: Array) -> Array:
+    """The distance from each number to the next larger one in size, in its own type."""
+    return np.asarray(np.spacing(np.abs(value)))
+
+
+def standard_errors(variance: float, n: int) -> float:
+    """Six standard errors of the mean of n draws of this variance."""
+    return 6.0 * float(np.sqrt(variance / n))
+
+
+def printed_bound(*, n: int, decimals: int) -> float:
+    """How far the sum of n numbers may be off that were printed with so many decimals."""
+    return n * 0.5 * 10.0**-decimals * (1.0 + eps(np.float64) * 2**10)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from support.network_state import digest
 
 import fastbp as fb
@@ -61,6 +62,11 @@ CASES = {
         [300, 40, 2], "mae", 1, True, 1, {"optimizer": fb.SGD(0.01, momentum=0.5, nesterov=True)}
     ),
 }
+
+_LARGE = "longer rows, cross-entropy"  # 40 times as many parameters as the next
+each_case = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == _LARGE)) for name in CASES]
+)
 
 
 def train(name: str, dtype: str, *, n_threads: int = 1, backend: str = "cython") -> fb.Network:

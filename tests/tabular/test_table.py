@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from support.tolerance import assert_rounded
 
 from fastbp.tabular.split import split_rows
 from fastbp.tabular.table import CategoryColumn, NumericColumn, Preprocessing, read_csv
@@ -25,7 +26,8 @@ class TestPreprocessing:
         scale = np.sqrt(200.0 / 3.0)
         expected = [[-10 / scale, 0, 1], [10 / scale, 1, 0], [0, 0, 1]]
         result = fitted.transform(TABLE, dtype=np.float64)
-        np.testing.assert_allclose(result, expected, rtol=1e-15, atol=1e-15)
+        size = np.ones((3, 3))
+        assert_rounded(result, expected, dtype="float64", roundings=4, magnitude=size)
         assert fitted.transform(TABLE).dtype == np.float32
 
     def test_scale_comes_from_the_given_rows_and_categories_from_all(self):

@@ -1,35 +1,21 @@
-"""The bad-input table, rows of X: type and message of each refusal, and what is accepted."""
+"""X: what is accepted, with which bits, and type and message of each refusal."""
 
 from __future__ import annotations
 
-import re
 import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
+from support.array import DTYPES, FLOAT32, FLOAT64, Sparse, frozen, numbers
+from support.refusal import bad_input, refuses
 
 from fastbp.check import input
 from fastbp.check.array import blocks, first_nonfinite
 
-FLOAT32 = np.dtype(np.float32)
-FLOAT64 = np.dtype(np.float64)
-DTYPES = [FLOAT32, FLOAT64]
-
-
-def refuses(error, text):
-    """The whole message must be `text`."""
-    return pytest.raises(error, match=re.escape(text) + r"\Z")
-
 
 def check_X(X, n_features=4, dtype=FLOAT32, **options):
     return input.check_X(X, n_features=n_features, dtype=dtype, **options)
-
-
-def numbers(shape=(6, 4)):
-    X = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) - 7
-    assert np.unique(X).size == X.size
-    return X
 
 
 class Frame:
@@ -40,11 +26,6 @@ class Frame:
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.values, dtype=dtype)
-
-
-class Sparse:
-    def toarray(self):
-        raise AssertionError("must not be called")
 
 
 def unaligned(X):
@@ -60,12 +41,6 @@ def record_field(X):
     table = np.zeros(X.shape, dtype=[("a", X.dtype), ("b", "u1")])
     table["a"] = X
     return table["a"]
-
-
-def frozen(X):
-    X = X.copy()
-    X.flags.writeable = False
-    return X
 
 
 FORMS = {
@@ -98,6 +73,7 @@ LAYOUTS = {
 }
 
 
+@bad_input("accepted kinds")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_give_the_bits_of_a_contiguous_array(form, dtype):
@@ -108,6 +84,7 @@ def test_forms_give_the_bits_of_a_contiguous_array(form, dtype):
     assert np.array_equal(result, expected) and np.unique(result).size > 1
 
 
+@bad_input("layout")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("source", DTYPES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -1,0 +1,125 @@
+"""Optimizers as they are described: fields, defaults, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import json
+import pickle
+
+import pytest
+from support.refusal import refuses
+
+from fastbp.error import ModelFormatError
+from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
+
+OPTIMIZERS = [
+    (SGD(), 0, ()),
+    (SGD(0.5, momentum=0.9), 1, ("momentum",)),
+    (SGD(0.5, momentum=0.9, nesterov=True), 2, ("momentum",)),
+    (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), 3, ("m", "v")),
+    (AdamW(0.01, weight_decay=0.1, decay_bias=True), 4, ("m", "v")),
+]
+
+
+UNKNOWN = [
+    (lambda: Adam(lr=1e-3), "Adam got lr; write learning_rate=0.001"),
+    (lambda: Adam(betas=(0.9, 0.999)), "Adam got betas; write beta1=0.9, beta2=0.999"),
+    (lambda: Adam(0.1, beta_1=0.9, beta_2=0.99, eps=1e-7),
+     "Adam got beta_1, beta_2, eps; write beta1=0.9, beta2=0.99, epsilon=1e-07"),
+    (lambda: Adam(lr=1e-3, weight_decay=0.01),
+     "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
+     "each Dense for a decay that passes through m and v"),
+    (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
+     "known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: Adam(betas=0.9), "Adam got betas; known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: Adam(decay=1e-6), "Adam got decay; known: learning_rate, beta1, beta2, epsilon"),
+    (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
+    (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
+    (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
+     "weight_decay, decay_bias"),
+    (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
+    (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
+     "SGD got nesterov_momentum; write nesterov=True"),
+    (lambda: SGD(0.1, nesterov_momentum=0.9),
+     "SGD got nesterov_momentum; write momentum=0.9, nesterov=True"),
+    (lambda: SGD(lr=0.1, weight_decay=5e-4),
+     "SGD got lr, weight_decay; write learning_rate=0.1, l2=0.0005 in each Dense"),
+    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "text"), UNKNOWN, ids=[text for _, text in UNKNOWN])
+def test_unknown_argument_of_an_optimizer(make, text):
+    with refuses(TypeError, text):
+        make()
+
+
+def test_optimizers_are_still_what_dataclasses_make():
+    assert list(inspect.signature(AdamW).parameters) == [
+        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias"]  # fmt: skip
+    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'float' = 0.01, *, momentum:")
+    assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
+    for one in (SGD(0.5), Adam(0.5), AdamW(0.5)):
+        assert copy.copy(one) == copy.deepcopy(one) == one
+        assert one.to_config() == {"name": type(one).__name__.lower(), **dataclasses.asdict(one)}
+    assert repr(SGD(0.5)) == "SGD(learning_rate=0.5, momentum=0.0, nesterov=False)"
+    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
+        Adam(0.1, 0.9)
+
+
+@pytest.mark.parametrize(("one", "code", "state_names"), OPTIMIZERS, ids=repr)
+def test_optimizer(one, code, state_names):
+    assert one.code == code and one.state_names == state_names
+    config = json.loads(json.dumps(one.to_config()))
+    again = optimizer_from_config(config)
+    assert again == one and type(again) is type(one) and hash(again) == hash(one)
+    assert resolve_optimizer(one) is one and pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.learning_rate = 1.0
+    for key in config:
+        with pytest.raises(ModelFormatError):
+            optimizer_from_config({k: v for k, v in config.items() if k != key})
+
+
+def test_optimizer_defaults():
+    assert resolve_optimizer("SGD") == SGD(0.01)
+    adam = resolve_optimizer("adam")
+    assert (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon) == (1e-3, 0.9, 0.999, 1e-8)
+    decayed = resolve_optimizer("AdamW")
+    assert decayed.weight_decay == 0.01 and not decayed.decay_bias and decayed != adam
+    assert SGD(0).learning_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: SGD(float("nan")), ValueError, "learning_rate must be finite and >= 0, got nan"),
+        (lambda: Adam(-1), ValueError, "learning_rate must be finite and >= 0, got -1"),
+        (lambda: AdamW(True), TypeError,
+         "learning_rate must be a number, finite and >= 0, got True"),
+        (lambda: SGD(momentum=1.0), ValueError, "momentum must be in [0, 1), got 1"),
+        (lambda: SGD(nesterov=True), ValueError, "nesterov needs a momentum in (0, 1), got 0"),
+        (lambda: SGD(nesterov=1), TypeError, "nesterov must be True or False, got 1"),
+        (lambda: Adam(beta1=1), ValueError, "beta1 must be in [0, 1), got 1"),
+        (lambda: Adam(beta2=-0.1), ValueError, "beta2 must be in [0, 1), got -0.1"),
+        (lambda: Adam(epsilon=0), ValueError, "epsilon must be finite and > 0, got 0"),
+        (lambda: AdamW(weight_decay=-1), ValueError,
+         "weight_decay must be finite and >= 0, got -1"),
+        (lambda: AdamW(decay_bias=None), TypeError, "decay_bias must be True or False, got None"),
+        (lambda: resolve_optimizer("rmsprop"), ValueError,
+         "unknown optimizer 'rmsprop'; known: sgd, adam, adamw"),
+        (lambda: resolve_optimizer(3), TypeError,
+         "optimizer must be a name or an SGD, Adam or AdamW object, got 3"),
+        (lambda: optimizer_from_config([]), ModelFormatError,
+         "optimizer must be an object, got []"),
+        (lambda: optimizer_from_config({"name": []}), ModelFormatError,
+         "unknown optimizer []; known: sgd, adam, adamw"),
+        (lambda: optimizer_from_config({**SGD().to_config(), "momentum": 2}), ModelFormatError,
+         "optimizer 'sgd': momentum must be in [0, 1), got 2"),
+    ],
+)  # fmt: skip
+def test_bad_optimizer(make, error, text):
+    with refuses(error, text):
+        make()

@@ -1,0 +1,30 @@
+"""The examples in docstrings run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "activation",
+        "check.message",
+        "check.scalar",
+        "history",
+        "initializer",
+        "layer.base",
+        "layer.block",
+        "layer.dense",
+        "loss",
+        "metric",
+        "optimizer",
+        "random",
+    ],
+)
+def test_examples_in_docstrings(name):
+    result = doctest.testmod(importlib.import_module(f"fastbp.{name}"))
+    assert result.failed == 0 and (result.attempted > 0 or name == "check.scalar")
