@@ -5,6 +5,7 @@ import pytest
 from support.refusal import INF, NAN, Bad
 
 import fastbp as fb
+from fastbp.layer.base import inner_names
 
 CONSTRUCTORS = [
     Bad(
@@ -104,7 +105,7 @@ CONSTRUCTORS = [
         "layers",
         lambda: fb.Network([fb.Input(3), 4]),
         TypeError,
-        r"^layers\[1\] must be a Dense, Residual or Branch, got 4$",
+        rf"^layers\[1\] must be a {inner_names()}, got 4$",
     ),
     Bad(
         "layers",
