@@ -71,10 +71,10 @@ class State:
     def __init__(self, description: Description, *, backend: str | None) -> None:
         self.description = description
         self.layers, self.seed = description.layers, description.seed
-        self.loss, self.optimizer = loss, optimizer = description.loss, description.optimizer
+        self.loss, self.optimizer = description.loss, description.optimizer
         self.dtype = dtype = description.dtype
         self.layout = ParameterLayout(dtype)
-        self.graph: Graph = lower(self.layers, loss, self.layout)
+        self.graph: Graph = lower(self.layers, self.loss, self.layout)
         self.declared: Graph = lower(self.layers, Loss("mse"), ParameterLayout(dtype))
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
@@ -90,21 +90,15 @@ class State:
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
         self.module = engine_module(self.backend, dtype)
+        self.work_per_row = work_per_row(self.layout)
+        self.row_is_brief = self.is_brief(1)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         self.quick_input: _Quick = self.module.accept
-        self.quick_target: _Quick = _closer_look
-        if loss.domain == "real":
-            self.quick_target = self.module.accept
-        elif loss.domain == "class":
-            self.quick_target = self.module.class_index
-        self.parameters = _zeros(self.layout.size, dtype, "parameters")
-        size = self.layout.size * len(optimizer.state_names)
-        self.optimizer_state = _zeros(size, dtype, "optimizer state")
-        self.beta_powers = np.ones(2)
-        self.hyper = _hyper(optimizer)
-        self.steps = 0
-        self.epochs = 0
+        quick = {"real": self.module.accept, "class": self.module.class_index}
+        self.quick_target: _Quick = quick.get(self.loss.domain, _closer_look)
+        self._take_memory()
+        self._initialize()
         self.history = History()
         self.gradient: Array | None = None
         self.forward_pass: tuple[Prepared, int] | None = None
@@ -112,9 +106,17 @@ class State:
         self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
         self.idle_predictors: list[Any] = []
         self.scale_was_checked = False
-        self.work_per_row = work_per_row(self.layout)
-        self.row_is_brief = self.is_brief(1)
-        self._initialize()
+
+    def _take_memory(self) -> None:
+        """All numbers of a network that has taken no step, its parameters 0."""
+        size = self.layout.size
+        self.parameters = _zeros(size, self.dtype, "parameters")
+        n_vectors = len(self.optimizer.state_names)
+        self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
+        self.beta_powers = np.ones(2)
+        self.hyper = _hyper(self.optimizer)
+        self.steps = 0
+        self.epochs = 0
 
     def _initialize(self) -> None:
         """Every parameter to its initial value; each has a random stream of its own."""
