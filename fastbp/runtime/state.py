@@ -49,7 +49,7 @@ class State:
         graph: the layers lowered, the output's activation fused with the loss.
         declared: the same with every activation where the layers say.
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
-        beta_powers: beta1^t and beta2^t.
+        powers: running powers of the optimizer, beta1^t and beta2^t.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
@@ -61,7 +61,7 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "backend", "beta_powers", "declared", "declared_code", "description", "dtype", "engines",
+        "backend", "powers", "declared", "declared_code", "description", "dtype", "engines",
         "epochs", "forward_pass", "gradient", "graph", "guard", "history", "hyper",
         "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
         "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
@@ -113,7 +113,7 @@ class State:
         self.parameters = _zeros(size, self.dtype, "parameters")
         n_vectors = len(self.optimizer.state_names)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
-        self.beta_powers = np.ones(2)
+        self.powers = np.ones(2)
         self.hyper = _hyper(self.optimizer)
         self.steps = 0
         self.epochs = 0
