@@ -1,6 +1,13 @@
-"""What `import fastbp` reads in: the core, and nothing that only some programs need."""
+"""What `import fastbp` reads in, and which module may import which."""
 
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
 from support import child
+
+import fastbp
 
 # Rooms that a program reads in when it uses them.
 LATER = {"benchmark", "command", "dataset", "examples", "storage", "tabular"}
@@ -45,3 +52,80 @@ except AttributeError as error:
     print(json.dumps(str(error)))
 """
     assert child.result(code) == "module 'fastbp' has no attribute 'example'"
+
+
+# which module imports which, at its head, in a function or for the type checker alone
+
+ROOMS = [
+    {"version", "error", "history", "random", "check"},
+    {"formula", "activation", "initializer", "loss", "metric", "optimizer"},
+    {"plan"},
+    {"layer", "description", "backend"},
+    {"runtime", "storage", "tabular", "dataset"},
+    {"inspection"},
+    {"network"},
+    {"", "__main__", "benchmark", "command", "examples"},
+]  # each may import from its own and those above
+
+
+def _imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Module -> modules of the same package, all named as "fastbp.check.array"."""
+    found: dict[str, set[str]] = {}
+    for name, source in sources.items():
+        own = found[name] = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                own |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    is_package = any(other.startswith(f"{name}.") for other in sources)
+                    parents = name.split(".")[: None if is_package else -1]
+                    parents = parents[: len(parents) - node.level + 1]
+                    base = ".".join([*parents, *filter(None, [base])])
+                for alias in node.names:
+                    inner = f"{base}.{alias.name}"
+                    own.add(inner if inner in sources else base)
+        own.intersection_update(sources)
+    return found
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    root = Path(fastbp.__file__).parent
+    sources = {}
+    for path in root.rglob("*.py"):
+        parts = ("fastbp", *path.relative_to(root).with_suffix("").parts)
+        sources[".".join(parts).removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+    assert len(sources) > 80
+    return _imports(sources)
+
+
+def test_no_circle(imports):
+    TopologicalSorter(imports).prepare()
+
+
+def test_imports_point_one_way(imports):
+    floor = {room: i for i, rooms in enumerate(ROOMS) for room in rooms}
+
+    def of(module: str) -> int:
+        return floor[module.removeprefix("fastbp").removeprefix(".").partition(".")[0]]
+
+    wrong = [(a, b) for a, targets in imports.items() for b in targets if of(b) > of(a)]
+    assert not wrong
+
+
+def test_nothing_below_knows_the_network(imports):
+    who = {name for name, targets in imports.items() if {"fastbp.network", "fastbp"} & targets}
+    rooms = {name.split(".")[1] for name in who if name != "fastbp"}
+    assert rooms <= {"benchmark", "command", "examples"}
+
+
+def test_every_form_of_import_is_seen():
+    sources = {
+        "p": "",
+        "p.a": "import p.b\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from p import c",
+        "p.b": "def f():\n  from . import c\n  from .c import x",
+        "p.c": "from p import version",
+    }
+    assert _imports(sources) == {"p": set(), "p.a": {"p.b", "p.c"}, "p.b": {"p.c"}, "p.c": {"p"}}

@@ -9,15 +9,11 @@ from numpy.typing import NDArray
 def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The 1797 images of 8x8 pixels and the digit each of them shows.
 
-    Returns
-    -------
-    X : float32, shape (1797, 64)
-        Grey values, row by row of the image, in 0..1 (sixteenths: the file holds 0..16).
-    y : int64, shape (1797,)
-        The digit, 0..9.
+    Returns:
+        X, (1797, 64) float32: grey values, row by row of the image, in 0..1 (sixteenths: the file
+            holds 0..16).
+        y, (1797,) int64: the digit, 0..9.
 
-    Examples
-    --------
     >>> X, y = load_digits()
     >>> X.shape, str(X.dtype), y[:5].tolist()
     ((1797, 64), 'float32', [0, 1, 2, 3, 4])

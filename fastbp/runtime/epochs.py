@@ -98,6 +98,6 @@ def warn_once(state: State, X: Array, given: object) -> None:
         return
     text = unevenness(X, given)
     if text:
-        # of this function, the verb, its guard, the network's method and its caller the last
-        warnings.warn(text, UserWarning, stacklevel=5)
+        # the caller of the network's method, which called the verb, which called this
+        warnings.warn(text, UserWarning, stacklevel=4)
     state.scale_was_checked = True

@@ -9,18 +9,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.metric import metric
 from fastbp.runtime import engine_cache
-from fastbp.runtime.guard import reading
 from fastbp.runtime.predict import predict
 from fastbp.runtime.state import State
 
 Array = NDArray[Any]
 
 
-@reading
 def evaluate(state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str) -> dict[str, float]:
     """See `Network.evaluate`."""
-    rows, target = state.checked_pair(X, y)
-    return measure(state, rows, target, n_threads)
+    guard, token = state.guard, object()
+    try:
+        guard.begin_reading(token)
+        rows, target = state.checked_pair(X, y)
+        return measure(state, rows, target, n_threads)
+    finally:
+        guard.readers.discard(token)
 
 
 def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:

@@ -13,7 +13,6 @@ from fastbp.check.scalar import check_bool, check_integer
 from fastbp.history import History
 from fastbp.runtime.epochs import Epochs, check_threads, warn_once
 from fastbp.runtime.evaluate import measure
-from fastbp.runtime.guard import writing
 from fastbp.runtime.progress import Progress
 from fastbp.runtime.state import State
 
@@ -21,7 +20,6 @@ Array = NDArray[Any]
 _Pair = tuple[Array, Array]
 
 
-@writing
 def fit(
     state: State,
     X: ArrayLike,
@@ -37,24 +35,29 @@ def fit(
     check_finite: bool,
 ) -> History:
     """See `Network.fit`."""
-    epochs = check_integer(epochs, name="epochs", minimum=0)
-    batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-    shuffle = check_bool(shuffle, name="shuffle")
-    n_threads = check_threads(n_threads)
-    progress = Progress(verbose, epochs)
-    check_finite = check_bool(check_finite, name="check_finite")
-    rows, target = state.checked_pair(X, y, check_finite=check_finite)
-    validation = _check_validation(state, validation_data, check_finite)
-    order = None if batches is None else check_batches(batches, n_rows=len(rows))
-    check_parameters(state.parameter_views(), isfinite=state.scan)
-    warn_once(state, rows, X)
-    state.history = History()
-    call = Epochs(
-        state, rows, target,
-        batch_size=batch_size, shuffle=shuffle, n_threads=n_threads, batches=order,
-    )  # fmt: skip
-    _run(call, epochs, validation, progress)
-    return state.history
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        epochs = check_integer(epochs, name="epochs", minimum=0)
+        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        shuffle = check_bool(shuffle, name="shuffle")
+        n_threads = check_threads(n_threads)
+        progress = Progress(verbose, epochs)
+        check_finite = check_bool(check_finite, name="check_finite")
+        rows, target = state.checked_pair(X, y, check_finite=check_finite)
+        validation = _check_validation(state, validation_data, check_finite)
+        order = None if batches is None else check_batches(batches, n_rows=len(rows))
+        check_parameters(state.parameter_views(), isfinite=state.scan)
+        warn_once(state, rows, X)
+        state.history = History()
+        call = Epochs(
+            state, rows, target,
+            batch_size=batch_size, shuffle=shuffle, n_threads=n_threads, batches=order,
+        )  # fmt: skip
+        _run(call, epochs, validation, progress)
+        return state.history
+    finally:
+        guard.writers.discard(token)
 
 
 def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: Progress) -> None:

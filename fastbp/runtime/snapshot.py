@@ -26,7 +26,7 @@ def snapshot(state: State, *, extra: Any = None) -> Snapshot:
 
 def _snapshot(state: State, extra: Any = None) -> Snapshot:
     counters = {
-        "power": state.beta_powers.copy(), "epochs": np.array([float(state.epochs)])
+        "power": state.powers.copy(), "epochs": np.array([float(state.epochs)])
     }  # fmt: skip
     return Snapshot(
         config=state.description.to_config(),
@@ -45,7 +45,7 @@ def restore(state: State, held: Snapshot) -> None:
     ):  # fmt: skip
         for name, view in views.items():
             view[...] = values[name]
-    state.beta_powers[:] = held.state["power"]
+    state.powers[:] = held.state["power"]
     state.epochs = int(held.state["epochs"][0])
     state.steps = held.steps
 

@@ -25,10 +25,11 @@ def forward(state: State, X: ArrayLike) -> Array:
         rows = state.checked(X)
         n_rows = len(rows)
         state.forward_pass = None  # before the next is made: both may be large
-        found = engine, plan, scratch = engine_cache.engine(state, "manual", n_rows)
+        found = engine_cache.engine(state, "manual", n_rows)
+        plan = found.plan
+        found.engine.forward(rows)
         state.forward_pass = found, n_rows
-        engine.forward(rows)
-        out = _block(scratch, plan, plan.output, n_rows, plan.n_outputs)
+        out = _block(plan, found.scratch, plan.output, n_rows, plan.n_outputs)
         return out[:, : plan.n_outputs].copy()
     finally:
         guard.writers.discard(token)
@@ -41,14 +42,15 @@ def backward(state: State, dL_dout: ArrayLike) -> Array:
         guard.begin_writing(token)
         if state.forward_pass is None:
             raise RuntimeError("backward needs a forward before it")
-        (engine, plan, scratch), n_rows = state.forward_pass
+        found, n_rows = state.forward_pass
+        plan, scratch = found.plan, found.scratch
         given = _check_output_gradient(state, dL_dout, n_rows)
-        d = _block(scratch, plan, plan.output_gradient, n_rows, plan.n_outputs)
+        d = _block(plan, scratch, plan.output_gradient, n_rows, plan.n_outputs)
         d[:, : plan.n_outputs] = given
         d[:, plan.n_outputs :] = 0
-        engine.backward()
-        dX = _block(scratch, plan, plan.input_gradient, n_rows, plan.n_features)
-        dX = dX[:, : plan.n_features].copy()
+        found.engine.backward()
+        block = _block(plan, scratch, plan.input_gradient, n_rows, plan.n_features)
+        dX = block[:, : plan.n_features].copy()
         state.gradient = _gradient(state, plan, scratch).copy()
         return dX
     finally:
@@ -62,11 +64,10 @@ def step(state: State) -> None:
         guard.begin_writing(token)
         if state.gradient is None:
             raise RuntimeError("step needs a backward before it")
-        found = (
-            engine_cache.engine(state, "manual", 1)
-            if state.forward_pass is None
-            else (state.forward_pass[0])
-        )
+        if state.forward_pass is None:  # the gradient is that of a trace
+            found = engine_cache.engine(state, "manual", 1)
+        else:
+            found = state.forward_pass[0]
         _gradient(state, found.plan, found.scratch)[:] = state.gradient
         found.engine.step()
         state.steps += 1
@@ -92,7 +93,7 @@ def _gradient(state: State, plan: Plan, scratch: Array) -> Array:
     return scratch[plan.arena.gradient :][: state.layout.size]
 
 
-def _block(scratch: Array, plan: Plan, offset: int, rows: int, width: int) -> Array:
+def _block(plan: Plan, scratch: Array, offset: int, rows: int, width: int) -> Array:
     """The rows of one buffer of a whole-batch plan, padding included."""
     ld = row_length(width, plan.dtype)
     start = plan.arena.activations + offset

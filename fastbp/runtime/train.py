@@ -16,7 +16,6 @@ from fastbp.runtime.epochs import (
     not_finite,
     warn_once,
 )
-from fastbp.runtime.guard import writing
 from fastbp.runtime.state import State
 
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
@@ -28,7 +27,7 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
     try:
         guard.begin_writing(token)
         rows, target = state.checked_pair(X, y)
-        engine, _, _ = engine_cache.engine(state, "train", len(rows), 1)
+        engine = engine_cache.engine(state, "train", len(rows)).engine
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
@@ -46,7 +45,6 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         guard.writers.discard(token)
 
 
-@writing
 def train_steps(
     state: State,
     X: ArrayLike,
@@ -58,22 +56,31 @@ def train_steps(
     n_threads: int | str,
 ) -> float:
     """See `Network.train_steps`."""
-    steps = check_integer(steps, name="steps", minimum=1)
-    batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-    shuffle = check_bool(shuffle, name="shuffle")
-    n_threads = check_threads(n_threads)
-    rows, target = state.checked_pair(X, y)
-    check_parameters(state.parameter_views(), isfinite=state.scan)
-    warn_once(state, rows, X)
-    call = Epochs(state, rows, target, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
-    epochs = -(-steps // call.n_batches)
-    rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(rows))
-    total, done = 0.0, 0
-    while done < epochs:
-        losses = call.run(
-            min(epochs - done, _EPOCHS_AT_ONCE), first=done, max_steps=steps - done * call.n_batches
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        steps = check_integer(steps, name="steps", minimum=1)
+        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        shuffle = check_bool(shuffle, name="shuffle")
+        n_threads = check_threads(n_threads)
+        rows, target = state.checked_pair(X, y)
+        check_parameters(state.parameter_views(), isfinite=state.scan)
+        warn_once(state, rows, X)
+        call = Epochs(
+            state, rows, target, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads
         )
-        total += float(losses.sum()) * len(rows)
-        done += len(losses)
-    total -= float(losses[-1]) * (len(rows) - rows_at_last)
-    return total / ((epochs - 1) * len(rows) + rows_at_last)
+        epochs = -(-steps // call.n_batches)
+        rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(rows))
+        total, done = 0.0, 0
+        while done < epochs:
+            losses = call.run(
+                min(epochs - done, _EPOCHS_AT_ONCE),
+                first=done,
+                max_steps=steps - done * call.n_batches,
+            )
+            total += float(losses.sum()) * len(rows)
+            done += len(losses)
+        total -= float(losses[-1]) * (len(rows) - rows_at_last)
+        return total / ((epochs - 1) * len(rows) + rows_at_last)
+    finally:
+        guard.writers.discard(token)

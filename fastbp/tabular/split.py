@@ -16,23 +16,15 @@ def split_rows(
 ) -> tuple[Rows, Rows]:
     """Divide the rows 0..n_rows-1 at random into training and test rows, both ascending.
 
-    Parameters
-    ----------
-    n_rows : int
-    test_size : float
-        The share of the test rows, 0 <= test_size < 1; the number is rounded.
-    seed : int
-        The same seed gives the same division, on every machine.
-    labels : integer array, shape (n_rows,), optional
-        Take the share from each class. A class always leaves at least one row for training.
+    Args:
+        test_size: the share of the test rows, 0 <= test_size < 1; the number is rounded.
+        seed: the same seed gives the same division, on every machine.
+        labels: (n_rows,) integers; take the share from each class. A class always leaves at least
+            one row for training.
 
-    Raises
-    ------
-    ValueError
-        `test_size` is out of range or leaves no row for training.
+    Raises:
+        ValueError: `test_size` is out of range or leaves no row for training.
 
-    Examples
-    --------
     >>> train, test = split_rows(8, test_size=0.25, seed=0, labels=[0, 0, 0, 0, 1, 1, 1, 1])
     >>> len(train), len(test), int((test < 4).sum())
     (6, 2, 1)

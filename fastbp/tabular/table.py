@@ -23,15 +23,11 @@ MAX_CATEGORIES = 1000
 def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
     """Read a CSV file with a header line. Needs pandas.
 
-    Raises
-    ------
-    ValueError
-        The file is empty, holds only a header, repeats or omits a column name, has a row with too
-        many fields, or is not UTF-8.
-    OSError
-        The file cannot be read.
-    ImportError
-        pandas is not installed.
+    Raises:
+        ValueError: the file is empty, holds only a header, repeats or omits a column name, has a
+            row with too many fields, or is not UTF-8.
+        OSError: the file cannot be read.
+        ImportError: pandas is not installed.
     """
     try:
         import pandas as pd  # type: ignore[import-untyped]
@@ -104,8 +100,6 @@ class Preprocessing:
     Numeric columns are standardised (mean 0, standard deviation 1 over the rows of the fit), the
     others one-hot encoded. Columns which hold one value only are listed in `dropped` and not used.
 
-    Examples
-    --------
     >>> table = {"age": ["20", "40"], "town": ["Rome", "Oslo"], "unit": ["m", "m"]}
     >>> preprocessing = Preprocessing.fit(table)
     >>> preprocessing.feature_names, preprocessing.dropped
@@ -121,18 +115,14 @@ class Preprocessing:
     def fit(cls, table: Mapping[str, ArrayLike], *, rows: ArrayLike | None = None) -> Self:
         """Learn means, scales and categories from a table.
 
-        Parameters
-        ----------
-        table : mapping of column name to cells
-        rows : integer array, optional
-            The rows which means and scales come from (the training rows); None takes all.
-            Categories are collected from every row: a name is no information about the target.
+        Args:
+            table: column names and cells.
+            rows: the rows which means and scales come from (the training rows); None takes all.
+                Categories are collected from every row: a name is no information about the target.
 
-        Raises
-        ------
-        ValueError
-            A cell is missing or not finite, a column has too many categories, or every column is
-            constant.
+        Raises:
+            ValueError: a cell is missing or not finite, a column has too many categories, or every
+                column is constant.
         """
         columns: list[NumericColumn | CategoryColumn] = []
         dropped = []
@@ -166,10 +156,9 @@ class Preprocessing:
     ) -> NDArray[np.floating[Any]]:
         """The rows of `table` as inputs, shape (n, len(feature_names)); other columns are ignored.
 
-        Raises
-        ------
-        ValueError
-            A column or a cell is missing, a category was not in the fit, a number is not one.
+        Raises:
+            ValueError: a column or a cell is missing, a category was not in the fit, a number is
+                not one.
         """
         missing = [column.name for column in self.columns if column.name not in table]
         if missing:

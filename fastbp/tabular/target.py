@@ -82,14 +82,10 @@ def fit_target(
     that each occurs twice on average; other numbers make a regression. Mean and scale come from
     `rows` (all where None).
 
-    Raises
-    ------
-    ValueError
-        A cell is missing, the column is constant, has too many classes, or is not numeric in a
-        regression.
+    Raises:
+        ValueError: a cell is missing, the column is constant, has too many classes, or is not
+            numeric in a regression.
 
-    Examples
-    --------
     >>> fit_target("species", ["owl", "bat", "owl"]).classes
     ('bat', 'owl')
     >>> fit_target("price", ["1.5", "2.5"])

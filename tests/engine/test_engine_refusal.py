@@ -41,9 +41,7 @@ def _call(engine, name: str, rows: int = ROWS, **options):
 
 def _numbers(network: fb.Network, scratch) -> bytes:
     own = network._state
-    return b"".join(
-        x.tobytes() for x in (own.parameters, own.optimizer_state, own.beta_powers, scratch)
-    )
+    return b"".join(x.tobytes() for x in (own.parameters, own.optimizer_state, own.powers, scratch))
 
 
 @each_purpose

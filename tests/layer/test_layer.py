@@ -17,6 +17,7 @@ from fastbp.activation import Activation
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import Branch, Dense, Input, Residual, layer_from_config
+from fastbp.layer.base import inner_names
 
 LAYERS = [
     Input(3),
@@ -124,14 +125,14 @@ def test_given_weights_are_a_read_only_copy():
         (lambda: Residual(Dense(2)), TypeError,
          "Residual layers must be a list of layers, got Dense(2)"),
         (lambda: Residual([Dense(2), Input(2)]), TypeError,
-         "Residual layers[1] must be a Dense, Residual or Branch, got Input(units=2)"),
+         f"Residual layers[1] must be a {inner_names()}, got Input(units=2)"),
         (lambda: Residual([Dense(2)], projection="dense"), ValueError,
          "projection must be None or 'auto', got 'dense'"),
         (lambda: Branch([]), ValueError, "branches must hold at least one branch, got 0"),
         (lambda: Branch([Dense(2)]), TypeError,
          "branches[0] must be a list of layers, got Dense(2)"),
         (lambda: Branch([[2]]), TypeError,
-         "branches[0][0] must be a Dense, Residual or Branch, got 2"),
+         f"branches[0][0] must be a {inner_names()}, got 2"),
         (lambda: Branch([[]], merge="mul"), ValueError, "unknown merge 'mul'; known: add, concat"),
         (lambda: Constant("1"), TypeError, "Constant value must be a number, finite, got '1'"),
     ],

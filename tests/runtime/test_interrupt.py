@@ -78,7 +78,7 @@ for name in NAMES:
             if n_steps:
                 reference.train_steps(X, y, steps=n_steps, batch_size=batch_size, n_threads=1)
             vectors = [
-                [own.parameters.tobytes(), own.optimizer_state.tobytes(), own.beta_powers.tobytes()]
+                [own.parameters.tobytes(), own.optimizer_state.tobytes(), own.powers.tobytes()]
                 for own in (network._state, reference._state)
             ]
             same = vectors[0] == vectors[1]
