@@ -20,8 +20,8 @@ WHEEL = os.environ.get("FASTBP_TEST_WHEEL", "")
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "", "backend/", "backend/numpy/", "benchmark/", "benchmark/peer/", "check/", "command/",
-    "dataset/", "examples/", "inspection/", "layer/", "loss/", "optimizer/", "plan/", "runtime/",
-    "storage/", "tabular/",
+    "dataset/", "examples/", "formula/", "inspection/", "layer/", "loss/", "optimizer/", "plan/",
+    "runtime/", "storage/", "tabular/",
 )  # fmt: skip
 DATA = (
     "fastbp/py.typed",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastbp.activation import Activation
 from fastbp.plan.graph import LINEAR, AddNode, ConcatNode, DenseNode, Graph, Node
-from fastbp.plan.operation import Kind, Operation
+from fastbp.plan.operation import Operation
 from fastbp.plan.parameter import padded, row_length
 from fastbp.plan.segment import Segments
-
-# Their derivative is written in the pre-activation z, the others' in the output a.
-_FROM_Z = ("leaky_relu", "gelu", "silu", "softplus")
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Builder:
         for node in graph.nodes:
             out, activation = node.out, _activation(node)
             self.a[out] = self._buffer(out)
-            if activation.name in _FROM_Z or (separate and activation != LINEAR):
+            if activation.needs_z or (separate and activation != LINEAR):
                 self.z[out] = self._buffer(out)
             if gradients or out == graph.output:  # evaluating a loss writes its gradient too
                 self.da[out] = self.dz[out] = self._buffer(out)
@@ -109,12 +107,12 @@ class Builder:
         out, kernel, bias = self.a[node.out], node.parameters.kernel, node.parameters.bias
         a, lda = self._at(node.source)
         return Operation(
-            Kind.DENSE,
+            "dense",
             a=a, lda=lda, n_a=node.parameters.n_in,
             c=out.offset, ldc=out.ld, n_c=out.n,
             w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
             b=bias.offset if bias else -1,
-            activation=node.activation.code, alpha=node.activation.alpha,
+            activation=node.activation,
             z=self.z[node.out].offset if node.out in self.z else -1,
         )  # fmt: skip
 
@@ -122,9 +120,9 @@ class Builder:
         out = self.a[node.out]
         (a, lda), (y, ldy) = self._at(node.first), self._at(node.second)
         return Operation(
-            Kind.ADD,
+            "add",
             a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
-            activation=node.activation.code, alpha=node.activation.alpha,
+            activation=node.activation,
             z=self.z[node.out].offset if node.out in self.z else -1,
         )  # fmt: skip
 
@@ -135,7 +133,7 @@ class Builder:
             n = self.graph.width[part]
             found.append(
                 Operation(
-                    Kind.COPY,
+                    "copy",
                     a=a,
                     lda=lda,
                     n_a=n,
@@ -196,11 +194,10 @@ class Builder:
         maker = next(node for node in self.graph.nodes if node.out == value)
         return maker if _activation(maker) != LINEAR else None
 
-    def _derivative_fields(self, node: Node) -> dict[str, int | float]:
+    def _derivative_fields(self, node: Node) -> dict[str, Any]:
         activation = _activation(node)
         return {
-            "activation": activation.code,
-            "alpha": activation.alpha,
+            "activation": activation,
             "y": self.a[node.out].offset,
             "z": self.z[node.out].offset if node.out in self.z else -1,
         }
@@ -211,9 +208,9 @@ class Builder:
         da, dz = self.da[node.out], self.dz[node.out]
         return [
             Operation(
-                Kind.ACTIVATION_BACKWARD,
+                "activation_backward",
                 a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n,
-                **self._derivative_fields(node),  # type: ignore[arg-type]
+                **self._derivative_fields(node),
             )
         ]  # fmt: skip
 
@@ -221,7 +218,7 @@ class Builder:
         kernel, bias, dz = node.parameters.kernel, node.parameters.bias, self.dz[node.out]
         a, lda = self._at(node.source)
         return Operation(
-            Kind.DENSE_PARAMETERS,
+            "dense_parameters",
             a=a, lda=lda, n_a=node.parameters.n_in,
             y=dz.offset, ldy=dz.ld, n_y=dz.n,
             c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
@@ -235,10 +232,10 @@ class Builder:
         kernel, dz, dx = node.parameters.kernel, self.dz[node.out], self.da[node.source]
         w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else segments.copy[kernel.name]
         return Operation(
-            Kind.DENSE_INPUT,
+            "dense_input",
             a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
             w=w, ldw=ldw, by_columns=int(kernel.by_columns), accumulate=int(accumulate),
-            **(self._derivative_fields(fused) if fused else {}),  # type: ignore[arg-type]
+            **(self._derivative_fields(fused) if fused else {}),
         )  # fmt: skip
 
     def _pass_on(self, node: AddNode | ConcatNode, begun: set[int]) -> list[Operation]:
@@ -246,7 +243,7 @@ class Builder:
         for source in _sources(node):
             if source in self.da:
                 dx = self.da[source]
-                kind = Kind.ACCUMULATE if source in begun else Kind.COPY
+                kind = "accumulate" if source in begun else "copy"
                 found.append(
                     Operation(
                         kind,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastbp.loss import Loss
-from fastbp.optimizer import AdamW, Optimizer
+from fastbp.optimizer import Optimizer
 from fastbp.plan.arena import Arena, place
 from fastbp.plan.builder import Builder
 from fastbp.plan.graph import DenseNode, Graph
@@ -64,8 +64,7 @@ _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 @dataclass(frozen=True)
 class Plan:
-    """What an engine needs to know; sizes in numbers, codes as in activation.py, loss.py and
-    optimizer.py.
+    """What an engine needs to know; sizes in numbers.
 
     With `keeps_batch` the activations of all rows stay in memory, otherwise those of one tile for
     each thread.  `by_parameters` is the regime of training in which threads share kernels, whose
@@ -99,8 +98,8 @@ class Plan:
     by_parameters: bool
     gathers: bool
     narrow_rows: int
-    loss_code: int
-    loss_delta: float
+    loss: Loss
+    optimizer: Optimizer
     loss_divisor: float
     work_per_row: float
 
@@ -151,7 +150,9 @@ def compile_plan(
     manual = purpose in ("manual", "trace")
     training = purpose != "predict"
     builder = Builder(graph, gradients=training, separate=purpose == "trace", input_gradient=manual)
-    by_parameters = purpose == "train" and _sums_in_place(graph, rows)
+    by_parameters = (
+        purpose == "train" and not optimizer.wants_whole_gradient and _sums_in_place(graph, rows)
+    )
     keeps_batch = by_parameters or manual
     work = work_per_row(parameters)
     if by_parameters:
@@ -162,7 +163,7 @@ def compile_plan(
     builder.place(kept_rows)
     segments = parameter_segments(
         graph,
-        decay_bias=isinstance(optimizer, AdamW) and optimizer.decay_bias,
+        decay_bias=optimizer.decay_bias,
         merge=not by_parameters,
         input_gradient=manual,
         copies=training,
@@ -214,8 +215,8 @@ def compile_plan(
         by_parameters=by_parameters,
         gathers=gathers,
         narrow_rows=narrow_rows,
-        loss_code=loss.code,
-        loss_delta=loss.delta,
+        loss=loss,
+        optimizer=optimizer,
         loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
         work_per_row=work if training else work / 3,
     )

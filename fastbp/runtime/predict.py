@@ -22,13 +22,13 @@ Array = NDArray[Any]
 def respond(
     network: Network,
     X: ArrayLike,
-    transform: int,
+    transform: str,
     *,
     out: Array | None = None,
     check_finite: bool = True,
     n_threads: int | str = "auto",
 ) -> Array:
-    """The outputs for each row, by the activation whose code is `transform`; see
+    """The outputs for each row, by the activation named `transform`; see
     `Network.predict`.
     """
     runtime = network._runtime
@@ -53,7 +53,7 @@ def respond(
         usage.readers.discard(mark)
 
 
-def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | None:
+def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: str) -> Array | None:
     """The output for one row that needs no closer look, else None."""
     engine = runtime.take_predictor(1)
     try:
@@ -63,7 +63,7 @@ def _respond_to_row(runtime: Runtime, X: ArrayLike, transform: int) -> Array | N
         runtime.give_back(engine)
 
 
-def predict(runtime: Runtime, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
+def predict(runtime: Runtime, X: Array, out: Array, transform: str, n_threads: int | str) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = runtime.threads_to_predict(len(X), n_threads)
     engine = runtime.take_predictor(threads)
@@ -125,6 +125,6 @@ class Predictor:
         return f"<Predictor of {counted(self.batch_size, 'row')} for {self._network!r}>"
 
 
-def _never(X: object, transform: int) -> None:
+def _never(X: object, transform: str) -> None:
     """For calls too long to keep the interpreter to themselves."""
     return None

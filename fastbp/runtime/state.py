@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.activation import CODES
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import as_real
 from fastbp.check.scalar import check_n_threads
 from fastbp.initializer import initial_value
 from fastbp.layer import Layer
 from fastbp.loss import Loss
-from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
+from fastbp.optimizer import Optimizer
 from fastbp.plan import Graph, ParameterLayout, Plan, compile_plan, lower
 from fastbp.plan.arena import allocate
 from fastbp.plan.compile import Purpose
@@ -36,7 +35,6 @@ _THREAD_STEP_WORK = 8e5
 
 # A call that keeps the interpreter to itself is at most so long: about 20 us on one core.
 _BRIEF_WORK = 1e6
-_ANY_TARGET = ("mse", "half_sse", "mae", "huber")
 _LIMIT_PARAMETERS = 2**60
 _PREDICT_ROWS = 256
 # Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
@@ -67,8 +65,8 @@ class Runtime:
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
-        self.response_code = CODES[self.graph.response] if self.graph.fused else 0
-        self.declared_code = CODES[self.graph.declared] if self.graph.fused else 0
+        self.response_code = self.graph.response if self.graph.fused else "linear"
+        self.declared_code = self.graph.declared if self.graph.fused else "linear"
         if self.layout.size > _LIMIT_PARAMETERS:
             from decimal import Decimal  # a float may not hold it
 
@@ -82,17 +80,16 @@ class Runtime:
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         self.accept: _Accept = self._module.accept
         self.accept_target: _Accept = _closer_look
-        if loss.name in _ANY_TARGET:
+        if loss.domain == "real":
             self.accept_target = self.accept
-        elif loss.name == "cross_entropy":
+        elif loss.domain == "class":
             self.accept_target = self._module.class_index
         self.parameters = _zeros(self.layout.size, dtype, "parameters")
         self.state = _zeros(self.layout.size * len(optimizer.state_names), dtype, "optimizer state")
-        self.power = np.ones(2)  # beta1^t, beta2^t
+        self.power = np.ones(2)  # running powers of the optimizer's formula: beta1^t, beta2^t
         self.usage = Usage()
         self.steps = 0
         self.epochs = 0
-        self.hyper = _hyper(optimizer)
         self._engines: dict[tuple[Purpose, int, int], tuple[Any, Plan, Array]] = {}
         self._idle: list[Any] = []
         self.work_per_row = work_per_row(self.layout)
@@ -156,7 +153,7 @@ class Runtime:
         scratch = allocate(plan.arena.size, self.dtype, purpose="activations and gradients")
         tile_loss = np.empty(plan.n_tiles)
         engine = self._module.Engine(
-            plan, self.parameters, self.state, scratch, tile_loss, self.hyper, self.power
+            plan, self.parameters, self.state, scratch, tile_loss, self.power
         )
         return engine, plan, scratch
 
@@ -231,18 +228,6 @@ def _useful(n_threads: int, plan: Plan) -> int:
     """No more threads than there are shares to deal out."""
     shares = plan.n_tiles if plan.by_parameters else -(-plan.capacity // plan.block_rows)
     return min(n_threads, shares)
-
-
-def _hyper(optimizer: Optimizer) -> NDArray[np.float64]:
-    """code, learning rate, momentum, beta1, beta2, epsilon, weight decay"""
-    values = [float(optimizer.code), optimizer.learning_rate, 0.0, 0.0, 0.0, 0.0, 0.0]
-    if isinstance(optimizer, SGD):
-        values[2] = optimizer.momentum
-    if isinstance(optimizer, Adam):
-        values[3:6] = optimizer.beta1, optimizer.beta2, optimizer.epsilon
-    if isinstance(optimizer, AdamW):
-        values[6] = optimizer.weight_decay
-    return np.array(values)
 
 
 def _zeros(size: int, dtype: np.dtype[Any], purpose: str) -> Array:

@@ -11,9 +11,9 @@ from support.network_state import classification, digest
 from support.training_case import CASES, train
 
 import fastbp as fb
-from fastbp.activation import CODES
+from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
-from fastbp.loss import CODES as LOSSES
+from fastbp.loss import LOSSES
 from fastbp.plan import compile as compile_module
 
 needs_kernels = pytest.mark.skipif(not compiled_modules(), reason="no compiled kernels here")
@@ -166,8 +166,8 @@ optimizers = st.sampled_from(
 @settings(max_examples=150, deadline=None)
 @given(
     widths=st.lists(st.integers(1, 8), min_size=2, max_size=4), rows=st.integers(1, 8),
-    activation=st.sampled_from(sorted(set(CODES) - {"softmax"})),
-    last=st.sampled_from(sorted(CODES)),
+    activation=st.sampled_from(sorted(set(ACTIVATIONS) - {"softmax"})),
+    last=st.sampled_from(sorted(ACTIVATIONS)),
     loss=st.sampled_from(sorted(LOSSES)), dtype=st.sampled_from(DTYPES), optimizer=optimizers,
     l2=st.sampled_from([0.0, 0.01]), use_bias=st.booleans(), shuffle=st.booleans(),
 )  # fmt: skip
