@@ -18,6 +18,9 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+sys.path.insert(0, "src")
+from generate import FORMULA, formula_source  # noqa: E402
+
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
 GNU = sys.platform != "win32"
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
@@ -59,7 +62,8 @@ DIRECTIVES = {
 
 
 def sources():
-    return sorted(path for path in Path("src").rglob("*") if path.suffix in (".h", ".pxi", ".pyx"))
+    own = [path for path in Path("src").rglob("*") if path.suffix in (".h", ".pxi", ".pyx")]
+    return sorted([*own, Path("src/generate.py"), *FORMULA.glob("*.py")])
 
 
 def source_hash():
@@ -78,18 +82,22 @@ def builds():
     return names
 
 
+def generate(name, text):
+    path = Path("build/kernels", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:  # a new file would be compiled again
+        path.write_text(text)
+    return str(path)
+
+
 def kernel_source(real, name):
     """A file of one build's own: Cython makes one module of a file, whatever the flags."""
-    path = Path("build/kernels", f"{real}_{name}.pyx")
     kind = {"float32": "float", "float64": "double"}[real]
     text = f"""ctypedef {kind} real
 include "function/function_{real}.pxi"
 include "kernels.pxi"
 """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:  # a new file would be compiled again
-        path.write_text(text)
-    return str(path)
+    return generate(f"{real}_{name}.pyx", text)
 
 
 def kernel_extension(real, name):
@@ -115,6 +123,7 @@ def kernel_extension(real, name):
     )
 
 
+generate("formula.pxi", formula_source())
 cpu_flags = ["-O2", "-g0"] if GNU else []
 extensions = [
     Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"], extra_compile_args=cpu_flags)
@@ -122,7 +131,7 @@ extensions = [
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(
     extensions,
-    include_path=["src"],
+    include_path=["src", "build/kernels"],
     build_dir="build/cython",
     nthreads=0,
     compiler_directives=DIRECTIVES,

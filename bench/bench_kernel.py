@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastbp as fb
-from fastbp.activation import CODES
+from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
 from fastbp.backend.numpy import kernel as numpy_kernel
 from fastbp.benchmark.machine import Probe
@@ -67,16 +67,19 @@ def test_product(benchmark: Any, clock: float, product: str, build: str, dtype: 
     note(benchmark, clock, "flop", 2 * m * depth * n)
 
 
-@pytest.mark.parametrize("name", [name for name in CODES if name not in ("linear", "softmax")])
+@pytest.mark.parametrize(
+    "name", [name for name in ACTIVATIONS if name not in ("linear", "softmax")]
+)
 @pytest.mark.parametrize(("build", "dtype"), BUILDS)
 def test_activation(benchmark: Any, clock: float, name: str, build: str, dtype: str) -> None:
     benchmark.group = f"{name} {dtype}"
     z, a = random(4096, dtype=dtype), random(4096, dtype=dtype)
+    forward, _ = numpy_kernel.find_activation(name, 1.0, dtype)
     if build == "numpy":
-        benchmark(numpy_kernel.activate, CODES[name], z, 1.0)
+        benchmark(forward, z)
     else:
-        benchmark(compiled_modules()[build, dtype].apply_activation, CODES[name], z, a)
-        assert np.allclose(a, numpy_kernel.activate(CODES[name], z, 1.0), atol=1e-5)
+        benchmark(compiled_modules()[build, dtype].apply_activation, name, z, a)
+        assert np.allclose(a, forward(z), atol=1e-5)
     note(benchmark, clock, "elements", z.size)
 
 
@@ -97,16 +100,16 @@ def test_loss(benchmark: Any, clock: float, loss: str, backend: str, dtype: str)
     note(benchmark, clock, "elements", rows * n)
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", [fb.SGD(), fb.SGD(momentum=0.9), fb.Adam()], ids=repr)
 @pytest.mark.parametrize(("build", "dtype"), BUILDS)
-def test_update(benchmark: Any, clock: float, name: str, build: str, dtype: str) -> None:
-    benchmark.group = f"{name} {dtype}"
-    code = {"sgd": 0.0, "momentum": 1.0, "adam": 3.0}[name]
-    hyper, power = np.array([code, 1e-3, 0.9, 0.9, 0.999, 1e-8, 0.0]), np.array([0.9, 0.999])
-    w, g, m, v = (np.abs(random(4096, dtype=dtype)) for _ in range(4))
+def test_update(benchmark: Any, clock: float, optimizer: Any, build: str, dtype: str) -> None:
+    benchmark.group = f"{optimizer.formula} {dtype}"
+    w, g = (np.abs(random(4096, dtype=dtype)) for _ in range(2))
+    state = np.abs(random(len(optimizer.state_names), 4096, dtype=dtype))
+    own = optimizer.numbers, np.array(optimizer.powers), w, g, state
     if build == "numpy":
-        state, options = np.stack([m, v]), {"l1": 0.0, "l2": 0.0, "decays": True}
-        benchmark(numpy_kernel.optimizer_step, hyper, power, w, g, state, **options)
+        step = numpy_kernel.find_step(optimizer.formula)
+        benchmark(step, *own, l1=0.0, l2=0.0, decays=True)
     else:
-        benchmark(compiled_modules()[build, dtype].apply_step, hyper, power, w, g, m, v)
+        benchmark(compiled_modules()[build, dtype].apply_step, optimizer.formula, *own)
     note(benchmark, clock, "elements", w.size)

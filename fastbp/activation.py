@@ -1,24 +1,28 @@
-"""Activation functions: names, codes and the one number some of them take."""
+"""Activation functions: names, and the one number some of them take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 
 from fastbp.check.array import shown
 from fastbp.check.scalar import check_name, check_real
+from fastbp.formula import activation as formula
 
-CODES = {
-    "linear": 0,
-    "relu": 1,
-    "leaky_relu": 2,
-    "elu": 3,
-    "selu": 4,
-    "gelu": 5,
-    "silu": 6,
-    "softplus": 7,
-    "tanh": 8,
-    "sigmoid": 9,
-    "softmax": 10,
+# Every activation, with the default of its alpha where it takes one.  The formulas are in
+# formula/activation.py; softmax, which needs whole rows, has kernels of its own.
+ACTIVATIONS: dict[str, float | None] = {
+    "linear": None,
+    "relu": None,
+    "leaky_relu": 0.01,
+    "elu": 1.0,
+    "selu": None,
+    "gelu": None,
+    "silu": None,
+    "softplus": None,
+    "tanh": None,
+    "sigmoid": None,
+    "softmax": None,
 }
 _ALIASES = {
     "identity": "linear",
@@ -30,7 +34,6 @@ _ALIASES = {
     "tansig": "tanh",
     "purelin": "linear",
 }
-_ALPHA = {"leaky_relu": 0.01, "elu": 1.0}
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -42,7 +45,8 @@ class Activation:
     tanh; sigmoid; softmax over the outputs of the layer.
 
     Args:
-        name: one of `CODES`, or a name other libraries use ("identity", "swish", "LeakyReLU").
+        name: one of `ACTIVATIONS`, or a name other libraries use ("identity", "swish",
+            "LeakyReLU").
         alpha: slope of leaky_relu for z < 0 (default 0.01, as in PyTorch; Keras takes 0.2) or
             the alpha of elu (default 1); >= 0. The others take none.
 
@@ -59,10 +63,11 @@ class Activation:
     alpha: float
 
     def __init__(self, name: str, *, alpha: float | None = None) -> None:
-        name = check_name(name, kind="activation", known=CODES, aliases=_ALIASES)
+        name = check_name(name, kind="activation", known=ACTIVATIONS, aliases=_ALIASES)
+        default = ACTIVATIONS[name]
         if alpha is None:
-            value = _ALPHA.get(name, 0.0)
-        elif name in _ALPHA:
+            value = default or 0.0
+        elif default is not None:
             value = check_real(alpha, name=f"alpha of {name}", minimum=0)
         else:
             raise ValueError(f"activation '{name}' takes no alpha, got {shown(alpha)}")
@@ -70,17 +75,18 @@ class Activation:
         object.__setattr__(self, "alpha", value)
 
     @property
-    def code(self) -> int:
-        """The number the kernels know it by."""
-        return CODES[self.name]
+    def needs_z(self) -> bool:
+        """Whether the derivative is written in the pre-activation z, not in the output a."""
+        backward = getattr(formula, f"{self.name}_backward", None)
+        return backward is not None and "z" in signature(backward).parameters
 
     def to_config(self) -> dict[str, object]:
         """Name, and alpha where there is one, as JSON can hold them."""
-        has_alpha = self.name in _ALPHA
+        has_alpha = ACTIVATIONS[self.name] is not None
         return {"name": self.name, "alpha": self.alpha} if has_alpha else {"name": self.name}
 
     def __repr__(self) -> str:
-        has_own = self.name in _ALPHA and self.alpha != _ALPHA[self.name]
+        has_own = self.alpha != (ACTIVATIONS[self.name] or 0.0)
         return f"Activation({self.name!r}{f', alpha={self.alpha}' if has_own else ''})"
 
 

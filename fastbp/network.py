@@ -230,7 +230,7 @@ class Network:
     def __call__(self, X: ArrayLike) -> Array:
         """What the declared layers output for each row, (n, n_outputs)."""
         state = self._state
-        return respond(state, X, state.declared_code)
+        return respond(state, X, state.declared_activation)
 
     def predict(
         self,
@@ -253,7 +253,12 @@ class Network:
             check_finite = check_bool(check_finite, name="check_finite")
         state = self._state
         return respond(
-            state, X, state.response_code, out=out, check_finite=check_finite, n_threads=n_threads
+            state,
+            X,
+            state.response_activation,
+            out=out,
+            check_finite=check_finite,
+            n_threads=n_threads,
         )
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:

@@ -53,10 +53,18 @@ cdef extern from *:
     const char* SOURCE_HASH "FASTBP_SOURCE_HASH"
     int HAS_FMA "FASTBP_HAS_FMA"
 
+
+cdef object unknown(str kind, name):
+    """The error for a name that no kernel has."""
+    return ValueError(f"unknown {kind} {name!r}; known: {', '.join(kernel_names()[kind])}")
+
+
 include "kernel/product.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"
 include "kernel/optimizer.pxi"
+include "formula.pxi"       # generate.py makes it of fastbp/formula
+include "kernel/adam.pxi"
 include "engine/operation.pxi"
 include "kernel/shuffle.pxi"
 include "kernel/gather.pxi"

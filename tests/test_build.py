@@ -17,9 +17,15 @@ pytestmark = needs_kernels
 
 def _source_hash() -> str:
     """As setup.py computes it."""
-    paths = sorted(path for path in SOURCE.rglob("*") if path.suffix in (".h", ".pxi", ".pyx"))
-    named = [(path.relative_to(SOURCE.parent).as_posix().encode(), path) for path in paths]
-    return hashlib.sha256(b"".join(name + path.read_bytes() for name, path in named)).hexdigest()
+    package = Path(fb.__file__).parent
+    named = {
+        path.relative_to(SOURCE.parent): path
+        for path in SOURCE.rglob("*")
+        if path.suffix in (".h", ".pxi", ".pyx") or path.name == "generate.py"
+    }
+    named |= {path.relative_to(package.parent): path for path in package.glob("formula/*.py")}
+    content = (name.as_posix().encode() + named[name].read_bytes() for name in sorted(named))
+    return hashlib.sha256(b"".join(content)).hexdigest()
 
 
 @pytest.mark.skipif(not SOURCE.is_dir(), reason="no sources beside the tests")

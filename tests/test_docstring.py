@@ -22,6 +22,8 @@ import pytest
         "loss",
         "metric",
         "optimizer",
+        "optimizer.adam",
+        "optimizer.sgd",
         "random",
     ],
 )

@@ -13,8 +13,8 @@ from support.random_network import Case, random_case
 from support.tolerance import WELL_CONDITIONED, assert_near, depth
 
 import fastbp as fb
-from fastbp.activation import CODES as ACTIVATIONS
-from fastbp.loss import CODES as LOSSES
+from fastbp.activation import ACTIVATIONS
+from fastbp.loss import LOSSES
 
 N_NETWORKS = 220
 SEEDS = range(N_NETWORKS)

@@ -13,7 +13,7 @@ from support.tolerance import FOURTH_MOMENT, assert_rounded, eps, standard_error
 
 import fastbp as fb
 from fastbp import random
-from fastbp.activation import CODES
+from fastbp.activation import ACTIVATIONS
 from fastbp.initializer import (
     NAMES,
     Constant,
@@ -245,7 +245,7 @@ RULE = {  # of docs/defaults.md: variance times fan_in in an inner layer, in one
 }
 
 
-@pytest.mark.parametrize("activation", CODES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 200])
 def test_defaults(activation, n):
     first, hidden, last = said(fb.Network([n, 5, 6, 3], activation=activation, seed=0))
@@ -254,7 +254,7 @@ def test_defaults(activation, n):
     assert hidden == (uniform(inner), "zeros") and last == (uniform(1), "zeros")
 
 
-@pytest.mark.parametrize("activation", CODES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_linear_model_starts_at_zero(activation):
     linear = activation in ("linear", "sigmoid", "softmax")
     for layers in ([fb.Dense(3, activation)], [fb.Residual([fb.Dense(4, activation)])]):

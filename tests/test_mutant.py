@@ -134,22 +134,40 @@ def test_mutants_of_a_backward_pass_die(seed: int, monkeypatch: pytest.MonkeyPat
         assert_directions([np.asarray(g) for g in tape.gradients], dX, case, tape, seed=seed)
 
 
-def _scaled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args: function(*args) * (1 + 1e-8)
-
-
-def _last_lost(function: Callable[..., Any]) -> Callable[..., Any]:
-    def mutant(code: int, d: Array, z: Array, a: Array, alpha: float) -> Any:
-        found = function(code, d, z, a, alpha).copy()
-        found[-1, -1] = 0
-        return found
+def _output_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
+    def mutant(*own: Any) -> Any:
+        forward, backward = find(*own)
+        return lambda z: forward(z) * (1 + 1e-8), backward
 
     return mutant
 
 
-def _gradient_scaled(function: Callable[..., Any]) -> Callable[..., Any]:
-    def mutant(code: int, out: Array, y: Array, scale: float, delta: float, d: Array) -> Any:
-        return function(code, out, y, scale * (1 + 1e-8), delta, d)
+def _slope_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
+    def mutant(*own: Any) -> Any:
+        forward, backward = find(*own)
+        return forward, lambda d, z, a: backward(d, z, a) * (1 + 1e-8)
+
+    return mutant
+
+
+def _last_lost(find: Callable[..., Any]) -> Callable[..., Any]:
+    def mutant(*own: Any) -> Any:
+        forward, backward = find(*own)
+
+        def lossy(d: Array, z: Array, a: Array) -> Array:
+            found: Array = backward(d, z, a).copy()
+            found[-1, -1] = 0
+            return found
+
+        return forward, lossy
+
+    return mutant
+
+
+def _gradient_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
+    def mutant(*own: Any) -> Any:
+        rows = find(*own)
+        return lambda out, y, scale, d: rows(out, y, scale * (1 + 1e-8), d)
 
     return mutant
 
@@ -157,10 +175,10 @@ def _gradient_scaled(function: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("activate", _scaled),
-        ("derivative", _scaled),
-        ("derivative", _last_lost),
-        ("loss_gradient", _gradient_scaled),
+        ("find_activation", _output_scaled),
+        ("find_activation", _slope_scaled),
+        ("find_activation", _last_lost),
+        ("find_loss", _gradient_scaled),
     ],
 )
 def test_mutants_of_an_engine_die(
@@ -169,15 +187,18 @@ def test_mutants_of_an_engine_die(
     """The NumPy engine with one of its functions off by 1e-8, or one element."""
     case = random_case(6)
     _, _, tape = oracle.gradient(case.layers, case.loss, case.weights, case.X, case.y)
-    network = fb.Network(case.layers, loss=case.loss, dtype="float64", backend="numpy", seed=0)
-    network.set_weights(case.weights)
-    network.trace(case.X, case.y)
     rows = len(case.X)
-    assert_gradients(list(network.gradients.values()), tape, rows=rows, dtype="float64")
+
+    def gradients() -> list[Array]:
+        network = fb.Network(case.layers, loss=case.loss, dtype="float64", backend="numpy", seed=0)
+        network.set_weights(case.weights)
+        network.trace(case.X, case.y)
+        return list(network.gradients.values())
+
+    assert_gradients(gradients(), tape, rows=rows, dtype="float64")
     monkeypatch.setattr(numpy_engine, name, change(getattr(numpy_engine, name)))
-    network.trace(case.X, case.y)
     with dies():
-        assert_gradients(list(network.gradients.values()), tape, rows=rows, dtype="float64")
+        assert_gradients(gradients(), tape, rows=rows, dtype="float64")
 
 
 def wrong_adam(

@@ -26,7 +26,7 @@ def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     found = _buffers(plan, scratch, len(X))
     out = found.pop("output")
     if state.graph.fused and state.graph.declared != "linear":
-        predict(state, X, out, state.declared_code, "auto")  # as `network(X)` does
+        predict(state, X, out, state.declared_activation, "auto")  # as `network(X)` does
         for name, buffer in plan.buffers.items():
             if name.endswith("/a") and buffer is plan.buffers["output"]:
                 found[name] = out

@@ -1,4 +1,4 @@
-"""Losses: names, codes and formulas."""
+"""Losses: names, and what each of them is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ from dataclasses import dataclass
 from fastbp.check.array import shown
 from fastbp.check.scalar import check_name, check_real
 
-CODES = {
-    "mse": 0,
-    "half_sse": 1,
-    "mae": 2,
-    "huber": 3,
-    "binary_cross_entropy": 4,
-    "cross_entropy": 5,
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a loss is: its link (what turns an output into the response it is about), which targets
+    it takes, whether it is a mean over the outputs too or over the rows alone, and the parameters
+    of its formula with their defaults.
+    """
+
+    link: str = "identity"
+    domain: str = "real"
+    is_mean_of_rows: bool = False
+    parameters: tuple[tuple[str, float], ...] = ()
+
+
+# Every loss.  The formulas are in formula/loss.py; the cross-entropy of classes, which needs whole
+# rows, has kernels of its own.
+LOSSES = {
+    "mse": _Kind(),
+    "half_sse": _Kind(is_mean_of_rows=True),
+    "mae": _Kind(),
+    "huber": _Kind(parameters=(("delta", 1.0),)),
+    "binary_cross_entropy": _Kind("logit", "interval"),
+    "cross_entropy": _Kind("softmax", "class", is_mean_of_rows=True),
 }
+# The activation that inverts a link: a loss with one takes its derivative together with its own.
+_RESPONSE = {"logit": "sigmoid", "softmax": "softmax"}
 _ALIASES = {
     "squarederror": "mse",
     "meansquarederror": "mse",
@@ -36,14 +54,6 @@ _ALIASES = {
 }
 _DELTA = 1.0
 
-# What each loss is: its link (what turns an output into the response it is about), which targets it
-# takes, and whether it is a mean over the outputs too or over the rows alone.
-_LINK = {"binary_cross_entropy": "logit", "cross_entropy": "softmax"}
-_DOMAIN = {"binary_cross_entropy": "interval", "cross_entropy": "class"}
-_MEAN_OF_ROWS = ("half_sse", "cross_entropy")
-# The activation that inverts a link: a loss with one takes its derivative together with its own.
-_RESPONSE = {"logit": "sigmoid", "softmax": "softmax"}
-
 
 @dataclass(frozen=True, init=False, repr=False)
 class Loss:
@@ -57,7 +67,7 @@ class Loss:
     cross_entropy         mean over n of logsumexp(z) - sum_k y_k z_k, from the logits z
 
     Args:
-        name: one of `CODES`, or a name other libraries use ("squared_error", "MSELoss", "bce").
+        name: one of `LOSSES`, or a name other libraries use ("squared_error", "MSELoss", "bce").
         delta: where huber turns from square to straight, > 0. The others take none.
 
     Raises:
@@ -73,22 +83,17 @@ class Loss:
     delta: float
 
     def __init__(self, name: str, *, delta: float = _DELTA) -> None:
-        name = check_name(name, kind="loss", known=CODES, aliases=_ALIASES)
+        name = check_name(name, kind="loss", known=LOSSES, aliases=_ALIASES)
         value = check_real(delta, name="delta", minimum=0, exclude_minimum=True)
-        if name != "huber" and value != _DELTA:
+        if value != _DELTA and "delta" not in dict(LOSSES[name].parameters):
             raise ValueError(f"loss '{name}' takes no delta, got {shown(delta)}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "delta", value)
 
     @property
-    def code(self) -> int:
-        """The number the kernels know it by."""
-        return CODES[self.name]
-
-    @property
     def link(self) -> str:
         """What the loss makes of an output: "identity", "logit" or "softmax"."""
-        return _LINK.get(self.name, "identity")
+        return LOSSES[self.name].link
 
     @property
     def response(self) -> str | None:
@@ -100,16 +105,21 @@ class Loss:
         """The targets that it takes: "real", "interval" [0, 1], or "class", an index or a row of
         probabilities.
         """
-        return _DOMAIN.get(self.name, "real")
+        return LOSSES[self.name].domain
 
     def divisor(self, n_outputs: int) -> int:
         """What the sum over the outputs of one row is divided by."""
-        return 1 if self.name in _MEAN_OF_ROWS else n_outputs
+        return 1 if LOSSES[self.name].is_mean_of_rows else n_outputs
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The parameters of the formula, in its order."""
+        return tuple(getattr(self, name) for name, _ in LOSSES[self.name].parameters)
 
     def to_config(self) -> dict[str, object]:
-        """Name, and delta of huber, as JSON can hold them."""
-        is_huber = self.name == "huber"
-        return {"name": self.name, "delta": self.delta} if is_huber else {"name": self.name}
+        """Name, and parameters where there are any, as JSON can hold them."""
+        own = {name: getattr(self, name) for name, _ in LOSSES[self.name].parameters}
+        return {"name": self.name, **own}
 
     def __repr__(self) -> str:
         own = f", delta={self.delta}" if self.delta != _DELTA else ""

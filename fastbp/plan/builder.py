@@ -11,9 +11,6 @@ from fastbp.plan.operation import Operation
 from fastbp.plan.parameter import Tensor, padded, row_length
 from fastbp.plan.segment import Segments
 
-# Their derivative is written in the pre-activation z, the others' in the output a.
-_FROM_Z = ("leaky_relu", "gelu", "silu", "softplus")
-
 
 class Builder:
     """Buffers of one plan, and what its nodes have to know of each other.
@@ -47,7 +44,7 @@ class Builder:
         for node in graph.nodes:
             out, keeps = node.out, separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
-            if keeps or node.activation.name in _FROM_Z:
+            if keeps or node.activation.needs_z:
                 self.z[out] = self._buffer(out)
             if gradients or out == graph.output:  # evaluating a loss writes its gradient too
                 self.da[out] = self.dz[out] = self._buffer(out)

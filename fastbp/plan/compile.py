@@ -73,9 +73,9 @@ def _problem(
         n_features=graph.n_features,
         n_outputs=graph.n_outputs,
         n_states=len(optimizer.state_names),
-        loss_code=loss.code,
-        loss_delta=loss.delta,
-        loss_divisor=1.0 if loss.name in ("half_sse", "cross_entropy") else float(graph.n_outputs),
+        loss=loss,
+        optimizer=optimizer,
+        loss_divisor=float(loss.divisor(graph.n_outputs)),
         work_per_row=work if purpose != "predict" else work / 3,
         flops=graph.flops,
     )

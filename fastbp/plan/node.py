@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fastbp.activation import Activation, resolve_activation
 from fastbp.plan.arena import Buffer
-from fastbp.plan.operation import Kind, Operation
+from fastbp.plan.operation import Operation
 from fastbp.plan.parameter import Tensor
 from fastbp.plan.work import dense_flops
 
@@ -122,7 +122,7 @@ class DenseNode(Node):
         a, lda = builder.at(self.sources[0])
         return [
             Operation(
-                Kind.DENSE,
+                "dense",
                 a=a, lda=lda, n_a=kernel.shape[0], c=out.offset, ldc=out.ld, n_c=out.n,
                 w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
                 b=bias.offset if bias else -1,
@@ -135,7 +135,7 @@ class DenseNode(Node):
         a, lda = builder.at(self.sources[0])
         return [
             Operation(
-                Kind.DENSE_PARAMETERS,
+                "dense_parameters",
                 a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
                 c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
                 b=bias.offset if bias else -1,
@@ -152,7 +152,7 @@ class DenseNode(Node):
         maker = builder.take_derivative(source)
         return [
             Operation(
-                Kind.DENSE_INPUT,
+                "dense_input",
                 a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
                 w=w, ldw=ldw, by_columns=int(kernel.by_columns),
                 accumulate=int(builder.has_begun(source)),
@@ -169,7 +169,7 @@ class AddNode(Node):
         (a, lda), (y, ldy) = map(builder.at, self.sources)
         return [
             Operation(
-                Kind.ADD,
+                "add",
                 a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
                 **activated(self, builder),
             )
@@ -193,7 +193,7 @@ class ConcatNode(Node):
             a, lda = builder.at(source)
             found.append(
                 Operation(
-                    Kind.COPY,
+                    "copy",
                     a=a, lda=lda, n_a=builder.width(source),
                     c=out.offset, ldc=out.ld, n_c=out.n, column_c=column,
                 )
@@ -214,7 +214,7 @@ def pass_on(node: Node, builder: Builder, source: int, column: int) -> list[Oper
     dz, dx = builder.dz[node.out], builder.da[source]
     return [
         Operation(
-            Kind.ACCUMULATE if builder.has_begun(source) else Kind.COPY,
+            "accumulate" if builder.has_begun(source) else "copy",
             a=dz.offset, lda=dz.ld, n_a=dx.n, column_a=column, c=dx.offset, ldc=dx.ld, n_c=dx.n,
         )
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def take_derivative(node: Node, builder: Builder) -> list[Operation]:
     da, dz = builder.da[node.out], builder.dz[node.out]
     return [
         Operation(
-            Kind.ACTIVATION_BACKWARD,
+            "activation_backward",
             a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n, **derived(node, builder),
         )
     ]  # fmt: skip
@@ -236,7 +236,7 @@ def take_derivative(node: Node, builder: Builder) -> list[Operation]:
 def activated(node: Node, builder: Builder) -> dict[str, Any]:
     """The fields of an operation that ends in a node's activation."""
     z = builder.z[node.out].offset if node.out in builder.z else -1
-    return {"activation": node.activation.code, "alpha": node.activation.alpha, "z": z}
+    return {"activation": node.activation, "z": z}
 
 
 def derived(node: Node, builder: Builder) -> dict[str, Any]:

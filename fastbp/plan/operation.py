@@ -4,38 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.activation import Activation
 
-class Kind(IntEnum):
-    """What an operation does; the numbers are those of src/engine/operation.pxi."""
-
-    DENSE = 0
-    ACTIVATION = 1
-    ADD = 2
-    COPY = 3
-    ACTIVATION_BACKWARD = 4
-    DENSE_INPUT = 5
-    ACCUMULATE = 6
-    DENSE_PARAMETERS = 7
+_LINEAR = Activation("linear")
+_COLUMN = {"int": np.int64, "float": np.float64}  # of a field of that type
 
 
 @dataclass(frozen=True)
 class Operation:
     """One kernel call; offsets in numbers, -1 for none.
 
-    The integer fields are the struct of src/engine/operation.pxi.
+    `kind` names the kernel: "dense", "dense_input", "dense_parameters", "activation_backward",
+    "add", "copy" or "accumulate".  The numbers are the struct of src/engine/operation.pxi, in its
+    order, with the activation's alpha for the last.
 
     a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
-    parameters (w of DENSE_INPUT among the transposed copies unless `by_columns`), c and b of
-    DENSE_PARAMETERS in the gradient.
+    parameters (w of "dense_input" among the transposed copies unless `by_columns`), c and b of
+    "dense_parameters" in the gradient.
     """
 
-    kind: Kind
+    kind: str
     a: int = -1
     lda: int = 0
     n_a: int = 0
@@ -51,30 +44,27 @@ class Operation:
     ldw: int = 0
     by_columns: int = 0
     b: int = -1
-    activation: int = 0
     z: int = -1
     accumulate: int = 0
     kernel: int = -1
     bias: int = -1
-    alpha: float = 0.0
+    activation: Activation = _LINEAR
 
-
-_COLUMNS = tuple(field.name for field in fields(Operation) if field.name != "alpha")
+    @property
+    def alpha(self) -> float:
+        return self.activation.alpha
 
 
 @dataclass(frozen=True)
 class Program:
-    """A list of operations, and the same as arrays: table (n, 21) int64, alpha (n,) float64."""
+    """A list of operations, and their numbers as a structured array, one field a column."""
 
     operations: tuple[Operation, ...]
-    table: NDArray[np.int64]
-    alpha: NDArray[np.float64]
+    table: NDArray[Any]
 
 
 def program(operations: Sequence[Operation]) -> Program:
-    rows: list[list[Any]] = [[getattr(op, name) for name in _COLUMNS] for op in operations]
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(_COLUMNS))
-    return Program(tuple(operations), table, np.array([op.alpha for op in operations], np.float64))
+    return Program(tuple(operations), _table(operations, Operation, ("alpha",)))
 
 
 @dataclass(frozen=True)
@@ -96,24 +86,22 @@ class Segment:
     l2: float
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Segment) if field.name not in ("l1", "l2"))
-
-
 @dataclass(frozen=True)
 class SegmentTable:
-    """Segments, and the same as arrays: table (n, 7) int64, l1 and l2 (n,) float64."""
+    """Segments, and the same as a structured array."""
 
     segments: tuple[Segment, ...]
-    table: NDArray[np.int64]
-    l1: NDArray[np.float64]
-    l2: NDArray[np.float64]
+    table: NDArray[Any]
 
 
 def segment_table(segments: Sequence[Segment]) -> SegmentTable:
-    rows = [[getattr(segment, name) for name in _SEGMENT_COLUMNS] for segment in segments]
-    return SegmentTable(
-        tuple(segments),
-        np.array(rows, dtype=np.int64).reshape(len(rows), len(_SEGMENT_COLUMNS)),
-        np.array([segment.l1 for segment in segments], np.float64),
-        np.array([segment.l2 for segment in segments], np.float64),
-    )
+    return SegmentTable(tuple(segments), _table(segments, Segment, ()))
+
+
+def _table(rows: Sequence[Any], kind: type, also: Sequence[str]) -> NDArray[Any]:
+    """The numbers among the fields of a dataclass, and `also` some properties that are floats."""
+    columns = [(field.name, str(field.type)) for field in fields(kind)]
+    columns = [column for column in columns if column[1] in _COLUMN]
+    columns += [(name, "float") for name in also]
+    dtype = np.dtype([(name, _COLUMN[type_name]) for name, type_name in columns])
+    return np.array([tuple(getattr(row, name) for name, _ in columns) for row in rows], dtype)

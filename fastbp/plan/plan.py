@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastbp.loss import Loss
+from fastbp.optimizer import Optimizer
 from fastbp.plan.arena import Arena, Buffer
 from fastbp.plan.operation import Program, SegmentTable
 from fastbp.plan.tiling import Regime
@@ -76,7 +78,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Problem:
-    """What was asked for: sizes, codes as in loss.py, and the arithmetic it takes.
+    """What was asked for: sizes, the loss, the optimizer, and the arithmetic it takes.
 
     `capacity` is the most rows of a batch; `flops` counts the products of a step by layer, for each
     row.
@@ -89,8 +91,8 @@ class Problem:
     n_features: int
     n_outputs: int
     n_states: int
-    loss_code: int
-    loss_delta: float
+    loss: Loss
+    optimizer: Optimizer
     loss_divisor: float
     work_per_row: float
     flops: dict[str, int]

@@ -39,7 +39,7 @@ def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str,
     found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
     if state.description.metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
-        predict(state, X, response, state.response_code, n_threads)
+        predict(state, X, response, state.response_activation, n_threads)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name in state.description.metrics:
                 found[name] = metric(name, loss=state.loss)(response, y)

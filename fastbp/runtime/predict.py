@@ -21,13 +21,13 @@ Array = NDArray[Any]
 def respond(
     state: State,
     X: ArrayLike,
-    transform: int,
+    transform: str,
     *,
     out: Array | None = None,
     check_finite: bool = True,
     n_threads: int | str = "auto",
 ) -> Array:
-    """The outputs for each row, by the activation whose code is `transform`; see
+    """The outputs for each row, by the activation named `transform`; see
     `Network.predict`.
     """
     if state.row_is_brief and out is None and n_threads == "auto":
@@ -51,7 +51,7 @@ def respond(
         guard.readers.discard(token)
 
 
-def _respond_to_row(state: State, X: ArrayLike, transform: int) -> Array | None:
+def _respond_to_row(state: State, X: ArrayLike, transform: str) -> Array | None:
     """The output for one row that needs no closer look, else None."""
     engine = engine_cache.take_predictor(state, 1)
     try:
@@ -61,7 +61,7 @@ def _respond_to_row(state: State, X: ArrayLike, transform: int) -> Array | None:
         engine_cache.give_back(state, engine)
 
 
-def predict(state: State, X: Array, out: Array, transform: int, n_threads: int | str) -> None:
+def predict(state: State, X: Array, out: Array, transform: str, n_threads: int | str) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
     engine = engine_cache.take_predictor(state, threads)
@@ -89,7 +89,7 @@ class Predictor:
         rows = check_integer(batch_size, name="batch_size", minimum=1)
         size = rows * state.n_outputs
         self._state = state
-        self._transform = state.response_code
+        self._transform = state.response_activation
         self._out = allocate(size, state.dtype, purpose="outputs")[:size].reshape(rows, -1)
         engine = engine_cache.bound_predictor(state, self._out)
         self._respond = _never if engine is None else engine.respond
@@ -122,6 +122,6 @@ class Predictor:
         return f"<Predictor of {counted(self.batch_size, 'row')} for {self._state!r}>"
 
 
-def _never(X: object, transform: int) -> None:
+def _never(X: object, transform: str) -> None:
     """For calls too long to keep the interpreter to themselves."""
     return None

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.activation import CODES
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import as_real
 from fastbp.check.input import check_X
@@ -17,7 +16,6 @@ from fastbp.description import Description
 from fastbp.history import History
 from fastbp.layer.architecture import lower, short_form
 from fastbp.loss import Loss
-from fastbp.optimizer import SGD, Adam, AdamW, Optimizer
 from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.plan import Purpose
@@ -59,11 +57,11 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "backend", "powers", "declared", "declared_code", "description", "dtype", "engines",
-        "epochs", "forward_pass", "gradient", "graph", "guard", "history", "hyper",
+        "backend", "powers", "declared", "declared_activation", "description", "dtype", "engines",
+        "epochs", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
         "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
-        "response_code", "row_is_brief", "scale_was_checked", "seed", "steps", "work_per_row",
+        "response_activation", "row_is_brief", "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 
     def __init__(self, description: Description, *, backend: str | None) -> None:
@@ -77,8 +75,8 @@ class State:
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
-        self.response_code = CODES[self.graph.response] if self.graph.fused else 0
-        self.declared_code = CODES[self.graph.declared] if self.graph.fused else 0
+        self.response_activation = self.graph.response if self.graph.fused else "linear"
+        self.declared_activation = self.graph.declared if self.graph.fused else "linear"
         if self.layout.size > _LIMIT_PARAMETERS:
             from decimal import Decimal  # a float may not hold it
 
@@ -111,8 +109,7 @@ class State:
         self.parameters = _zeros(size, self.dtype, "parameters")
         n_vectors = len(self.optimizer.state_names)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
-        self.powers = np.ones(2)
-        self.hyper = _hyper(self.optimizer)
+        self.powers = np.ones(max(2, len(self.optimizer.powers)))  # files hold two
         self.steps = 0
         self.epochs = 0
 
@@ -197,18 +194,6 @@ class State:
 def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:
     """Every target is left to `check_y`."""
     return None
-
-
-def _hyper(optimizer: Optimizer) -> NDArray[np.float64]:
-    """code, learning rate, momentum, beta1, beta2, epsilon, weight decay"""
-    values = [float(optimizer.code), optimizer.learning_rate, 0.0, 0.0, 0.0, 0.0, 0.0]
-    if isinstance(optimizer, SGD):
-        values[2] = optimizer.momentum
-    if isinstance(optimizer, Adam):
-        values[3:6] = optimizer.beta1, optimizer.beta2, optimizer.epsilon
-    if isinstance(optimizer, AdamW):
-        values[6] = optimizer.weight_decay
-    return np.array(values)
 
 
 def _zeros(size: int, dtype: np.dtype[Any], purpose: str) -> Array:

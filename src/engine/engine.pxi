@@ -5,35 +5,80 @@ from _thread import start_new_thread
 from cpython.exc cimport PyErr_CheckSignals
 
 
+# What the plan and its arena say in numbers, each by its name there.
+cdef struct Sizes:
+    Py_ssize_t n_features
+    Py_ssize_t n_outputs
+    Py_ssize_t n_states
+    Py_ssize_t input            # offsets in the activations
+    Py_ssize_t ld_input
+    Py_ssize_t output
+    Py_ssize_t ld_output
+    Py_ssize_t output_gradient
+    Py_ssize_t tile_rows
+    Py_ssize_t block_rows
+    Py_ssize_t chunk_rows
+    Py_ssize_t capacity
+    Py_ssize_t n_workers
+    Py_ssize_t narrow_rows
+    bint keeps_batch
+    bint by_parameters
+    bint gathers
+    double loss_divisor
+    double seconds_per_row
+
+cdef struct ArenaSizes:
+    Py_ssize_t gradient
+    Py_ssize_t copies
+    Py_ssize_t activations
+    Py_ssize_t activation_stride
+    Py_ssize_t chunk
+    Py_ssize_t chunk_stride
+    Py_ssize_t good
+
+# A struct is a dict of its fields to Python.
+cdef Sizes SIZES
+cdef ArenaSizes ARENA_SIZES
+cdef Operation OPERATION
+cdef Segment SEGMENT
+memset(&SIZES, 0, sizeof(SIZES))
+memset(&ARENA_SIZES, 0, sizeof(ARENA_SIZES))
+memset(&OPERATION, 0, sizeof(OPERATION))
+memset(&SEGMENT, 0, sizeof(SEGMENT))
+cdef tuple SIZE_NAMES = tuple(SIZES)
+cdef tuple ARENA_NAMES = tuple(ARENA_SIZES)
+cdef tuple OPERATION_NAMES = tuple(OPERATION)
+cdef tuple SEGMENT_NAMES = tuple(SEGMENT)
+
+
 cdef class Engine:
     """Kernels bound to one plan and its memory.
 
     Parameters: `plan` (fastbp.plan.Plan), the flat `parameters` and optimizer `state` (IN and OUT, kept by reference), and
-    `scratch`, all of the plan's dtype and 64-byte aligned; `hyper` (7,), the optimizer's numbers as Runtime orders them, and
-    `power` (2,), beta1^t and beta2^t (IN and OUT, kept by reference).  Nothing is allocated after construction but in
-    `train`'s set-up.
+    `scratch`, all of the plan's dtype and 64-byte aligned; `power` (2,), the running powers of the optimizer's formula (IN
+    and OUT, kept by reference).  Nothing is allocated after construction but in `train`'s set-up.
+
+    Raises ValueError for a name that has no kernel, and for a table whose fields are not those of the struct.
     """
     cdef readonly object plan
-    cdef object owners, pending, bound, bound_row, is_busy
+    cdef object bound, bound_row, pending, is_busy
+    cdef list owners                # of the memory that pointers lead to
     cdef Py_ssize_t bound_rows      # 0 until `bind`: `respond` takes nothing
     cdef real* bound_out
-    cdef Operation* forward_table
-    cdef Operation* backward_table
-    cdef Operation* parameter_table
-    cdef double* forward_alpha
-    cdef double* backward_alpha
-    cdef Segment* segments
+    cdef Sizes sizes
+    cdef ArenaSizes arena
+    cdef Py_ssize_t n_parameters, n_segments, block_tiles
+    cdef Program forward_program, backward_program, parameter_program
+    cdef const Segment* segments
     cdef NarrowLayer* narrow_layers
-    cdef double* l1
-    cdef double* l2
-    cdef Py_ssize_t n_forward, n_backward, n_parameter, n_segments
-    cdef Py_ssize_t n_features, n_outputs, n_parameters, n_states
-    cdef Py_ssize_t input, ld_input, output, ld_output, output_gradient
-    cdef Py_ssize_t tile_rows, block_rows, block_tiles, chunk_rows, capacity, n_workers
-    cdef Py_ssize_t activation_stride, chunk_stride, narrow_rows
-    cdef bint keeps_batch, by_parameters, gathers
-    cdef int loss
-    cdef double delta, loss_divisor, seconds_per_row
+    cdef loss_kernel loss
+    cdef Parameters loss_parameters
+    cdef StepKernel optimizer
+    cdef double number[MOST_NUMBERS]    # of the optimizer
+    cdef double base[MOST_POWERS]       # of the running powers
+    cdef double* kept_power
+    cdef double power[MOST_POWERS]
+    cdef double good_power[MOST_POWERS]
     cdef real* w
     cdef real* state
     cdef real* gradient
@@ -44,66 +89,96 @@ cdef class Engine:
     cdef double* tile_loss
     cdef real* out
     cdef Py_ssize_t ld_out
-    cdef int transform
-    cdef Hyper hyper
-    cdef double* kept_power
-    cdef double power[2]
-    cdef double good_power[2]
+    cdef str transform_name
+    cdef Activation transform
     cdef Call call
     cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
-                  const double[::1] hyper, double[::1] power):
+                  double[::1] power):
         cdef real* base = &scratch[0]
         self.plan = plan
+        self.owners = [parameters, state, scratch, tile_loss, power]
+        self.sizes = {name: getattr(plan, name) for name in SIZE_NAMES}
+        self.arena = {name: getattr(plan.arena, name) for name in ARENA_NAMES}
         self.w = &parameters[0]
-        self.state = &state[0] if state.shape[0] > 0 else NULL
-        self.tile_loss = &tile_loss[0]
-        fill_hyper(&self.hyper, hyper)
-        self.kept_power = &power[0]
         self.n_parameters = parameters.shape[0]
-        self.n_states = plan.n_states
-        arrays = [plan.forward.table, plan.backward.table, plan.parameter.table, plan.segments.table,
-                  plan.forward.alpha, plan.backward.alpha, plan.segments.l1, plan.segments.l2]
-        self.owners = (parameters, state, scratch, tile_loss, power, arrays)
-        self.n_forward, self.n_backward = len(plan.forward.table), len(plan.backward.table)
-        self.n_parameter, self.n_segments = len(plan.parameter.table), len(plan.segments.table)
-        self.forward_table = <Operation*>table_pointer(arrays[0], sizeof(Operation))
-        self.backward_table = <Operation*>table_pointer(arrays[1], sizeof(Operation))
-        self.parameter_table = <Operation*>table_pointer(arrays[2], sizeof(Operation))
-        self.segments = <Segment*>table_pointer(arrays[3], sizeof(Segment))
-        self.forward_alpha = double_pointer(arrays[4])
-        self.backward_alpha = double_pointer(arrays[5])
-        self.l1 = double_pointer(arrays[6])
-        self.l2 = double_pointer(arrays[7])
-        self.n_features, self.n_outputs = plan.n_features, plan.n_outputs
-        self.input, self.ld_input = plan.input, plan.ld_input
-        self.output, self.ld_output, self.output_gradient = plan.output, plan.ld_output, plan.output_gradient
-        self.tile_rows, self.block_rows, self.chunk_rows = plan.tile_rows, plan.block_rows, plan.chunk_rows
-        self.block_tiles = self.block_rows // self.tile_rows
-        self.capacity, self.n_workers = plan.capacity, plan.n_workers
-        shares = bytearray((self.n_workers + 1) * sizeof(Share))
-        self.owners += (shares,)
-        self.call.shares = <Share*>(<size_t><char*>shares + sizeof(Share) - 1 & ~(sizeof(Share) - 1))
-        self.keeps_batch, self.by_parameters, self.gathers = plan.keeps_batch, plan.by_parameters, plan.gathers
+        self.state = &state[0] if state.shape[0] > 0 else NULL
+        self.gradient = base + self.arena.gradient
+        self.copies = base + self.arena.copies
+        self.activations = base + self.arena.activations
+        self.chunk = base + self.arena.chunk
+        self.good = base + self.arena.good
+        self.tile_loss = &tile_loss[0]
+        self.block_tiles = self.sizes.block_rows // self.sizes.tile_rows
+        self.call.shares = <Share*>self.memory(self.sizes.n_workers * sizeof(Share), sizeof(Share))
         calls = plan.calls
         self.trains, self.predicts = "train" in calls, "predict" in calls
         self.goes_by_parts, self.has_loss = "forward" in calls, "loss_gradient" in calls
-        self.narrow_rows = plan.narrow_rows
-        self.loss, self.delta, self.loss_divisor = plan.loss_code, plan.loss_delta, plan.loss_divisor
-        self.seconds_per_row = plan.seconds_per_row
-        arena = plan.arena
-        self.activation_stride, self.chunk_stride = arena.activation_stride, arena.chunk_stride
-        self.gradient = base + <Py_ssize_t>arena.gradient
-        self.copies = base + <Py_ssize_t>arena.copies
-        self.activations = base + <Py_ssize_t>arena.activations
-        self.chunk = base + <Py_ssize_t>arena.chunk
-        self.good = base + <Py_ssize_t>arena.good
-        if self.narrow_rows:
-            layers = bytearray(self.n_forward * sizeof(NarrowLayer))
-            self.owners += (layers,)
-            self.narrow_layers = <NarrowLayer*><char*>layers
+        self.bind_segments(plan.segments.table)
+        self.forward_program = self.bound_program(plan.forward)
+        self.backward_program = self.bound_program(plan.backward)
+        self.parameter_program = self.bound_program(plan.parameter)
+        self.bind_loss(plan.loss)
+        self.bind_optimizer(plan.optimizer, power)
+        self.set_transform("linear")
+        if self.sizes.narrow_rows:
+            self.narrow_layers = <NarrowLayer*>self.memory(self.forward_program.n * sizeof(NarrowLayer), sizeof(void*))
             find_narrow_layers(self)
+
+    cdef void* memory(self, Py_ssize_t size, Py_ssize_t alignment) except NULL:
+        """Zeros that live as long as the engine."""
+        owner = bytearray(size + alignment)
+        self.owners.append(owner)
+        return <void*>(<size_t><char*>owner + alignment - 1 & ~<size_t>(alignment - 1))
+
+    cdef int bind_segments(self, table) except -1:
+        cdef const Segment[::1] rows = table
+        check_names(table, SEGMENT_NAMES)
+        self.owners.append(table)
+        self.segments = &rows[0]
+        self.n_segments = rows.shape[0]
+        return 0
+
+    cdef Program bound_program(self, program) except *:
+        """The operations of a program, each with the kernels that its names stand for."""
+        cdef const Operation[::1] rows = program.table
+        cdef Program found
+        cdef Py_ssize_t i
+        check_names(program.table, OPERATION_NAMES)
+        found.n = rows.shape[0]
+        found.at = <BoundOperation*>self.memory(found.n * sizeof(BoundOperation), sizeof(void*))
+        for i, operation in enumerate(program.operations):
+            found.at[i].op = rows[i]
+            found.at[i].kernel = find_operation(operation.kind)
+            found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha)
+        return found
+
+    cdef int bind_loss(self, loss) except -1:
+        cdef LossKernel found = find_loss(loss.name)
+        self.loss = found.rows
+        for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
+            self.loss_parameters.at[i] = <real><double>value
+        return 0
+
+    cdef int bind_optimizer(self, optimizer, double[::1] power) except -1:
+        self.optimizer = find_step(optimizer.formula)
+        checked(optimizer.state_names, self.optimizer.n_slots, optimizer)
+        for i, value in enumerate(checked(optimizer.numbers, self.optimizer.n_numbers, optimizer)):
+            self.number[i] = value
+        for i in range(MOST_POWERS):
+            self.base[i] = 1
+        for i, value in enumerate(checked(optimizer.powers, self.optimizer.n_powers, optimizer)):
+            self.base[i] = value
+        self.kept_power = &power[0]
+        return 0
+
+    cdef int set_transform(self, str name) except -1:
+        """The activation by which outputs are shown: found once, for callers pass the same object."""
+        if name is not self.transform_name:
+            self.transform = find_activation(name, 0)
+            self.transform_name = name
+        return 0
 
     cdef int set_input(self, const real[:, :] x) except -1:
         self.call.n_rows = x.shape[0]
@@ -170,14 +245,12 @@ cdef class Engine:
         check_call(self, self.trains, name, largest_batch(&self.call, x.shape[0]))
         self.set_input(x)
         self.set_target(y)
-        self.power[0] = self.kept_power[0]
-        self.power[1] = self.kept_power[1]
+        memcpy(self.power, self.kept_power, sizeof(self.power))
         self.refresh()
         self.run_call(TRAIN, n_threads)
         if self.call.status == DIVERGED:
             restore_epoch(self, &self.call)
-        self.kept_power[0] = self.power[0]
-        self.kept_power[1] = self.power[1]
+        memcpy(self.kept_power, self.power, sizeof(self.power))
         return 0
 
     def take_progress(self):
@@ -190,10 +263,10 @@ cdef class Engine:
         self.call.epoch = self.call.batch = self.call.steps = 0
         return found
 
-    def predict(self, const real[:, :] x, real[:, ::1] out, int transform, int n_threads):
-        """out (n_rows, n_outputs) OUT = the outputs, by the activation `transform`; 0, or 1 where interrupted."""
+    def predict(self, const real[:, :] x, real[:, ::1] out, str transform, int n_threads):
+        """out (n_rows, n_outputs) OUT = the outputs, by the activation named `transform`; 0, or 1 where interrupted."""
         check_call(self, self.predicts, "predict", 0)
-        self.transform = transform
+        self.set_transform(transform)
         self.set_input(x)
         self.out = &out[0, 0]
         self.ld_out = out.shape[1]
@@ -210,7 +283,7 @@ cdef class Engine:
         self.bound_out = &view[0, 0]
         self.bound_rows = view.shape[0]
 
-    def respond(self, x, int transform):
+    def respond(self, x, str transform):
         """What `predict` puts out for x (n_rows, n_features), in the array of `bind`, or for (n_features,) in its row.
 
         None, and nothing done, where x needs a closer look (see `accept`) or the parameters are in use.  The interpreter is
@@ -218,7 +291,7 @@ cdef class Engine:
         """
         cdef const real[:, :] rows
         cdef bint single = self.bound_row is not None and type(x) is ARRAY and x.ndim == 1
-        x = accepted(x[None] if single else x, self.bound_rows, self.n_features, True)
+        x = accepted(x[None] if single else x, self.bound_rows, self.sizes.n_features, True)
         if x is None:
             check_call(self, self.predicts, "respond", 0)
             return None
@@ -226,9 +299,9 @@ cdef class Engine:
             return None
         rows = x
         self.set_input(rows)
-        self.transform = transform
+        self.set_transform(transform)
         self.out = self.bound_out
-        self.ld_out = self.n_outputs
+        self.ld_out = self.sizes.n_outputs
         self.call.status = RUNNING
         self.call.n_threads = 1
         self.call.seconds_to_check = SECONDS_PER_CHECK
@@ -273,21 +346,19 @@ cdef class Engine:
 
     def step(self):
         """One optimizer step from the gradient in the scratch memory."""
-        cdef StepScalar scalar
+        cdef real scalar[MOST_NUMBERS]
         cdef unsigned long mode
         check_call(self, self.goes_by_parts, "step", 0)
         with nogil:
             mode = float_mode_flush()
-            self.kept_power[0] *= self.hyper.beta1
-            self.kept_power[1] *= self.hyper.beta2
-            step_scalar(&self.hyper, self.kept_power, &scalar)
-            update_segments(self, 0, 1, 1, &scalar)
+            next_scalars(self, self.kept_power, self.kept_power, scalar)
+            update_segments(self, 0, 1, 1, scalar)
             float_mode_restore(mode)
 
     cdef int refresh(self) except -1:
         """Transposed copies, padding zero, from the parameters, which the user may have written to since."""
         cdef Py_ssize_t i
-        cdef Segment* segment
+        cdef const Segment* segment
         for i in range(self.n_segments):
             segment = &self.segments[i]
             if segment.copy >= 0:
@@ -308,7 +379,7 @@ cdef class Engine:
         call.status = RUNNING
         call.epoch = call.batch = call.steps = 0
         call.seconds_to_check = SECONDS_PER_CHECK
-        call.n_threads = max(1, min(n_threads, <int>self.n_workers)) if FASTBP_HAS_THREADS else 1
+        call.n_threads = max(1, min(n_threads, <int>self.sizes.n_workers)) if FASTBP_HAS_THREADS else 1
         call.helped = 0
         call.lost = 0
         if call.n_threads > 1:
@@ -343,21 +414,24 @@ cdef class Engine:
 
 cdef inline int check_call(Engine engine, bint allowed, str name, Py_ssize_t rows) except -1:
     """Refuse a call, of so many rows at a time, for which the plan is not made: it would leave the plan's memory."""
-    if not allowed or rows > engine.capacity:
+    if not allowed or rows > engine.sizes.capacity:
         engine.plan.check(name, rows)
     return 0
 
 
-cdef void* table_pointer(const long long[:, ::1] table, size_t row_bytes) except? NULL:
-    if table.shape[0] == 0:
-        return NULL
-    if table.shape[1] * sizeof(long long) != row_bytes:
-        raise AssertionError("the plan's table does not match the engine's struct")
-    return <void*>&table[0, 0]
+cdef int check_names(table, tuple names) except -1:
+    """The types of a table's fields are those of the struct where it is taken for one; the names are looked at here."""
+    if table.dtype.names != names:
+        raise ValueError(f"the plan's table has the fields {table.dtype.names}, the struct {names}")
+    return 0
 
 
-cdef double* double_pointer(double[::1] values):
-    return &values[0] if values.shape[0] > 0 else NULL
+cdef tuple checked(values, Py_ssize_t n, owner):
+    """The values as a tuple, as many as the kernel reads."""
+    found = tuple(values)
+    if len(found) != n:
+        raise ValueError(f"{owner!r} has {found}, its kernel takes {n}")
+    return found
 
 
 cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
@@ -366,8 +440,14 @@ cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
     if kind == TRAIN:
         train_epochs(engine, call)
     else:
-        run_phase(engine, call, kind, (call.n_rows + engine.tile_rows - 1) // engine.tile_rows, 1)
+        run_phase(engine, call, kind, (call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows, 1)
     float_mode_restore(call.host_mode)
+
+
+def kernel_names():
+    """The names that kernels are found by."""
+    return {"activation": (*ACTIVATION_FORMULAS, "softmax"), "loss": (*LOSS_FORMULAS, "cross_entropy"),
+            "optimizer": OPTIMIZER_FORMULAS, "operation": OPERATIONS}
 
 
 def build_info():

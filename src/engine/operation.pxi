@@ -1,40 +1,29 @@
-# One operation of a plan on one tile of rows.  The columns of the table are the fields of fastbp/plan/operation.py, in
-# its order; an offset of -1 means "none", and for the operand `a` the network's input.
+# One operation of a plan on one tile of rows.  An offset of -1 means "none", and for the operand `a` the network's input.
 
-cdef enum:
-    DENSE = 0
-    ACTIVATION = 1
-    ADD = 2
-    COPY = 3
-    ACTIVATION_BACKWARD = 4
-    DENSE_INPUT = 5
-    ACCUMULATE = 6
-    DENSE_PARAMETERS = 7
-
+# A row of the plan's table: the numbers of fastbp.plan.operation.Operation, in its order.
 cdef struct Operation:
-    long long kind
     long long a             # first operand: offset in the activations
     long long lda
     long long n_a           # its columns, without padding
-    long long column_a      # its first column, for COPY and ACCUMULATE
-    long long c             # result: offset in the activations, or in the gradient for DENSE_PARAMETERS
+    long long column_a      # its first column, for "copy" and "accumulate"
+    long long c             # result: offset in the activations, or in the gradient for "dense_parameters"
     long long ldc
     long long n_c
     long long column_c
-    long long y             # second operand: dz of DENSE_PARAMETERS, the output a of an activation, the other term of ADD
+    long long y             # second operand: dz of "dense_parameters", an activation's output, the other term of "add"
     long long ldy
-    long long n_y           # and its columns, for DENSE_PARAMETERS
-    long long w             # kernel: offset in the parameters, or among the transposed copies for DENSE_INPUT
+    long long n_y           # and its columns, for "dense_parameters"
+    long long w             # kernel: offset in the parameters, or among the transposed copies for "dense_input"
     long long ldw
     long long by_columns    # the kernel is stored by columns (fastbp/plan/parameter.py)
     long long b             # bias: offset in the parameters
-    long long activation
     long long z             # pre-activation: offset in the activations
     long long accumulate
-    long long kernel        # DENSE_PARAMETERS: index of the kernel's segment
+    long long kernel        # "dense_parameters": index of the kernel's segment
     long long bias          # and of the bias's, or -1
+    double alpha            # of the activation
 
-# One tensor (or several neighbours with the same penalties) of the flat parameter vector.
+# One tensor (or several neighbours with the same penalties) of the flat parameter vector: fastbp.plan.operation.Segment.
 cdef struct Segment:
     long long offset
     long long rows
@@ -42,7 +31,9 @@ cdef struct Segment:
     long long columns
     long long copy          # where its transpose lies among the copies, or -1
     long long ld_copy
-    long long decays        # AdamW's decay applies
+    long long decays        # the optimizer's decay applies
+    double l1
+    double l2
 
 # One tile of rows on its way through the operations.
 cdef struct Tile:
@@ -60,12 +51,56 @@ cdef struct Weights:
     real* gradient
 
 
+cdef struct BoundOperation      # an operation and the kernels of its names
+
+ctypedef void (*operation_kernel)(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil
+
+cdef struct BoundOperation:
+    operation_kernel kernel
+    Activation activation
+    Operation op
+
+cdef struct Program:
+    BoundOperation* at
+    Py_ssize_t n
+
+
+cdef tuple OPERATIONS = ("dense", "dense_input", "dense_parameters", "activation_backward", "add", "copy", "accumulate")
+
+
+cdef operation_kernel find_operation(str name) except NULL:
+    """The kernel of a kind of operation.  Raises ValueError for an unknown one."""
+    if name == "dense":
+        return dense
+    if name == "dense_input":
+        return dense_input
+    if name == "dense_parameters":
+        return whole_dense_parameters
+    if name == "activation_backward":
+        return activation_backward
+    if name == "add":
+        return add
+    if name == "copy":
+        return copy_columns
+    if name == "accumulate":
+        return accumulate_columns
+    raise unknown("operation", name)
+
+
+cdef inline void run_program(Program* program, Tile* tile, Weights* weights, int start) noexcept nogil:
+    """All operations; gradients begin their sums as `start` says: START_ZERO, or START_C to go on from earlier rows."""
+    cdef Py_ssize_t i
+    for i in range(program.n):
+        program.at[i].kernel(&program.at[i], tile, weights, start)
+
+
 cdef inline real* buffer(Tile* tile, long long offset, long long ld) noexcept nogil:
     return tile.activations + offset + tile.first * ld
 
 
-cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcept nogil:
+cdef void dense(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
     """c = f(a W + b)"""
+    cdef Operation* op = &bound.op
     cdef const real* a = tile.x
     cdef Py_ssize_t a_row = tile.x_row, a_column = tile.x_column, a_width = tile.x_width
     cdef real* c = buffer(tile, op.c, op.ldc)
@@ -85,41 +120,44 @@ cdef void dense(Operation* op, real alpha, Tile* tile, Weights* weights) noexcep
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
              weights.w + op.w, op.ldw, z, op.ldc, bias)
-    activate(<int>op.activation, alpha, tile.rows, op.n_c, op.ldc, z, c)
+    activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, c)
 
 
-cdef void activate(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                   real* c) noexcept nogil:
-    """c = f(z), padding kept at zero"""
-    if code == SOFTMAX:
-        softmax_forward(rows, n, ld, z, c)
-    else:
-        activation_forward(code, alpha, rows * ld, z, c)
-        if n < ld and (code == SIGMOID or code == SOFTPLUS):
-            zero_padding(rows, n, ld, c)
-
-
-cdef void activation_derivative(Operation* op, real alpha, Tile* tile, real* d) noexcept nogil:
+cdef inline void times_slope(BoundOperation* bound, Tile* tile, real* d) noexcept nogil:
     """d = d * f'"""
+    cdef Operation* op = &bound.op
     cdef const real* a = buffer(tile, op.y, op.ldc)
     cdef const real* z = a
-    if op.activation == LINEAR:
+    if bound.activation.backward == NULL:
         return
     if op.z >= 0:
         z = buffer(tile, op.z, op.ldc)
-    if op.activation == SOFTMAX:
-        softmax_backward(tile.rows, op.n_c, op.ldc, a, d)
-    else:
-        activation_backward(<int>op.activation, alpha, tile.rows * op.ldc, z, a, d)
+    bound.activation.backward(bound.activation.alpha, tile.rows, op.n_c, op.ldc, z, a, d)
 
 
-cdef void dense_input(Operation* op, real alpha, Tile* tile, Weights* weights) noexcept nogil:
+cdef void activation_backward(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+    """c = a * f'"""
+    cdef Operation* op = &bound.op
+    if op.c != op.a:
+        memcpy(buffer(tile, op.c, op.ldc), buffer(tile, op.a, op.ldc), tile.rows * op.ldc * sizeof(real))
+    times_slope(bound, tile, buffer(tile, op.c, op.ldc))
+
+
+cdef void dense_input(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
     """c = a W^T (or c += a W^T), then times the derivative of the activation that made the layer's input"""
+    cdef Operation* op = &bound.op
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef const real* w = (weights.w if op.by_columns else weights.copies) + op.w
     gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
          buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL)
-    activation_derivative(op, alpha, tile, c)
+    times_slope(bound, tile, c)
+
+
+cdef void whole_dense_parameters(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+    """The gradient of a whole kernel and bias."""
+    cdef Operation* op = &bound.op
+    dense_parameters(op, tile, start, 0, op.n_c, weights.gradient + op.c,
+                     weights.gradient + op.b if op.b >= 0 else NULL)
 
 
 cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begin, Py_ssize_t end,
@@ -147,8 +185,8 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
         column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
 
 
-cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:
-    """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; COPY zeroes the others"""
+cdef inline void move_columns(const bint is_copy, Operation* op, Tile* tile) noexcept nogil:
+    """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; a copy zeroes the others"""
     cdef Py_ssize_t r, j
     cdef real* c
     cdef const real* a
@@ -161,7 +199,7 @@ cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:
         else:
             a = tile.x + r * tile.x_row
             a_column = tile.x_column
-        if op.kind == COPY:
+        if is_copy:
             for j in range(op.n_a):
                 c[j] = a[j * a_column]
             for j in range(op.n_a, op.ldc - op.column_c):
@@ -171,8 +209,17 @@ cdef void move_columns(Operation* op, Tile* tile) noexcept nogil:
                 c[j] += a[j * a_column]
 
 
-cdef void add(Operation* op, real alpha, Tile* tile) noexcept nogil:
+cdef void copy_columns(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+    move_columns(True, &bound.op, tile)
+
+
+cdef void accumulate_columns(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+    move_columns(False, &bound.op, tile)
+
+
+cdef void add(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
     """c = f(a + y), either term possibly the network's input"""
+    cdef Operation* op = &bound.op
     cdef Py_ssize_t r, j, term, row, column
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef real* z = buffer(tile, op.z, op.ldc) if op.z >= 0 else c
@@ -189,26 +236,4 @@ cdef void add(Operation* op, real alpha, Tile* tile) noexcept nogil:
         for r in range(tile.rows):
             for j in range(op.n_c):
                 z[r * op.ldc + j] += a[r * row + j * column]
-    activate(<int>op.activation, alpha, tile.rows, op.n_c, op.ldc, z, c)
-
-
-cdef void run(Operation* op, double alpha, Tile* tile, Weights* weights, int start) noexcept nogil:
-    """One operation; DENSE_PARAMETERS begins its sums as `start` says: START_ZERO, or START_C to go on from earlier rows."""
-    if op.kind == DENSE:
-        dense(op, <real>alpha, tile, weights)
-    elif op.kind == DENSE_INPUT:
-        dense_input(op, <real>alpha, tile, weights)
-    elif op.kind == DENSE_PARAMETERS:
-        dense_parameters(op, tile, start, 0, op.n_c, weights.gradient + op.c,
-                         weights.gradient + op.b if op.b >= 0 else NULL)
-    elif op.kind == ACTIVATION:
-        activate(<int>op.activation, <real>alpha, tile.rows, op.n_c, op.ldc, buffer(tile, op.a, op.ldc),
-                 buffer(tile, op.c, op.ldc))
-    elif op.kind == ACTIVATION_BACKWARD:
-        if op.c != op.a:
-            memcpy(buffer(tile, op.c, op.ldc), buffer(tile, op.a, op.ldc), tile.rows * op.ldc * sizeof(real))
-        activation_derivative(op, <real>alpha, tile, buffer(tile, op.c, op.ldc))
-    elif op.kind == ADD:
-        add(op, <real>alpha, tile)
-    else:
-        move_columns(op, tile)
+    activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, c)

@@ -4,47 +4,42 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
     """Tiles begin..end of `predict` or `evaluate`."""
     cdef Tile tile
     cdef Weights weights
-    cdef Py_ssize_t index, i
+    cdef Py_ssize_t index
     tile.first = 0
-    tile.activations = engine.activations + thread * engine.activation_stride
+    tile.activations = engine.activations + thread * engine.arena.activation_stride
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = NULL
     for index in range(begin, end):
         if flag_load(&call.status) != RUNNING:
             return
-        tile.rows = min(engine.tile_rows, call.n_rows - index * engine.tile_rows)
-        bind_rows(engine, call, &tile, NULL, index * engine.tile_rows)
-        for i in range(engine.n_forward):
-            run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, START_ZERO)
+        tile.rows = min(engine.sizes.tile_rows, call.n_rows - index * engine.sizes.tile_rows)
+        bind_rows(engine, call, &tile, NULL, index * engine.sizes.tile_rows)
+        run_program(&engine.forward_program, &tile, &weights, START_ZERO)
         if call.kind == PREDICT:
-            respond(engine, &tile, index * engine.tile_rows)
+            respond(engine, &tile, index * engine.sizes.tile_rows)
         else:
-            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.tile_rows, 0,
-                                                   buffer(&tile, engine.output_gradient, engine.ld_output))
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.sizes.tile_rows, 0)
         if thread == 0:
             poll(engine, call, tile.rows)
 
 
 cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:
     """The tile's outputs on the response scale, into the caller's array."""
-    cdef Py_ssize_t r, n = engine.n_outputs, ld = engine.ld_output
-    cdef real* out = buffer(tile, engine.output, ld)
-    if engine.transform == SOFTMAX:
-        softmax_forward(tile.rows, n, ld, out, out)
-    elif engine.transform == SIGMOID:
-        activation_forward(SIGMOID, 0, tile.rows * ld, out, out)
+    cdef Py_ssize_t r, n = engine.sizes.n_outputs, ld = engine.sizes.ld_output
+    cdef real* out = buffer(tile, engine.sizes.output, ld)
+    engine.transform.forward(engine.transform.alpha, tile.rows, n, ld, out, out)
     for r in range(tile.rows):
         memcpy(engine.out + (first + r) * engine.ld_out, out + r * ld, n * sizeof(real))
 
 
 cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* tile, Weights* weights) noexcept nogil:
     """Tile `index` of a plan that keeps the activations of all rows."""
-    tile.first = index * engine.tile_rows
-    tile.rows = min(engine.tile_rows, call.n_rows - tile.first)
+    tile.first = index * engine.sizes.tile_rows
+    tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
-    tile.x = buffer(tile, engine.input, engine.ld_input)
-    tile.x_row = tile.x_width = engine.ld_input
+    tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
+    tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1
     weights.w = engine.w
     weights.copies = engine.copies
@@ -54,14 +49,13 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* ti
 cdef void forward_rows(Engine engine, Call* call) noexcept nogil:
     cdef Tile tile
     cdef Weights weights
-    cdef Py_ssize_t index, i
+    cdef Py_ssize_t index
     cdef unsigned long mode = float_mode_flush()
-    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+    for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
-        gather(tile.rows, engine.n_features, NULL, call.x + tile.first * call.x_row, call.x_row, call.x_column,
-               <real*>tile.x, engine.ld_input)
-        for i in range(engine.n_forward):
-            run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, START_ZERO)
+        gather(tile.rows, engine.sizes.n_features, NULL, call.x + tile.first * call.x_row, call.x_row, call.x_column,
+               <real*>tile.x, engine.sizes.ld_input)
+        run_program(&engine.forward_program, &tile, &weights, START_ZERO)
     float_mode_restore(mode)
 
 
@@ -69,12 +63,11 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
     cdef Tile tile
     cdef Weights weights
     cdef Py_ssize_t index
-    cdef double total = 0, mean = 1.0 / (<double>call.n_rows * engine.loss_divisor)
+    cdef double total = 0, mean = 1.0 / (<double>call.n_rows * engine.sizes.loss_divisor)
     cdef unsigned long mode = float_mode_flush()
-    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+    for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
-        total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean,
-                              buffer(&tile, engine.output_gradient, engine.ld_output))
+        total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean)
     float_mode_restore(mode)
     return total * mean
 
@@ -82,11 +75,9 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
 cdef void backward_rows(Engine engine, Call* call) noexcept nogil:
     cdef Tile tile
     cdef Weights weights
-    cdef Py_ssize_t index, i
+    cdef Py_ssize_t index
     cdef unsigned long mode = float_mode_flush()
-    for index in range((call.n_rows + engine.tile_rows - 1) // engine.tile_rows):
+    for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
-        for i in range(engine.n_backward):
-            run(&engine.backward_table[i], engine.backward_alpha[i], &tile, &weights,
-                START_C if index else START_ZERO)
+        run_program(&engine.backward_program, &tile, &weights, START_C if index else START_ZERO)
     float_mode_restore(mode)

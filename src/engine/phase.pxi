@@ -43,7 +43,7 @@ cdef struct Step:
     Py_ssize_t first                # its first row where there is no order
     Py_ssize_t rows
     real scale                      # of the loss's gradient
-    StepScalar scalar
+    real scalar[MOST_NUMBERS]       # of the optimizer's formula
 
 # The data and the progress of one call, shared by its threads.
 cdef struct Call:
@@ -148,14 +148,14 @@ cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept
     """
     cdef int i, home = thread
     cdef Py_ssize_t left, begin
-    for i in range(<int>engine.n_workers):
+    for i in range(<int>engine.sizes.n_workers):
         left = take(&call.shares[home].left, &call.number, number)
         if left > 0:
             begin = share(call.n_units, home, call.n_threads) + (n_pieces(call, home) - left) * call.together
             run_units(engine, call, thread, begin,
                       min(begin + call.together, share(call.n_units, home + 1, call.n_threads)))
             return True
-        home = home + 1 if home + 1 < engine.n_workers else 0
+        home = home + 1 if home + 1 < engine.sizes.n_workers else 0
     return False
 
 

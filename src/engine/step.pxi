@@ -52,28 +52,37 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
 
 
 cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const unsigned int* order, Py_ssize_t first,
-                         real scale, real* d) noexcept nogil:
-    """The sum of the losses of the tile's rows; their gradient times `scale` in d."""
+                         real scale) noexcept nogil:
+    """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
-    cdef Py_ssize_t n = engine.n_outputs, ld = engine.ld_output
-    cdef const real* out = buffer(tile, engine.output, ld)
+    cdef LossRows rows
+    rows.rows = tile.rows
+    rows.n = engine.sizes.n_outputs
+    rows.ld = engine.sizes.ld_output
+    rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
+    rows.label = call.label
+    rows.y = call.y
     if call.label != NULL:
-        return cross_entropy_labels(scale, tile.rows, n, ld, out, call.label + shift * call.label_step,
-                                    call.label_step, order, d)
-    if engine.loss == CROSS_ENTROPY:
-        return cross_entropy_rows(scale, tile.rows, n, ld, out, call.y + shift * call.y_row, call.y_row,
-                                  call.y_column, order, d)
-    return loss_forward_backward(engine.loss, <real>engine.delta, scale, tile.rows, n, ld, out,
-                                 call.y + shift * call.y_row, call.y_row, call.y_column, order, d)
+        rows.label += shift * call.label_step
+    else:
+        rows.y += shift * call.y_row
+    rows.label_step = call.label_step
+    rows.y_row = call.y_row
+    rows.y_column = call.y_column
+    rows.order = order
+    rows.scale = scale
+    rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
+    rows.parameters = engine.loss_parameters
+    return engine.loss(&rows)
 
 
 cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Units of the first phase: tiles, taken together, where the regime is by parameters, else blocks, tile after tile."""
     cdef Py_ssize_t index, n_tiles
-    if engine.by_parameters:
+    if engine.sizes.by_parameters:
         rows_of_tiles(engine, call, thread, begin, end - begin)
         return
-    n_tiles = pieces(call.step.rows, engine.tile_rows)
+    n_tiles = pieces(call.step.rows, engine.sizes.tile_rows)
     for index in range(begin * engine.block_tiles, min(end * engine.block_tiles, n_tiles)):
         rows_of_tiles(engine, call, thread, index, 1)
 
@@ -86,46 +95,46 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     cdef Tile tile, part
     cdef Weights weights
     cdef Step* step = &call.step
-    cdef Py_ssize_t begin = index * engine.tile_rows, first = step.first + begin, at, i
-    cdef Py_ssize_t block = begin // engine.block_rows if index else 0
-    cdef int start = START_C if begin > block * engine.block_rows else START_ZERO
+    cdef Py_ssize_t begin = index * engine.sizes.tile_rows, first = step.first + begin, at, i
+    cdef Py_ssize_t block = begin // engine.sizes.block_rows if index else 0
+    cdef int start = START_C if begin > block * engine.sizes.block_rows else START_ZERO
     cdef const unsigned int* order = step.order + begin if step.order != NULL else NULL
     if flag_load(&call.status) != RUNNING:
         return
-    tile.rows = min(count * engine.tile_rows, step.rows - begin)
-    tile.first = begin if engine.keeps_batch else 0
-    tile.activations = engine.activations + (0 if engine.keeps_batch else thread * engine.activation_stride)
+    tile.rows = min(count * engine.sizes.tile_rows, step.rows - begin)
+    tile.first = begin if engine.sizes.keeps_batch else 0
+    tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     weights.w = engine.w
     weights.copies = engine.copies
     weights.gradient = engine.gradient + block * engine.n_parameters
     bind_rows(engine, call, &tile, order, first)
-    for i in range(engine.n_forward):
-        run(&engine.forward_table[i], engine.forward_alpha[i], &tile, &weights, start)
+    run_program(&engine.forward_program, &tile, &weights, start)
     part = tile
     for i in range(count):
-        at = i * engine.tile_rows
+        at = i * engine.sizes.tile_rows
         part.first = tile.first + at
-        part.rows = min(engine.tile_rows, tile.rows - at)
+        part.rows = min(engine.sizes.tile_rows, tile.rows - at)
         engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, order + at if order != NULL else NULL, first + at,
-                                                   step.scale, buffer(&part, engine.output_gradient, engine.ld_output))
-    for i in range(engine.n_backward):
-        run(&engine.backward_table[i], engine.backward_alpha[i], &tile, &weights, start)
+                                                   step.scale)
+    run_program(&engine.backward_program, &tile, &weights, start)
     if thread == 0:
         poll(engine, call, tile.rows)
 
 
 cdef void update_unit(Engine engine, Call* call, int thread, Py_ssize_t unit) noexcept nogil:
     """One unit of the second phase: a thread's share of all segments, or of one kernel where the regime is by parameters."""
-    if engine.by_parameters:
-        update_kernel(engine, call, thread, unit % engine.n_parameter, <int>(unit // engine.n_parameter))
+    if engine.sizes.by_parameters:
+        update_kernel(engine, call, thread, unit % engine.parameter_program.n,
+                      <int>(unit // engine.parameter_program.n))
     else:
-        update_segments(engine, <int>unit, call.n_threads, pieces(call.step.rows, engine.block_rows), &call.step.scalar)
+        update_segments(engine, <int>unit, call.n_threads, pieces(call.step.rows, engine.sizes.block_rows), call.step.scalar)
 
 
-cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_blocks, StepScalar* scalar) noexcept nogil:
+cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_blocks,
+                          const real* scalar) noexcept nogil:
     """The update of one part of every segment, from the sum of the row blocks' gradients."""
     cdef Py_ssize_t i, begin, end, at, unit, n_units
-    cdef Segment* segment
+    cdef const Segment* segment
     for i in range(engine.n_segments):
         segment = &engine.segments[i]
         unit = BLOCK if segment.rows == 1 and segment.copy < 0 else segment.ld  # a copy is made of whole rows
@@ -135,18 +144,28 @@ cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_block
         at = segment.offset + begin * unit
         if end > begin:
             block_sum((end - begin) * unit, engine.gradient + at, engine.n_parameters, n_blocks)
-            step_range(engine, segment, i, at, (end - begin) * unit, engine.gradient + at, scalar)
+            step_range(engine, segment, at, (end - begin) * unit, engine.gradient + at, scalar)
             if segment.copy >= 0:
                 copy_rows(engine, segment, begin, end)
 
 
-cdef void step_range(Engine engine, Segment* segment, Py_ssize_t i, Py_ssize_t at, Py_ssize_t n, const real* g,
-                     StepScalar* scalar) noexcept nogil:
-    optimizer_step(n, scalar, <real>engine.l1[i], <real>engine.l2[i], segment.decays != 0, engine.w + at, g,
-                   engine.state + at, engine.state + engine.n_parameters + at)
+cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ssize_t n, const real* g,
+                     const real* scalar) noexcept nogil:
+    """The optimizer's step of n parameters from `at` on."""
+    cdef Update update
+    update.n = n
+    update.w = engine.w + at
+    update.g = g
+    update.state = engine.state + at
+    update.stride = engine.n_parameters
+    update.scalar = scalar
+    update.l1 = <real>segment.l1
+    update.l2 = <real>segment.l2
+    update.decays = segment.decays != 0
+    engine.optimizer.step(&update)
 
 
-cdef void keep_and_step_range(Engine engine, Call* call, Segment* segment, Py_ssize_t i, Py_ssize_t at, Py_ssize_t n,
+cdef void keep_and_step_range(Engine engine, Call* call, const Segment* segment, Py_ssize_t at, Py_ssize_t n,
                               const real* g) noexcept nogil:
     """The same; where the epoch's first update overwrites the state to come back to, that is kept while it is in cache."""
     cdef Py_ssize_t done = 0, part = n
@@ -154,20 +173,28 @@ cdef void keep_and_step_range(Engine engine, Call* call, Segment* segment, Py_ss
         if call.keeps:
             part = min(n - done, <Py_ssize_t>KEPT_AT_ONCE)
             keep_range(engine, at + done, part)
-        step_range(engine, segment, i, at + done, part, g + done, &call.step.scalar)
+        step_range(engine, segment, at + done, part, g + done, call.step.scalar)
         done += part
+
+
+cdef inline void next_scalars(Engine engine, const double* power, double* next_power, real* scalar) noexcept nogil:
+    """The running powers after one more step, and its scalars; `next_power` (OUT) may be `power`."""
+    cdef int i
+    for i in range(MOST_POWERS):
+        next_power[i] = power[i] * engine.base[i]
+    engine.optimizer.scalars(engine.number, next_power, scalar)
 
 
 cdef void keep_range(Engine engine, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
     """The parameters and the optimizer state to come back to."""
     cdef Py_ssize_t i
     memcpy(engine.good + at, engine.w + at, n * sizeof(real))
-    for i in range(engine.n_states):
+    for i in range(engine.sizes.n_states):
         memcpy(engine.good + (i + 1) * engine.n_parameters + at, engine.state + i * engine.n_parameters + at,
                n * sizeof(real))
 
 
-cdef void copy_rows(Engine engine, Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void copy_rows(Engine engine, const Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Stored rows begin..end of a kernel into its transposed copy."""
     transpose(end - begin, segment.columns, engine.w + segment.offset + begin * segment.ld, segment.ld,
               engine.copies + segment.copy + begin, segment.ld_copy)
@@ -177,25 +204,25 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     """Gradient and update of one slice of a kernel, a chunk of rows at a time while it is in cache; a bias goes with one."""
     cdef Tile tile
     cdef Step* step = &call.step
-    cdef Operation* op = &engine.parameter_table[index]
-    cdef Segment* segment = &engine.segments[op.kernel]
+    cdef Operation* op = &engine.parameter_program.at[index].op
+    cdef const Segment* segment = &engine.segments[op.kernel]
     cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), end
     cdef Py_ssize_t stop = share(segment.rows, part + 1, call.n_threads)
-    cdef real* chunk = engine.chunk + thread * engine.chunk_stride
+    cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
     tile.rows = step.rows
     tile.first = 0
     tile.activations = engine.activations
     tile.x_column = 1
-    if step.order == NULL and call.x_column == 1 and not engine.gathers:
+    if step.order == NULL and call.x_column == 1 and not engine.sizes.gathers:
         tile.x = call.x + step.first * call.x_row
         tile.x_row = call.x_row
     else:
-        tile.x = engine.activations + engine.input
-        tile.x_row = engine.ld_input
+        tile.x = engine.activations + engine.sizes.input
+        tile.x_row = engine.sizes.ld_input
     while begin < stop:
-        end = min(begin + engine.chunk_rows, stop)
+        end = min(begin + engine.sizes.chunk_rows, stop)
         dense_parameters(op, &tile, START_ZERO, begin, end, chunk, NULL)
-        keep_and_step_range(engine, call, segment, op.kernel, segment.offset + begin * segment.ld,
+        keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,
                             (end - begin) * segment.ld, chunk)
         if segment.copy >= 0:
             copy_rows(engine, segment, begin, end)
@@ -203,12 +230,12 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     if op.bias >= 0 and part == index % call.n_threads:
         dense_parameters(op, &tile, START_ZERO, 0, 0, chunk, chunk)
         segment = &engine.segments[op.bias]
-        keep_and_step_range(engine, call, segment, op.bias, segment.offset, segment.ld, chunk)
+        keep_and_step_range(engine, call, segment, segment.offset, segment.ld, chunk)
 
 
 cdef inline void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
     """Ask the interpreter for a pending Ctrl-C about every hundredth of a second of estimated work (thread 0 alone)."""
-    call.seconds_to_check -= rows * engine.seconds_per_row + SECONDS_PER_TILE
+    call.seconds_to_check -= rows * engine.sizes.seconds_per_row + SECONDS_PER_TILE
     if call.seconds_to_check <= 0:
         call.seconds_to_check = SECONDS_PER_CHECK
         check_signals(engine, call)
@@ -234,18 +261,18 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     cdef Step* step = &call.step
     cdef Py_ssize_t i, n_tiles
     cdef double mean, total = 0
-    if rows <= engine.narrow_rows:
+    if rows <= engine.sizes.narrow_rows:
         return narrow_step(engine, call, order, first, rows, loss)
-    mean = 1.0 / (<double>rows * engine.loss_divisor)
-    n_tiles = pieces(rows, engine.tile_rows)
+    mean = 1.0 / (<double>rows * engine.sizes.loss_divisor)
+    n_tiles = pieces(rows, engine.sizes.tile_rows)
     step.order = order
     step.first = first
     step.rows = rows
     step.scale = <real>mean
-    if engine.by_parameters:
-        run_phase(engine, call, ROWS, n_tiles, max(<Py_ssize_t>1, TOGETHER_ROWS // engine.tile_rows))
+    if engine.sizes.by_parameters:
+        run_phase(engine, call, ROWS, n_tiles, max(<Py_ssize_t>1, TOGETHER_ROWS // engine.sizes.tile_rows))
     else:
-        run_phase(engine, call, ROWS, pieces(rows, engine.block_rows), 1)
+        run_phase(engine, call, ROWS, pieces(rows, engine.sizes.block_rows), 1)
     if call.status != RUNNING:
         return False
     for i in range(n_tiles):
@@ -253,10 +280,8 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     loss[0] = total * mean
     if not is_finite(loss[0]):
         return False
-    engine.power[0] *= engine.hyper.beta1
-    engine.power[1] *= engine.hyper.beta2
-    step_scalar(&engine.hyper, engine.power, &step.scalar)
-    run_phase(engine, call, UPDATE, engine.n_parameter * call.n_threads if engine.by_parameters else call.n_threads, 1)
+    next_scalars(engine, engine.power, engine.power, step.scalar)
+    run_phase(engine, call, UPDATE, call.n_threads * (engine.parameter_program.n if engine.sizes.by_parameters else 1), 1)
     return True
 
 
@@ -273,7 +298,7 @@ cdef Py_ssize_t largest_batch(Call* call, Py_ssize_t n_rows) noexcept nogil:
 cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
     """Keep the state to come back to, or have the first update do it, and draw the epoch's order."""
     if call.guarded:
-        call.keeps = engine.by_parameters
+        call.keeps = engine.sizes.by_parameters
         if not call.keeps:
             keep_range(engine, 0, engine.n_parameters)
         engine.good_power[0] = engine.power[0]
@@ -285,8 +310,9 @@ cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
 cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
     if call.guarded and not call.keeps:     # else nothing has been updated
         memcpy(engine.w, engine.good, engine.n_parameters * sizeof(real))
-        if engine.n_states > 0:
-            memcpy(engine.state, engine.good + engine.n_parameters, engine.n_states * engine.n_parameters * sizeof(real))
+        if engine.sizes.n_states > 0:
+            memcpy(engine.state, engine.good + engine.n_parameters,
+                   engine.sizes.n_states * engine.n_parameters * sizeof(real))
         engine.power[0] = engine.good_power[0]
         engine.power[1] = engine.good_power[1]
 

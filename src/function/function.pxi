@@ -31,6 +31,9 @@ cdef extern from "machine/real.h" nogil:
     real real_copysign(real x, real sign) noexcept
     real real_max(real x, real bound) noexcept
     real real_min(real x, real bound) noexcept
+    real real_select(bint condition, real x, real y) noexcept
+    real real_sign(real x) noexcept
+    real real_positive(real x) noexcept
     real real_round(real x) noexcept
     real real_head(real x) noexcept
     real real_power(real t) noexcept
@@ -93,6 +96,14 @@ cdef inline real real_exp(real x) noexcept nogil:
     cdef real y = real_from_bits(real_to_bits(p) + real_to_bits(real_power(t)) - REAL_ONE_BITS)
     y = y if x <= exp_highest() else x + REAL_INFINITY
     return <real>0.0 if x < exp_lowest() else y
+
+
+cdef inline real real_expm1_below(real x) noexcept nogil:
+    """exp(x) - 1 below 0, which keeps the digits of small x; 0 above. exp(-40) is lost beside 1."""
+    cdef real low = real_max(real_min(x, 0), <real>-40)
+    cdef real t = exp_quotient(low)
+    cdef real power = real_power(t)
+    return real_fma(power, expm1_core(exp_remainder(low, t)), power - <real>1)
 
 
 @cython.cdivision(True)

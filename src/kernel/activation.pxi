@@ -1,116 +1,70 @@
-# Activations and their derivatives over flat runs of numbers (whole padded rows), one loop each so that the compiler
-# vectorises it.  The codes are those of fastbp/activation.py.
+# Activations and their derivatives over whole padded rows.  The formulas are those of fastbp/formula/activation.py, one loop
+# each so that the compiler vectorises it; softmax needs whole rows and has kernels of its own.
 #
-#     forward    a[i] = f(z[i])                       z IN, a OUT, may be the same array
-#     backward   d[i] = d[i] * f'(z[i])               d IN and OUT; from a where f' is a function of a, else from z
+#     forward    a[r, j] = f(z[r, j])                 z IN, a OUT, may be the same array
+#     backward   d[r, j] = d[r, j] * f'(z[r, j])      d IN and OUT; from a where f' is a function of a, else from z
 #
-# Error: f to 4 ULP (function.pxi) and one rounding for each operation written here.
+# Error: f to 4 ULP (function.pxi) and one rounding for each operation of the formula.
 
-cdef enum:
-    LINEAR = 0
-    RELU = 1
-    LEAKY_RELU = 2
-    ELU = 3
-    SELU = 4
-    GELU = 5
-    SILU = 6
-    SOFTPLUS = 7
-    TANH = 8
-    SIGMOID = 9
-    SOFTMAX = 10
+ctypedef void (*forward_kernel)(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+                                real* a) noexcept nogil
+ctypedef void (*backward_kernel)(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, const real* a,
+                                 real* d) noexcept nogil
+ctypedef real (*forward_formula)(real z, real alpha) noexcept nogil
+ctypedef real (*backward_formula)(real d, real z, real a, real alpha) noexcept nogil
 
-# The fixed point of mean 0 and variance 1: Klambauer et al., Self-Normalizing Neural Networks, 2017, equation 14.
-cdef real SELU_SCALE = <real>1.0507009873554804934193349852946
-cdef real SELU_ALPHA = <real>1.6732632423543772848170429916717
+cdef struct Activation:
+    forward_kernel forward
+    backward_kernel backward    # NULL where there is nothing to do
+    bint moves_zero             # f(0) is not 0: padding has to be cleared
+    real alpha
 
 
-cdef inline real elu(real z, real alpha) noexcept nogil:
-    """z above 0, alpha (exp(z) - 1) below, which keeps the digits of small z; exp(-40) is lost beside 1."""
-    cdef real x = real_max(z if z < 0 else <real>0, <real>-40)
-    cdef real t = exp_quotient(x)
-    cdef real power = real_power(t)
-    cdef real below = alpha * real_fma(power, expm1_core(exp_remainder(x, t)), power - <real>1)
-    return z if z > 0 else below if z == z else z
-
-
-cdef inline void forward_run(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
-    """a = f(z) for every activation but softmax, which needs whole rows."""
+cdef inline void forward_run(forward_formula f, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
+    """a = f(z), one loop where this is inlined with a formula by its name."""
     cdef Py_ssize_t i
-    cdef real scale = SELU_SCALE, selu_alpha = SELU_ALPHA
-    if code == RELU:
-        for i in range(n):
-            a[i] = real_max(z[i], 0)
-    elif code == TANH:
-        for i in range(n):
-            a[i] = real_tanh(z[i])
-    elif code == SIGMOID:
-        for i in range(n):
-            a[i] = real_sigmoid(z[i])
-    elif code == LEAKY_RELU:
-        for i in range(n):
-            a[i] = z[i] if z[i] > 0 else alpha * z[i]
-    elif code == ELU:
-        for i in range(n):
-            a[i] = elu(z[i], alpha)
-    elif code == SELU:
-        for i in range(n):
-            a[i] = scale * elu(z[i], selu_alpha)
-    elif code == GELU:
-        for i in range(n):
-            a[i] = z[i] * real_normal_cdf(z[i])
-    elif code == SILU:
-        for i in range(n):
-            a[i] = z[i] * real_sigmoid(z[i])
-    elif code == SOFTPLUS:
-        for i in range(n):
-            a[i] = real_softplus(z[i])
-    elif z != a:
-        memcpy(a, z, n * sizeof(real))
+    for i in range(n):
+        a[i] = f(z[i], alpha)
 
 
-cdef inline void backward_run(int code, real alpha, Py_ssize_t n, in_array z, in_array a, out_array d) noexcept nogil:
-    """d = d * f'(z); relu' at 0 is 0."""
+cdef inline void backward_run(backward_formula f, real alpha, Py_ssize_t n, in_array z, in_array a,
+                              out_array d) noexcept nogil:
+    """d = d * f'"""
     cdef Py_ssize_t i
-    cdef real s, scale = SELU_SCALE, tail = SELU_SCALE * SELU_ALPHA
-    cdef real one = <real>1
-    if code == RELU:
-        for i in range(n):
-            d[i] = d[i] if a[i] > 0 else <real>0
-    elif code == TANH:
-        for i in range(n):
-            d[i] = d[i] * (one - a[i] * a[i])
-    elif code == SIGMOID:
-        for i in range(n):
-            d[i] = d[i] * (a[i] * (one - a[i]))
-    elif code == LEAKY_RELU:
-        for i in range(n):
-            d[i] = d[i] if z[i] > 0 else alpha * d[i]
-    elif code == ELU:
-        for i in range(n):
-            d[i] = d[i] if a[i] > 0 else d[i] * (a[i] + alpha)
-    elif code == SELU:
-        for i in range(n):
-            d[i] = d[i] * (scale if a[i] > 0 else a[i] + tail)
-    elif code == GELU:
-        for i in range(n):
-            d[i] = d[i] * (real_normal_cdf(z[i]) + z[i] * real_normal_pdf(z[i]))
-    elif code == SILU:
-        for i in range(n):
-            s = real_sigmoid(z[i])
-            d[i] = d[i] * (s * (one + z[i] * (one - s)))
-    elif code == SOFTPLUS:
-        for i in range(n):
-            d[i] = d[i] * real_sigmoid(z[i])
+    for i in range(n):
+        d[i] = f(d[i], z[i], a[i], alpha)
 
 
-# Called with a literal code, the runs above are one loop where they are inlined.
+cdef Activation find_activation(str name, double alpha) except *:
+    """The kernels of an activation.  Raises ValueError for an unknown name."""
+    cdef Activation found
+    cdef real zero = 0, value = 0
+    if name == "linear":
+        found.forward = copy_forward
+        found.backward = NULL
+    elif name == "softmax":
+        found.forward = softmax_forward
+        found.backward = softmax_backward
+    else:
+        found = activation_formula(name)
+    found.alpha = <real>alpha
+    if name != "softmax":       # which clears its padding itself
+        found.forward(found.alpha, 1, 1, 1, &zero, &value)
+    found.moves_zero = value != 0
+    return found
 
-cdef void activation_forward(int code, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
-    forward_run(code, alpha, n, z, a)
+
+cdef inline void activate(Activation* f, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+                          real* a) noexcept nogil:
+    """a = f(z), padding kept at zero"""
+    f.forward(f.alpha, rows, n, ld, z, a)
+    if f.moves_zero and n < ld:
+        zero_padding(rows, n, ld, a)
 
 
-cdef void activation_backward(int code, real alpha, Py_ssize_t n, const real* z, const real* a, real* d) noexcept nogil:
-    backward_run(code, alpha, n, z, a, d)
+cdef void copy_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
+    if z != a:
+        memcpy(a, z, rows * ld * sizeof(real))
 
 
 cdef inline real lane_sum(const real* part) noexcept nogil:
@@ -202,7 +156,7 @@ cdef void group_scale(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* turned
     transpose(ld, rows, turned, BLOCK, out, ld)
 
 
-cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
+cdef void softmax_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
     """a[r, j] = exp(z[r, j]) / sum_k exp(z[r, k]), from the row's maximum so that nothing overflows; a may be z."""
     cdef real turned[GROUP_COLUMNS * BLOCK]
     cdef real total[BLOCK]
@@ -229,7 +183,8 @@ cdef void softmax_forward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const re
                 a[r * ld + j] = a[r * ld + j] * sum
 
 
-cdef void softmax_backward(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* a, real* d) noexcept nogil:
+cdef void softmax_backward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, const real* a,
+                           real* d) noexcept nogil:
     """d[r, j] = a[r, j] * (d[r, j] - sum_k d[r, k] a[r, k]); the sum over BLOCK interleaved partial sums."""
     cdef real part[BLOCK]
     cdef real dot

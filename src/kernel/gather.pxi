@@ -74,7 +74,7 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
     """Ask for the rows of input and target that this thread will gather after these: its next ones, or in the next batch."""
     cdef const unsigned int* end
     cdef Py_ssize_t ahead = max(<Py_ssize_t>FETCH_AHEAD, rows if call.n_threads == 1 else call.batch_size)
-    cdef Py_ssize_t r, j, n = engine.n_features
+    cdef Py_ssize_t r, j, n = engine.sizes.n_features
     cdef const real* row
     if call.n_rows * n <= FETCH_FROM // <Py_ssize_t>sizeof(real) or ahead * n > FETCH_MOST // <Py_ssize_t>sizeof(real):
         return
@@ -96,16 +96,16 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
 cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const unsigned int* order,
                            Py_ssize_t first) noexcept nogil:
     """Let the tile see its rows of the input: in place where a plain row will do, else gathered into its buffer."""
-    if order == NULL and call.x_column == 1 and not engine.gathers:
+    if order == NULL and call.x_column == 1 and not engine.sizes.gathers:
         tile.x = call.x + first * call.x_row
         tile.x_row = call.x_row
         tile.x_column = 1
-        tile.x_width = engine.n_features
+        tile.x_width = engine.sizes.n_features
         return
-    tile.x = buffer(tile, engine.input, engine.ld_input)
-    tile.x_row = tile.x_width = engine.ld_input
+    tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
+    tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1
-    gather(tile.rows, engine.n_features, order, call.x if order != NULL else call.x + first * call.x_row,
-           call.x_row, call.x_column, <real*>tile.x, engine.ld_input)
+    gather(tile.rows, engine.sizes.n_features, order, call.x if order != NULL else call.x + first * call.x_row,
+           call.x_row, call.x_column, <real*>tile.x, engine.sizes.ld_input)
     if order != NULL and call.x_column == 1:
         fetch_rows(engine, call, tile.rows, order)

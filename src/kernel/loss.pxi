@@ -1,4 +1,5 @@
-# Losses: the sum over rows and its derivative in one pass.  The codes are those of fastbp/loss/__init__.py.
+# Losses: the sum over rows and its derivative in one pass.  The formulas are those of fastbp/formula/loss.py, one loop each;
+# the cross-entropy of classes needs whole rows and has kernels of its own.
 #
 #     return   sum over rows (and outputs) of the loss, before the division by their number
 #     d[r, j]  = scale * d loss / d (pre-activation or output)[r, j]; zero in the padding
@@ -7,115 +8,124 @@
 # Sums run over BLOCK interleaved partial sums, in row order, added by halves.  d overlaps neither outputs nor targets.
 
 cdef enum:
-    MSE = 0
-    HALF_SSE = 1
-    MAE = 2
-    HUBER = 3
-    BINARY_CROSS_ENTROPY = 4
-    CROSS_ENTROPY = 5
+    MOST_PARAMETERS = 4
+
+cdef struct Parameters:         # of a loss
+    real at[MOST_PARAMETERS]
+
+# The rows of a loss; the target of row r is row order[r] (r where order is NULL) of `y`, or `label` of the cross-entropy.
+cdef struct LossRows:
+    Py_ssize_t rows
+    Py_ssize_t n
+    Py_ssize_t ld
+    const real* out
+    const real* y
+    Py_ssize_t y_row
+    Py_ssize_t y_column
+    const int* label            # or NULL
+    Py_ssize_t label_step
+    const unsigned int* order
+    real scale
+    real* d
+    Parameters parameters
+
+ctypedef (real, real) pair
+ctypedef pair (*loss_formula_of)(real out, real target, Parameters p) noexcept nogil
+ctypedef double (*loss_kernel)(LossRows* rows) noexcept nogil
+
+cdef struct LossKernel:
+    loss_kernel rows
+    int n_parameters
 
 
-cdef inline real loss_term(const int code, real delta, real out, real target, real* slope) noexcept nogil:
-    """One output's loss and, in `slope` (OUT), its derivative; `out` is the logit for the binary cross-entropy."""
-    cdef real e, size, s
-    if code == BINARY_CROSS_ENTROPY:
-        s = real_sigmoid(out)
-        slope[0] = s - target
-        # softplus(out) - out * target; with the large parts taken apart first, a right answer's small loss keeps its digits
-        return real_softplus(-real_abs(out)) + (real_max(out, 0) - out * target)
-    e = out - target
-    if code == MSE:
-        slope[0] = e + e
-        return e * e
-    if code == HALF_SSE:
-        slope[0] = e
-        return <real>0.5 * e * e
-    size = real_abs(e)
-    if code == MAE:
-        slope[0] = <real>1 if e > 0 else (<real>-1 if e < 0 else e)
-        return size
-    slope[0] = e if size <= delta else (delta if e > 0 else -delta)
-    return <real>0.5 * e * e if size <= delta else delta * (size - <real>0.5 * delta)
+cdef LossKernel find_loss(str name) except *:
+    """The kernel of a loss.  Raises ValueError for an unknown name."""
+    cdef LossKernel found
+    if name == "cross_entropy":
+        found.rows = cross_entropy_rows
+        found.n_parameters = 0
+        return found
+    return loss_formula(name)
 
 
-cdef inline void narrow_row(const int code, real delta, real scale, Py_ssize_t n, const real* out, const real* y,
+cdef inline void narrow_row(loss_formula_of f, Parameters p, real scale, Py_ssize_t n, const real* out, const real* y,
                             Py_ssize_t y_column, real* d, real* part) noexcept nogil:
     """A row of up to four outputs, its gradient stored whole; element j joins partial sum j of `part` (4, IN and OUT)."""
+    cdef pair found = f(out[0], y[0], p)
     cdef real slope[4]
+    part[0] += found[0]
+    slope[0] = found[1]
     slope[1] = 0
     slope[2] = 0
     slope[3] = 0
-    part[0] += loss_term(code, delta, out[0], y[0], &slope[0])
     if n > 1:
-        part[1] += loss_term(code, delta, out[1], y[y_column], &slope[1])
+        found = f(out[1], y[y_column], p)
+        part[1] += found[0]
+        slope[1] = found[1]
     if n > 2:
-        part[2] += loss_term(code, delta, out[2], y[2 * y_column], &slope[2])
+        found = f(out[2], y[2 * y_column], p)
+        part[2] += found[0]
+        slope[2] = found[1]
     if n > 3:
-        part[3] += loss_term(code, delta, out[3], y[3 * y_column], &slope[3])
+        found = f(out[3], y[3 * y_column], p)
+        part[3] += found[0]
+        slope[3] = found[1]
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
 
 
-cdef inline double narrow_loss(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
-                               const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                               const unsigned int* order, real* d) noexcept nogil:
+cdef inline double narrow_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo BLOCK - 3, and j further on."""
     cdef real part[BLOCK]
+    cdef LossRows own = rows[0]
+    cdef const unsigned int* order = own.order
     cdef Py_ssize_t r
-    if rows == 1:   # what follows, without its way through memory
+    if own.rows == 1:   # what follows, without its way through memory
         part[0] = part[1] = part[2] = part[3] = 0
-        narrow_row(code, delta, scale, n, out, y + (order[0] if order != NULL else 0) * y_row, y_column, d, part)
+        narrow_row(f, own.parameters, own.scale, own.n, own.out, own.y + (order[0] if order != NULL else 0) * own.y_row,
+                   own.y_column, own.d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
     memset(part, 0, sizeof(part))
-    for r in range(rows):
-        narrow_row(code, delta, scale, n, out, y + (order[r] if order != NULL else r) * y_row, y_column, d,
+    for r in range(own.rows):
+        narrow_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
+                   own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
                    part + r % (BLOCK - 3))
-        out += ld
-        d += ld
     return lane_sum(part)
 
 
-cdef inline double loss_rows_of(const int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
-                                const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                                const unsigned int* order, real* d) noexcept nogil:
+cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
     cdef real part[BLOCK]
-    cdef Py_ssize_t r, block
+    cdef Parameters p = rows.parameters
+    cdef Py_ssize_t r, block, n = rows.n, ld = rows.ld
+    cdef const real* out = rows.out
+    cdef real* d = rows.d
+    cdef real scale = rows.scale
     cdef int lane, count
-    cdef real term, slope
+    cdef pair found
     if n <= 4:
-        return narrow_loss(code, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
-    gather(rows, n, order, y, y_row, y_column, d, ld)
+        return narrow_loss(f, rows)
+    gather(rows.rows, n, rows.order, rows.y, rows.y_row, rows.y_column, d, ld)
     memset(part, 0, sizeof(part))
-    for r in range(rows):
+    for r in range(rows.rows):
         for block in range((n + BLOCK - 1) // BLOCK):
             count = <int>min(n - block * BLOCK, <Py_ssize_t>BLOCK)
             for lane in range(BLOCK):
-                term = loss_term(code, delta, out[block * BLOCK + lane], d[block * BLOCK + lane], &slope)
-                part[lane] += term if lane < count else 0
-                d[block * BLOCK + lane] = scale * slope if lane < count else 0
+                found = f(out[block * BLOCK + lane], d[block * BLOCK + lane], p)
+                part[lane] += found[0] if lane < count else 0
+                d[block * BLOCK + lane] = scale * found[1] if lane < count else 0
         out += ld
         d += ld
     return lane_sum(part)
 
 
-cdef double loss_forward_backward(int code, real delta, real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
-                                  const real* out, const real* y, Py_ssize_t y_row, Py_ssize_t y_column,
-                                  const unsigned int* order, real* d) noexcept nogil:
-    """mse, half_sse, mae, huber, binary_cross_entropy; target of row r is row order[r] of y (r where order is NULL)."""
-    if code == MSE:
-        return loss_rows_of(MSE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
-    if code == HALF_SSE:
-        return loss_rows_of(HALF_SSE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
-    if code == MAE:
-        return loss_rows_of(MAE, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
-    if code == HUBER:
-        return loss_rows_of(HUBER, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
-    return loss_rows_of(BINARY_CROSS_ENTROPY, delta, scale, rows, n, ld, out, y, y_row, y_column, order, d)
+cdef double cross_entropy_rows(LossRows* rows) noexcept nogil:
+    """By class indices, or by rows of probabilities."""
+    if rows.label != NULL:
+        return label_entropy(rows)
+    return target_entropy(rows)
 
 
-cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                                 const int* label, Py_ssize_t label_step, const unsigned int* order,
-                                 real* d) noexcept nogil:
+cdef double label_entropy(LossRows* own) noexcept nogil:
     """loss_r = log sum_j exp(z[r, j]) - z[r, label]; d = scale * (softmax(z) - one_hot(label)).
 
     Rows add up one after the other.  A label outside 0..n-1, which somebody must have written since the check, counts as 0.
@@ -124,7 +134,12 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
     cdef real total[BLOCK]
     cdef real shift[BLOCK]
     cdef real factor[BLOCK]
-    cdef Py_ssize_t r, j, group, first = 0
+    cdef const unsigned int* order = own.order
+    cdef const int* label = own.label
+    cdef const real* z = own.out
+    cdef real* d = own.d
+    cdef real scale = own.scale
+    cdef Py_ssize_t r, j, group, first = 0, rows = own.rows, n = own.n, ld = own.ld, label_step = own.label_step
     cdef int lane, target
     cdef double loss = 0
     while first < rows:
@@ -150,21 +165,23 @@ cdef double cross_entropy_labels(real scale, Py_ssize_t rows, Py_ssize_t n, Py_s
     return loss
 
 
-cdef double cross_entropy_rows(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                               const real* y, Py_ssize_t y_row, Py_ssize_t y_column, const unsigned int* order,
-                               real* d) noexcept nogil:
+cdef double target_entropy(LossRows* own) noexcept nogil:
     """The same for rows of probabilities p: loss_r = sum_j p_j (max z - z_j) + sum_j p_j log sum_j exp(z_j - max z).
 
     d = scale * (softmax(z) * sum_j p_j - p), whatever sum p is.
     """
-    cdef Py_ssize_t r, first = 0
+    cdef const unsigned int* order = own.order
+    cdef const real* z = own.out
+    cdef real* d = own.d
+    cdef real scale = own.scale
+    cdef Py_ssize_t r, first = 0, rows = own.rows, n = own.n, ld = own.ld
     cdef double loss = 0
     if n > GROUP_COLUMNS:
         for r in range(rows):
-            loss += wide_entropy(scale, n, ld, z + r * ld, y + (order[r] if order != NULL else r) * y_row, y_column,
-                                 d + r * ld)
+            loss += wide_entropy(scale, n, ld, z + r * ld, own.y + (order[r] if order != NULL else r) * own.y_row,
+                                 own.y_column, d + r * ld)
         return loss
-    gather(rows, n, order, y, y_row, y_column, d, ld)
+    gather(rows, n, order, own.y, own.y_row, own.y_column, d, ld)
     while first < rows:
         loss += group_entropy(scale, min(<Py_ssize_t>BLOCK, rows - first), n, ld, z + first * ld, d + first * ld)
         first += BLOCK

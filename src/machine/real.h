@@ -82,6 +82,15 @@ static inline real real_copysign(real x, real sign) { return copysign(x, sign); 
 static inline real real_max(real x, real bound) { return x < bound ? bound : x; }
 static inline real real_min(real x, real bound) { return x > bound ? bound : x; }
 
+/* A macro: a condition that is an argument is a number first, and compilers make more of a choice by a comparison. */
+#define real_select(condition, x, y) ((condition) ? (x) : (y))
+
+/* 1 or -1; a zero and a NaN are returned. */
+static inline real real_sign(real x) { return real_abs(x) > 0 ? real_copysign(1, x) : x; }
+
+/* x > 0, or the smallest normal number where x was rounded to less. */
+static inline real real_positive(real x) { return real_max(x, REAL_SMALLEST); }
+
 /* The nearest whole number, ties to even; |x| < 2**21 (float), 2**50 (double). */
 static inline real real_round(real x) { return (x + REAL_ROUND) - REAL_ROUND; }
 

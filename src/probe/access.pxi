@@ -33,38 +33,54 @@ def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, 
                     &bias[0] if bias is not None else NULL, &c[0, 0], c.shape[1])
 
 
-def apply_activation(int code, const real[::1] z, real[::1] a, double alpha=1):
+def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
     """a = f(z), element by element; z and a of one length, may be the same array."""
-    if z.shape[0] != a.shape[0] or code == SOFTMAX:
+    cdef Activation f = find_activation(name, alpha)
+    if z.shape[0] != a.shape[0] or f.forward == softmax_forward:
         raise ValueError("z and a must have one length, and softmax needs rows")
     if z.shape[0]:
-        activation_forward(code, <real>alpha, z.shape[0], &z[0], &a[0])
+        f.forward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0])
 
 
-def apply_derivative(int code, const real[::1] z, const real[::1] a, real[::1] d, double alpha=1):
+def apply_derivative(str name, const real[::1] z, const real[::1] a, real[::1] d, double alpha=1):
     """d = d * f'(z), a being f(z); all of one length."""
-    if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or code == SOFTMAX:
+    cdef Activation f = find_activation(name, alpha)
+    if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or f.forward == softmax_forward:
         raise ValueError("z, a and d must have one length, and softmax needs rows")
-    if z.shape[0]:
-        activation_backward(code, <real>alpha, z.shape[0], &z[0], &a[0], &d[0])
+    if z.shape[0] and f.backward != NULL:
+        f.backward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0], &d[0])
 
 
-def apply_step(const double[::1] hyper, const double[::1] power, real[::1] w, const real[::1] g, real[::1] m,
-               real[::1] v, *, double l1=0, double l2=0, bint decays=True):
-    """One optimizer step on w with gradient g; m and v its state.
+def apply_step(str formula, numbers, const double[::1] power, real[::1] w, const real[::1] g, real[:, ::1] state, *,
+               double l1=0, double l2=0, bint decays=True, bint tuned=True):
+    """One step of an optimizer's formula on w with gradient g; `state` (n_slots, n) its slots; whole blocks of 64 bytes.
 
-    `hyper` and `power` as `Engine.train` takes them, `power` after the step; whole blocks of 64 bytes.
+    `power` are the running powers after the step.  Without `tuned` it is the loop of the formula, whatever kernel there is.
     """
-    cdef StepScalar scalar
-    cdef Hyper own
-    if not w.shape[0] == g.shape[0] == m.shape[0] == v.shape[0] or hyper.shape[0] != 7 or power.shape[0] != 2:
-        raise ValueError("w, g, m and v must have one length, hyper 7 numbers, power 2")
+    cdef StepKernel kernel = find_step(formula) if tuned else optimizer_formula(formula)
+    cdef double number[MOST_NUMBERS]
+    cdef real scalar[MOST_NUMBERS]
+    cdef Update u
+    if not w.shape[0] == g.shape[0] == state.shape[1] or state.shape[0] != kernel.n_slots:
+        raise ValueError(f"w, g and each of {kernel.n_slots} slots must have one length")
     if w.shape[0] % BLOCK:
         raise ValueError(f"w must have a multiple of {BLOCK} elements, got {w.shape[0]}")
-    fill_hyper(&own, hyper)
-    step_scalar(&own, &power[0], &scalar)
-    if w.shape[0]:
-        optimizer_step(w.shape[0], &scalar, <real>l1, <real>l2, decays, &w[0], &g[0], &m[0], &v[0])
+    if power.shape[0] < kernel.n_powers:
+        raise ValueError(f"power must have {kernel.n_powers} elements, got {power.shape[0]}")
+    for i, value in enumerate(checked(numbers, kernel.n_numbers, formula)):
+        number[i] = value
+    kernel.scalars(number, &power[0] if power.shape[0] else NULL, scalar)
+    if w.shape[0] == 0:
+        return
+    u.n = u.stride = w.shape[0]
+    u.w = &w[0]
+    u.g = &g[0]
+    u.state = &state[0, 0] if kernel.n_slots else NULL
+    u.scalar = scalar
+    u.l1 = <real>l1
+    u.l2 = <real>l2
+    u.decays = decays
+    kernel.step(&u)
 
 
 def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, unsigned int[::1] order):

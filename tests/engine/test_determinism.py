@@ -13,9 +13,9 @@ from support.tolerance import assert_rounded, assert_same_training
 from support.training_case import CASES, each_case, train
 
 import fastbp as fb
-from fastbp.activation import CODES
+from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
-from fastbp.loss import CODES as LOSSES
+from fastbp.loss import LOSSES
 from fastbp.plan import threshold
 from fastbp.runtime import engine_cache
 
@@ -169,8 +169,8 @@ optimizers = st.sampled_from(
 @settings(max_examples=150, deadline=None)
 @given(
     widths=st.lists(st.integers(1, 8), min_size=2, max_size=4), rows=st.integers(1, 8),
-    activation=st.sampled_from(sorted(set(CODES) - {"softmax"})),
-    last=st.sampled_from(sorted(CODES)),
+    activation=st.sampled_from(sorted(set(ACTIVATIONS) - {"softmax"})),
+    last=st.sampled_from(sorted(ACTIVATIONS)),
     loss=st.sampled_from(sorted(LOSSES)), dtype=st.sampled_from(DTYPES), optimizer=optimizers,
     l2=st.sampled_from([0.0, 0.01]), use_bias=st.booleans(), shuffle=st.booleans(),
 )  # fmt: skip

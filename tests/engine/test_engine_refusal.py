@@ -29,8 +29,8 @@ def _engine(backend: str, purpose: str, rows: int = ROWS) -> tuple:
 def _call(engine, name: str, rows: int = ROWS, **options):
     x, y = np.ones((rows, 4), np.float32), np.zeros((rows, 3), np.float32)
     arguments = {
-        "train": (x, y), "train_batch": (x, y), "predict": (x, np.empty_like(y), 0, 1),
-        "bind": (np.empty_like(y), None, list), "respond": (x, 0),
+        "train": (x, y), "train_batch": (x, y), "predict": (x, np.empty_like(y), "linear", 1),
+        "bind": (np.empty_like(y), None, list), "respond": (x, "linear"),
         "evaluate": (x, y, np.empty(rows)), "forward": (x,), "loss_gradient": (y,),
         "backward": (), "step": (),
     }  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_prediction_has_any_number_of_rows(backend):
     network, engine, _ = _engine(backend, "predict", 8)
     for rows in (1, 8, ROWS):
         x, out = np.ones((rows, 4), np.float32), np.empty((rows, 3), np.float32)
-        engine.predict(x, out, 0, 1)
+        engine.predict(x, out, "linear", 1)
         assert_rounded(out, network.predict(x), dtype="float32", roundings=8)
 
 

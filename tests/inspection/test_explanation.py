@@ -8,7 +8,6 @@ from support.training_case import CASES
 import fastbp as fb
 from fastbp.benchmark.workload import Workload
 from fastbp.plan import threshold
-from fastbp.plan.operation import Kind
 from fastbp.runtime import engine_cache
 
 
@@ -56,9 +55,9 @@ def test_flops_are_those_of_the_operations(name):
     plan = engine_cache.training_plan(network._state, case.batch_size, 1)[0]
     total = 0
     for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
-        if op.kind in (Kind.DENSE, Kind.DENSE_INPUT):
+        if op.kind in ("dense", "dense_input"):
             total += 2 * op.n_a * op.n_c
-        elif op.kind == Kind.DENSE_PARAMETERS:
+        elif op.kind == "dense_parameters":
             total += 2 * op.n_a * op.n_y
     assert network.plan(case.batch_size).flops == case.batch_size * total
 

@@ -13,7 +13,7 @@ from support import oracle
 from support.tolerance import assert_near, difference_bound
 
 from fastbp import SGD, Activation, Adam, AdamW
-from fastbp.activation import CODES
+from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
 from fastbp.random import permutation
 
@@ -28,8 +28,8 @@ CANARY = 7.25
 
 # ---- activations --------------------------------------------------------------------------------
 
-ACTIVATIONS = [Activation(name) for name in CODES if name != "softmax"]
-ACTIVATIONS += [Activation("leaky_relu", alpha=0.3), Activation("elu", alpha=1.7)]
+EACH_ACTIVATION = [Activation(name) for name in ACTIVATIONS if name != "softmax"]
+EACH_ACTIVATION += [Activation("leaky_relu", alpha=0.3), Activation("elu", alpha=1.7)]
 
 
 def preactivations(dtype: str) -> Array:
@@ -51,17 +51,17 @@ def conditioned(z: Array, dtype: str) -> Array:
 
 
 @every_build
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("activation", EACH_ACTIVATION, ids=repr)
 def test_activation(build: str, dtype: str, activation: Activation) -> None:
     z = preactivations(dtype)
     a = np.full_like(z, CANARY)
-    MODULES[build, dtype].apply_activation(activation.code, z, a, activation.alpha)
+    MODULES[build, dtype].apply_activation(activation.name, z, a, activation.alpha)
     exact = z.astype(np.float64)
     want = oracle.activate(activation, exact)
     own = want * conditioned(exact, dtype) if activation.name == "gelu" else want
     assert_near(a, want, dtype=dtype, length=0, magnitude=own, name=activation.name)
     same = z.copy()
-    MODULES[build, dtype].apply_activation(activation.code, same, same, activation.alpha)
+    MODULES[build, dtype].apply_activation(activation.name, same, same, activation.alpha)
     np.testing.assert_array_equal(same, a)
 
 
@@ -84,14 +84,14 @@ def slope_magnitude(activation: Activation, z: Array, dtype: str) -> Array:
 
 
 @every_build
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("activation", EACH_ACTIVATION, ids=repr)
 def test_derivative(build: str, dtype: str, activation: Activation) -> None:
     module, z = MODULES[build, dtype], preactivations(dtype)
     z = z[(np.abs(z) > 1e-6) | (z == 0)]  # elu and selu tell the side of smaller ones from a
     d = np.random.default_rng(5).normal(size=z.shape).astype(dtype)
     a, got = np.empty_like(z), d.copy()
-    module.apply_activation(activation.code, z, a, activation.alpha)
-    module.apply_derivative(activation.code, z, a, got, activation.alpha)
+    module.apply_activation(activation.name, z, a, activation.alpha)
+    module.apply_derivative(activation.name, z, a, got, activation.alpha)
     exact = z.astype(np.float64)
     size = np.abs(d) * slope_magnitude(activation, exact, dtype)
     assert_near(
@@ -105,7 +105,7 @@ def test_derivative(build: str, dtype: str, activation: Activation) -> None:
 
 
 @pytest.mark.parametrize("build", [build for build, dtype in MODULES if dtype == "float64"])
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("activation", EACH_ACTIVATION, ids=repr)
 def test_derivative_is_that_of_the_activation(build: str, activation: Activation) -> None:
     """Central differences of fourth order of the kernel's own function."""
     module, h = MODULES[build, "float64"], 1e-3
@@ -113,12 +113,12 @@ def test_derivative_is_that_of_the_activation(build: str, activation: Activation
 
     def f(x: Array) -> Array:
         out = np.empty_like(x)
-        module.apply_activation(activation.code, x, out, activation.alpha)
+        module.apply_activation(activation.name, x, out, activation.alpha)
         return out
 
     difference = (8 * (f(z + h) - f(z - h)) - (f(z + 2 * h) - f(z - 2 * h))) / (12 * h)
     slope = np.ones_like(z)
-    module.apply_derivative(activation.code, z, f(z), slope, activation.alpha)
+    module.apply_derivative(activation.name, z, f(z), slope, activation.alpha)
     assert (np.abs(slope - difference) <= difference_bound(h, order=4, value=f(z))).all()
     assert activation.name == "linear" or np.ptp(slope) > 0.1
 
@@ -127,19 +127,26 @@ def test_derivative_is_that_of_the_activation(build: str, activation: Activation
 def test_functions_refuse(build: str, dtype: str) -> None:
     module, x, y = MODULES[build, dtype], np.zeros(3, dtype), np.zeros(4, dtype)
     for call in (
-        lambda: module.apply_activation(1, x, y),
-        lambda: module.apply_activation(10, x, x),
+        lambda: module.apply_activation("relu", x, y),
+        lambda: module.apply_activation("softmax", x, x),
+        lambda: module.apply_derivative("relu", x, x, y),
+        lambda: module.apply_derivative("softmax", x, x, x),
     ):
         with pytest.raises(ValueError, match="must have one length, and softmax needs rows"):
             call()
+    with pytest.raises(ValueError, match="w, g and each of 1 slots must have one length"):
+        module.apply_step("momentum", (1.0, 0.5), np.ones(0), x, x, y[None])
+    with pytest.raises(ValueError, match=r"'momentum' has \(1.0,\), its kernel takes 2"):
+        module.apply_step("momentum", (1.0,), np.ones(0), x[:0], x[:0], y[None, :0])
+    with pytest.raises(ValueError, match="power must have 2 elements, got 1"):
+        module.apply_step("adam", np.ones(5), np.ones(1), x[:0], x[:0], np.ones((2, 0), dtype))
     for call in (
-        lambda: module.apply_derivative(1, x, x, y),
-        lambda: module.apply_derivative(10, x, x, x),
+        lambda: module.apply_activation("relo", x, x),
+        lambda: module.apply_derivative("relo", x, x, x),
+        lambda: module.apply_step("adan", (), np.ones(0), x, x, y[None]),
     ):
-        with pytest.raises(ValueError, match="must have one length, and softmax needs rows"):
+        with pytest.raises(ValueError, match=r"unknown (activation|optimizer) '.*'; known: \w+, "):
             call()
-    with pytest.raises(ValueError, match="must have one length, hyper 7 numbers, power 2"):
-        module.apply_step(np.ones(7), np.ones(2), x, x, y, x)
     with pytest.raises(ValueError, match="order must have 2 elements, got 3"):
         module.shuffled(2, 0, 0, np.zeros(3, np.uint32))
 
@@ -158,13 +165,6 @@ OPTIMIZERS: list[SGD | Adam] = [
 ]
 
 
-def hyper_of(optimizer: Any) -> Array:
-    numbers = ("learning_rate", "momentum", "beta1", "beta2", "epsilon", "weight_decay")
-    return np.array(
-        [float(optimizer.code), *(float(getattr(optimizer, name, 0.0)) for name in numbers)]
-    )
-
-
 @every_build
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.02, 0.0), (0.0, 0.3), (0.02, 0.3)])
@@ -173,18 +173,16 @@ def test_optimizer_step(build: str, dtype: str, optimizer: Any, l1: float, l2: f
     module, rng, n = MODULES[build, dtype], np.random.default_rng(8), 336
     w = (rng.choice([-1, 1], n) * rng.uniform(2, 4, n)).astype(dtype)
     w[:2] = 0
-    m, v = np.zeros((2, n), dtype)
-    exact, state, power = (
-        w.astype(np.float64),
-        [np.zeros(n)] * len(optimizer.state_names),
-        np.ones(2),
-    )
+    slots = np.zeros((len(optimizer.state_names), n), dtype)
+    exact, state = w.astype(np.float64), [np.zeros(n) for _ in slots]
+    power = np.ones(len(optimizer.powers))
     size = np.abs(exact) + 1
     for t in range(1, 11):
         g = rng.normal(size=n).astype(dtype)
         g[0] = 0
-        power *= getattr(optimizer, "beta1", 0.0), getattr(optimizer, "beta2", 0.0)
-        module.apply_step(hyper_of(optimizer), power, w, g, m, v, l1=l1, l2=l2, decays=t != 5)
+        power *= optimizer.powers
+        own = optimizer.formula, optimizer.numbers, power
+        module.apply_step(*own, w, g, slots, l1=l1, l2=l2, decays=t != 5)
         total = oracle.penalised(g, exact, l1, l2)
         exact, state = oracle.step(optimizer, exact, total, state, t, decays=t != 5)
         size += np.abs(exact)
@@ -192,8 +190,33 @@ def test_optimizer_step(build: str, dtype: str, optimizer: Any, l1: float, l2: f
             w, exact, dtype=dtype, length=t, magnitude=size / t + 1, name=f"w after step {t}"
         )
     assert w[0] == 0 and (w[2:] != 0).all()
-    for got, want in zip((m, v), state, strict=False):
+    for got, want in zip(slots, state, strict=True):
         assert_near(got, want, dtype=dtype, length=10, magnitude=np.abs(want) + 1, name="state")
+
+
+def five_steps(module: Any, optimizer: Any, dtype: str, **options: Any) -> list[bytes]:
+    """Parameters and state after them, their bits."""
+    rng, power, n = np.random.default_rng(4), np.ones(len(optimizer.powers)), 336
+    w, slots = rng.normal(size=n).astype(dtype), np.zeros((len(optimizer.state_names), n), dtype)
+    for _ in range(5):
+        power *= optimizer.powers
+        g = rng.normal(size=n).astype(dtype)
+        own = optimizer.formula, optimizer.numbers, power
+        module.apply_step(*own, w, g, slots, **options)
+    return [w.tobytes(), slots.tobytes()]
+
+
+@every_build
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.02, 0.3)])
+def test_tuned_step_has_the_bits_of_the_formula(
+    build: str, dtype: str, optimizer: Any, l1: float, l2: float
+) -> None:
+    module = MODULES[build, dtype]
+    for decays in (True, False):
+        options = {"l1": l1, "l2": l2, "decays": decays}
+        tuned = five_steps(module, optimizer, dtype, **options)
+        assert tuned == five_steps(module, optimizer, dtype, tuned=False, **options)
 
 
 # ---- shuffling and bits -------------------------------------------------------------------------
@@ -218,19 +241,13 @@ def test_same_bits_on_every_instruction_set(builds: tuple[str, str], dtype: str)
     results: list[list[bytes]] = []
     for module in pair:
         found = []
-        for activation in ACTIVATIONS:
+        for activation in EACH_ACTIVATION:
             z = preactivations(dtype)
             a, d = np.empty_like(z), np.ones_like(z)
-            module.apply_activation(activation.code, z, a, activation.alpha)
-            module.apply_derivative(activation.code, z, a, d, activation.alpha)
+            module.apply_activation(activation.name, z, a, activation.alpha)
+            module.apply_derivative(activation.name, z, a, d, activation.alpha)
             found += [a.tobytes(), d.tobytes()]
         for optimizer, l1, l2 in product(OPTIMIZERS, (0.0, 0.02), (0.0, 0.3)):
-            rng, power, n = np.random.default_rng(4), np.ones(2), 336
-            w, m, v = rng.normal(size=n).astype(dtype), np.zeros(n, dtype), np.zeros(n, dtype)
-            for _ in range(5):
-                power *= getattr(optimizer, "beta1", 0.0), getattr(optimizer, "beta2", 0.0)
-                g = rng.normal(size=n).astype(dtype)
-                module.apply_step(hyper_of(optimizer), power, w, g, m, v, l1=l1, l2=l2)
-            found += [w.tobytes(), m.tobytes(), v.tobytes()]
+            found += five_steps(module, optimizer, dtype, l1=l1, l2=l2)
         results.append(found)
     assert results[0] == results[1]

@@ -14,7 +14,7 @@ from support import oracle
 from support.tolerance import assert_near, difference_bound
 
 import fastbp as fb
-from fastbp.loss import CODES
+from fastbp.loss import LOSSES
 
 Array = NDArray[Any]
 
@@ -72,7 +72,7 @@ def test_value_and_gradient_by_hand(index: int, backend: str, dtype: str) -> Non
 
 
 def test_every_loss_is_checked_by_hand() -> None:
-    assert {loss.name for loss, *_ in HAND} == set(CODES)
+    assert {loss.name for loss, *_ in HAND} == set(LOSSES)
 
 
 @pytest.mark.parametrize("size", [30.0, 100.0, 1e4])
@@ -134,7 +134,7 @@ def test_soft_labels_are_mixtures(backend: str, dtype: str, rng: np.random.Gener
     )
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradient_is_that_of_the_reported_loss(
     name: str, backend: str, rng: np.random.Generator
 ) -> None:
@@ -160,7 +160,7 @@ def test_gradient_is_that_of_the_reported_loss(
         assert abs(difference - gradient[j]) <= difference_bound(h, order=2, value=losses[0])
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_short_last_batch_counts_by_its_rows(
     name: str, backend: str, dtype: str, rng: np.random.Generator
 ) -> None:
@@ -192,7 +192,7 @@ def test_short_last_batch_counts_by_its_rows(
     n=st.integers(1, 40),
     k=st.integers(2, 40),
     seed=st.integers(0, 2**32),
-    name=st.sampled_from(list(CODES)),
+    name=st.sampled_from(list(LOSSES)),
 )
 def test_loss_of_any_shape(backend: str, dtype: str, n: int, k: int, seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)

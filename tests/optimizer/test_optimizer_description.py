@@ -15,11 +15,11 @@ from fastbp.error import ModelFormatError
 from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
 
 OPTIMIZERS = [
-    (SGD(), 0, ()),
-    (SGD(0.5, momentum=0.9), 1, ("momentum",)),
-    (SGD(0.5, momentum=0.9, nesterov=True), 2, ("momentum",)),
-    (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), 3, ("m", "v")),
-    (AdamW(0.01, weight_decay=0.1, decay_bias=True), 4, ("m", "v")),
+    (SGD(), "sgd", ()),
+    (SGD(0.5, momentum=0.9), "momentum", ("momentum",)),
+    (SGD(0.5, momentum=0.9, nesterov=True), "nesterov", ("momentum",)),
+    (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), "adam", ("m", "v")),
+    (AdamW(0.01, weight_decay=0.1, decay_bias=True), "adam", ("m", "v")),
 ]
 
 
@@ -69,9 +69,9 @@ def test_optimizers_are_still_what_dataclasses_make():
         Adam(0.1, 0.9)
 
 
-@pytest.mark.parametrize(("one", "code", "state_names"), OPTIMIZERS, ids=repr)
-def test_optimizer(one, code, state_names):
-    assert one.code == code and one.state_names == state_names
+@pytest.mark.parametrize(("one", "formula", "state_names"), OPTIMIZERS, ids=repr)
+def test_optimizer(one, formula, state_names):
+    assert one.formula == formula and one.state_names == state_names
     config = json.loads(json.dumps(one.to_config()))
     again = optimizer_from_config(config)
     assert again == one and type(again) is type(one) and hash(again) == hash(one)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from support import oracle
 
 from fastbp import Activation, Branch, Dense, Input, Loss, Residual
-from fastbp.activation import CODES as ACTIVATIONS
-from fastbp.loss import CODES as LOSSES
+from fastbp.activation import ACTIVATIONS
+from fastbp.loss import LOSSES
 
 Array = NDArray[Any]
 

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from fastbp import random
 from fastbp.backend.numpy.kernel import (
-    activate,
-    derivative,
-    loss_gradient,
-    optimizer_step,
+    Backward,
+    Forward,
+    find_activation,
+    find_loss,
+    find_step,
+    formula_names,
 )
 from fastbp.plan import Plan
-from fastbp.plan.operation import Kind, Operation, Program, Segment
+from fastbp.plan.operation import Operation, Program, Segment
 
 Array = NDArray[Any]
 
@@ -36,9 +38,9 @@ class Engine:
 
     def __init__(
         self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array,
-        hyper: Array, power: Array,
+        power: Array,
     ) -> None:  # fmt: skip
-        self.plan, self.w, self.hyper, self.power = plan, parameters, hyper, power
+        self.plan, self.w, self.power = plan, parameters, power
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
         n_gradients = max(0, arena.copies - arena.gradient) // parameters.size
@@ -51,6 +53,18 @@ class Engine:
         self.pending: BaseException | None = None
         self.progress = (COMPLETED, 0, 0, 0)
         self.n_rows = 0
+        # every name is looked up here, so that one that is unknown is an error now
+        self._activations: dict[Any, tuple[Forward, Backward]] = {}
+        for program in (plan.forward, plan.backward, plan.parameter):
+            for op in program.operations:
+                if op.kind not in _OPERATIONS:
+                    known = ", ".join(_OPERATIONS)
+                    raise ValueError(f"unknown operation {op.kind!r}; known: {known}")
+                own = op.activation
+                self._activations[own] = find_activation(own.name, own.alpha, plan.dtype)
+        self._loss_rows = find_loss(plan.loss.name, plan.loss.parameters, plan.dtype)
+        self._optimizer_step = find_step(plan.optimizer.formula)
+        self._numbers, self._bases = plan.optimizer.numbers, plan.optimizer.powers
 
     # memory
 
@@ -90,52 +104,59 @@ class Engine:
     def _operate(
         self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
     ) -> None:
-        rows = len(x)
-        a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, rows, first)
-        if op.kind == Kind.DENSE_PARAMETERS:
+        a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, len(x), first)
+        if op.kind == "dense_parameters":
             assert gradient is not None
             self._dense_parameters(op, a, first, gradient, start)
-            return
-        c = self._rows(op.c, op.ldc, op.n_c, rows, first)
-        if op.kind == Kind.DENSE:
-            z = a @ self._kernel(op)
-            if op.b >= 0:
-                z += self.w[op.b : op.b + op.n_c]
-            self._activate(op, z, c, first)
-        elif op.kind == Kind.ADD:
-            y = x if op.y < 0 else self._rows(op.y, op.ldy, op.n_c, rows, first)
-            self._activate(op, a + y, c, first)
-        elif op.kind == Kind.DENSE_INPUT:
-            product = a @ self._transposed(op)
-            c[...] = c + product if op.accumulate else product
-            self._derivative(op, c, first)
-        elif op.kind == Kind.ACTIVATION_BACKWARD:
-            c[...] = a
-            self._derivative(op, c, first)
         else:
-            self._move(op, a, first)
+            c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
+            _OPERATIONS[op.kind](self, op, x, a, c, first)
+
+    def _dense(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        z = a @ self._kernel(op)
+        if op.b >= 0:
+            z += self.w[op.b : op.b + op.n_c]
+        self._activate(op, z, c, first)
+
+    def _add(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        y = x if op.y < 0 else self._rows(op.y, op.ldy, op.n_c, len(x), first)
+        self._activate(op, a + y, c, first)
+
+    def _dense_input(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        product = a @ self._transposed(op)
+        c[...] = c + product if op.accumulate else product
+        self._times_slope(op, c, first)
+
+    def _activation_backward(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        c[...] = a
+        self._times_slope(op, c, first)
 
     def _activate(self, op: Operation, z: Array, c: Array, first: int) -> None:
         if op.z >= 0:
             self._rows(op.z, op.ldc, op.n_c, len(c), first)[...] = z
-        c[...] = activate(op.activation, z, op.alpha)
+        c[...] = self._activations[op.activation][0](z)
 
-    def _derivative(self, op: Operation, d: Array, first: int) -> None:
-        if op.activation:
+    def _times_slope(self, op: Operation, d: Array, first: int) -> None:
+        if op.y >= 0:
             a = self._rows(op.y, op.ldc, op.n_c, len(d), first)
             z = a if op.z < 0 else self._rows(op.z, op.ldc, op.n_c, len(d), first)
-            d[...] = derivative(op.activation, d, z, a, op.alpha)
+            d[...] = self._activations[op.activation][1](d, z, a)
 
-    def _move(self, op: Operation, a: Array, first: int) -> None:
+    def _copy(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        into, columns = self._columns(op, a, first)
+        into[...] = columns
+        self._rows(op.c, op.ldc, op.ldc, len(a), first)[:, op.column_c + op.n_a :] = 0
+
+    def _accumulate(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        into, columns = self._columns(op, a, first)
+        into += columns
+
+    def _columns(self, op: Operation, a: Array, first: int) -> tuple[Array, Array]:
+        """Where columns go, and which: n_a of them."""
         whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
-        c = whole[:, op.column_c : op.column_c + op.n_a]
         if op.a >= 0:
             a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)[:, op.column_a :]
-        if op.kind == Kind.COPY:
-            c[...] = a[:, : op.n_a]
-            whole[:, op.column_c + op.n_a :] = 0
-        else:
-            c += a[:, : op.n_a]
+        return whole[:, op.column_c : op.column_c + op.n_a], a[:, : op.n_a]
 
     def _dense_parameters(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
@@ -238,13 +259,12 @@ class Engine:
 
     def _loss(self, rows: int, y: Array, first: int, scale: float) -> float:
         plan = self.plan
-        ld = plan.ld_output
-        out = self._rows(plan.output, ld, plan.n_outputs, rows, first)
-        d = self._rows(plan.output_gradient, ld, plan.n_outputs, rows, first)
-        return loss_gradient(plan.loss_code, out, y, scale, plan.loss_delta, d)
+        out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
+        d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
+        return self._loss_rows(out, y, scale, d)
 
     def _update(self) -> None:
-        self.power *= self.hyper[3:5]
+        self.power[: len(self._bases)] *= self._bases
         plan = self.plan
         if plan.parameter.operations:
             gradient = np.zeros_like(self.w)
@@ -258,9 +278,9 @@ class Engine:
 
     def _step(self, segment: Segment, gradient: Array) -> None:
         run = slice(segment.offset, segment.offset + segment.rows * segment.ld)
-        optimizer_step(
-            self.hyper, self.power, self.w[run], gradient[run], self.states[:, run],
-            l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
+        self._optimizer_step(
+            self._numbers, self.power[: len(self._bases)], self.w[run], gradient[run],
+            self.states[:, run], l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
         )  # fmt: skip
 
     def train_batch(self, x: Array, y: Array) -> float:
@@ -273,19 +293,19 @@ class Engine:
         """Nothing to prepare: `respond` leaves every call to `predict`."""
         self.plan.check("bind")
 
-    def respond(self, x: object, transform: int) -> None:
+    def respond(self, x: object, transform: str) -> None:
         self.plan.check("respond")
 
     @_quiet
-    def predict(self, x: Array, out: Array, transform: int, n_threads: int) -> int:
+    def predict(self, x: Array, out: Array, transform: str, n_threads: int) -> int:
         plan = self.plan
         plan.check("predict")
-        ld = plan.ld_output
+        show = find_activation(transform, 0.0, plan.dtype)[0]
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
             self._run(plan.forward, part, 0, None, True)
-            z = self._rows(plan.output, ld, plan.n_outputs, len(part), 0)
-            out[begin : begin + len(part)] = activate(transform, z, 0.0)
+            z = self._rows(plan.output, plan.ld_output, plan.n_outputs, len(part), 0)
+            out[begin : begin + len(part)] = show(z)
         return COMPLETED
 
     @_quiet
@@ -330,6 +350,22 @@ class Engine:
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
         return pending
+
+
+_OPERATIONS: dict[str, Callable[..., None]] = {
+    "dense": Engine._dense,
+    "dense_input": Engine._dense_input,
+    "dense_parameters": Engine._dense_parameters,
+    "activation_backward": Engine._activation_backward,
+    "add": Engine._add,
+    "copy": Engine._copy,
+    "accumulate": Engine._accumulate,
+}
+
+
+def kernel_names() -> dict[str, tuple[str, ...]]:
+    """The names that kernels are found by."""
+    return formula_names() | {"operation": tuple(_OPERATIONS)}
 
 
 def _batches(

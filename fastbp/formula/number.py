@@ -1,0 +1,78 @@
+"""What the formulas are made of, for NumPy: arrays of one real type, and numbers of that type.
+
+The kernels have functions of the same names, of one number, in src/machine/real.h and
+src/function/function.pxi.
+"""
+
+from __future__ import annotations
+
+import math
+from math import sqrt as sqrt  # of a `double`, as the C function of that name
+from typing import Any
+
+import numpy as np
+
+real = Any  # a number of the network's type, or an array of them
+double = float
+
+
+def real_fma(a: real, b: real, c: real) -> real:
+    """a b + c; here the product is rounded too"""
+    return a * b + c
+
+
+def real_select(condition: Any, x: real, y: real) -> real:
+    """x where the condition holds, else y"""
+    return np.where(condition, x, y)
+
+
+def real_max(x: real, bound: real) -> real:
+    return np.maximum(x, bound)
+
+
+def real_positive(x: real) -> real:
+    """x > 0, or the smallest normal number where x was rounded to less"""
+    return np.maximum(x, np.finfo(x.dtype).tiny)
+
+
+def real_sign(x: real) -> real:
+    return np.sign(x)
+
+
+def real_abs(x: real) -> real:
+    return np.abs(x)
+
+
+def real_sqrt(x: real) -> real:
+    return np.sqrt(x)
+
+
+def real_tanh(x: real) -> real:
+    return np.tanh(x)
+
+
+def real_expm1_below(x: real) -> real:
+    """exp(x) - 1 below 0, which keeps the digits of small x; 0 above"""
+    return np.expm1(np.minimum(x, 0))
+
+
+def real_sigmoid(x: real) -> real:
+    """1 / (1 + exp(-x)) with both tails to full precision"""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+
+
+def real_softplus(x: real) -> real:
+    """log(1 + exp(x))"""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def real_normal_cdf(x: real) -> real:
+    """Phi(x) = erfc(-x / sqrt(2)) / 2, element by element: NumPy has no erfc"""
+    values = [0.5 * math.erfc(-v / math.sqrt(2)) for v in x.ravel().tolist()]
+    return np.array(values, x.dtype).reshape(x.shape)
+
+
+def real_normal_pdf(x: real) -> real:
+    """exp(-x^2 / 2) / sqrt(2 pi)"""
+    return np.exp(-0.5 * x * x) * x.dtype.type(1 / math.sqrt(2 * math.pi))

@@ -1,0 +1,153 @@
+"""What every optimizer is: numbers, a formula, and vectors that it keeps between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cache, wraps
+from inspect import signature
+from typing import Any, ClassVar, TypeVar
+
+from fastbp.check.array import shown
+from fastbp.check.scalar import check_real
+from fastbp.formula import optimizer as formulas
+
+_ALIASES = {  # what other libraries call an argument
+    "lr": "learning_rate",
+    "learning_rate_init": "learning_rate",
+    "nesterov_momentum": "nesterov",
+    "nesterovs_momentum": "nesterov",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "eps": "epsilon",
+    "wd": "weight_decay",
+    "decay": "weight_decay",
+}
+_Kind = TypeVar("_Kind", bound=type)
+
+
+class Optimizer:
+    """A frozen dataclass of numbers; a new one is listed in `OPTIMIZERS`."""
+
+    name: ClassVar[str]
+    wants_whole_gradient: ClassVar[bool] = False  # of all parameters before the first is updated
+    learning_rate: float
+    decay_bias = False  # whether the decay of the formula is that of biases too
+
+    @property
+    def formula(self) -> str:
+        """Its step in formula/optimizer.py."""
+        return self.name
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The vectors, as long as the parameters, that it keeps between steps: the slots of the
+        formula, in its order.
+        """
+        return ()
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What the scalars of a step are made of, in the order of the formula."""
+        return tuple(float(getattr(self, name)) for name in number_names(self.formula))
+
+    @property
+    def powers(self) -> tuple[float, ...]:
+        """The numbers whose running powers the formula takes, in its order."""
+        return tuple(float(getattr(self, name)) for name in power_names(self.formula))
+
+    def to_config(self) -> dict[str, Any]:
+        """Name and numbers as JSON can hold them."""
+        return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
+
+    def _set_real(self, name: str, **limits: Any) -> None:
+        object.__setattr__(self, name, check_real(getattr(self, name), name=name, **limits))
+
+    def _set_bool(self, name: str) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {shown(value)}")
+
+
+@cache
+def number_names(formula: str) -> tuple[str, ...]:
+    return tuple(name for name in _arguments(formula) if not name.endswith("_power"))
+
+
+@cache
+def power_names(formula: str) -> tuple[str, ...]:
+    powers = [name for name in _arguments(formula) if name.endswith("_power")]
+    return tuple(name.removesuffix("_power") for name in powers)
+
+
+def _arguments(formula: str) -> list[str]:
+    """Of the function that computes the scalars of a step, or the scalars themselves."""
+    compute = getattr(formulas, f"{formula}_scalars", None)
+    if compute is not None:
+        return list(signature(compute).parameters)
+    return list(signature(getattr(formulas, formula)).parameters)[2 + n_slots(formula) :]
+
+
+@cache
+def n_slots(formula: str) -> int:
+    """The results beside w."""
+    return str(signature(getattr(formulas, formula)).return_annotation).count(",")
+
+
+# ---- wrong arguments ----------------------------------------------------------------------------
+
+
+def refuses_unknown(kind: _Kind) -> _Kind:
+    """The class with its own signature, but whose TypeError says what to write instead."""
+    initialize = kind.__init__  # type: ignore[misc]
+    known = {field.name for field in fields(kind)}
+
+    @wraps(initialize)
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        unknown = {name: value for name, value in given.items() if name not in known}
+        if unknown:
+            raise TypeError(_correction(kind, unknown))
+        initialize(self, *args, **given)
+
+    kind.__init__ = __init__  # type: ignore[misc]
+    return kind
+
+
+def _correction(kind: type, unknown: Mapping[str, Any]) -> str:
+    """Such as `Adam got lr; write learning_rate=0.001`."""
+    decay = unknown.keys() & {"weight_decay", "wd"}
+    right = _decaying(kind) if decay else kind
+    known = [field.name for field in fields(right)]
+    write, lost = [], False
+    for name, value in unknown.items():
+        for own, number in _translated(name, value).items():
+            if own in known:
+                write.append(f"{own}={shown(number)}")
+            elif name in decay:
+                write.append(f"l2={shown(number)} in each Dense")
+            else:
+                lost = True
+    text, said = f"{kind.__name__} got {', '.join(unknown)}", ", ".join(write)
+    if said:
+        text += f"; write {said if right is kind else f'fb.{right.__name__}({said})'}"
+        if right is not kind:
+            text += ", or l2= in each Dense for a decay that passes through m and v"
+    return text + (f"; known: {', '.join(known)}" if lost else "")
+
+
+def _decaying(kind: type) -> type:
+    """The same optimizer with a decay, if there is one."""
+    for one in (kind, *kind.__subclasses__()):
+        if any(field.name == "weight_decay" for field in fields(one)):
+            return one
+    return kind
+
+
+def _translated(name: str, value: Any) -> dict[str, Any]:
+    """The argument of another library by the names of ours."""
+    if name == "betas" and isinstance(value, list | tuple) and len(value) == 2:
+        return {"beta1": value[0], "beta2": value[1]}
+    own = _ALIASES.get(name, name)
+    if own == "nesterov" and not isinstance(value, bool):
+        return {"momentum": value, "nesterov": True}
+    return {own: value}

@@ -1,0 +1,209 @@
+"""The Cython of the formulas in fastbp/formula, for setup.py: build/kernels/formula.pxi.
+
+Each formula becomes an inline function of C numbers, then a kernel: a loop of src/kernel with that
+function in it.  `find_activation`, `find_loss` and `find_step` give the kernels by name.
+"""
+
+import ast
+from pathlib import Path
+
+FORMULA = Path("fastbp/formula")
+KINDS = ("activation", "loss", "optimizer")
+
+
+def formula_source():
+    """The text of formula.pxi."""
+    parts = ["# Written by src/generate.py from fastbp/formula."]
+    for kind, kernels in zip(KINDS, (activation_kernels, loss_kernels, step_kernels), strict=True):
+        module = ast.parse((FORMULA / f"{kind}.py").read_text())
+        functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+        parts += [constant(node) for node in module.body if isinstance(node, ast.Assign)]
+        parts += [inline_function(function) for function in functions.values()]
+        parts += kernels(functions)
+    return "\n\n".join(parts) + "\n"
+
+
+# functions
+
+
+class ToCython(ast.NodeTransformer):
+    """The body of a formula: its literals are of the formula's type, its locals declared before."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.declared = []
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            return node
+        return ast.Name(f"<{self.kind}>{node.value!r}")
+
+    def visit_AnnAssign(self, node):
+        self.declared.append(f"cdef {ast.unparse(node.annotation)} {ast.unparse(node.target)}")
+        return ast.copy_location(ast.Assign([node.target], self.visit(node.value)), node)
+
+
+def inline_function(function):
+    kind = ast.unparse(function.args.args[0].annotation)
+    body = ToCython(kind)
+    statements = [ast.unparse(body.visit(statement)) for statement in function.body]
+    arguments = ", ".join(f"{kind} {name}" for name in names(function))
+    lines = body.declared + statements
+    return (
+        f"cdef inline {result_type(function)} {function.name}({arguments}) noexcept nogil:\n"
+        + indented("\n".join(lines))
+    )
+
+
+def constant(node):
+    """A macro: a variable of the module would be read again in every turn of a loop."""
+    (target,) = node.targets
+    return f'''cdef extern from *:
+    """
+    #define {target.id} ((real){node.value.value!r})
+    """
+    const real {target.id}'''
+
+
+def names(function):
+    return [argument.arg for argument in function.args.args]
+
+
+def n_results(function):
+    is_tuple = isinstance(function.returns, ast.Subscript)
+    return len(function.returns.slice.elts) if is_tuple else 1
+
+
+def result_type(function):
+    """real, or (real, real) for tuple[real, real]"""
+    return ast.unparse(function.returns).replace("tuple[", "(").replace("]", ")")
+
+
+def indented(text):
+    return "\n".join("    " + line for line in text.splitlines())
+
+
+def finder(kind, result, found):
+    """A function that gives the kernels of a name, and the names."""
+    lines = [f"cdef tuple {kind.upper()}_FORMULAS = {tuple(found)!r}\n\n"]
+    lines.append(f"cdef {result} {kind}_formula(str name) except *:")
+    lines.append(f"    cdef {result} found")
+    for name, assignments in found.items():
+        lines.append(f"    if name == {name!r}:")
+        lines += [f"        found.{left} = {right}" for left, right in assignments.items()]
+        lines.append("        return found")
+    lines.append(f"    raise unknown({kind!r}, name)")
+    return "\n".join(lines)
+
+
+# kernels
+
+
+def activation_kernels(functions):
+    parts, found = [], {}
+    for name in [name for name in functions if not name.endswith("_backward")]:
+        forward, backward = functions[name], functions[f"{name}_backward"]
+        parts.append(f"""\
+cdef inline real {name}_of(real z, real alpha) noexcept nogil:
+    return {name}({", ".join(names(forward))})
+
+
+cdef inline real {name}_slope_of(real d, real z, real a, real alpha) noexcept nogil:
+    return {name}_backward({", ".join(names(backward))})
+
+
+cdef void {name}_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+                     real* a) noexcept nogil:
+    forward_run({name}_of, alpha, rows * ld, z, a)
+
+
+cdef void {name}_slope_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+                           const real* a, real* d) noexcept nogil:
+    backward_run({name}_slope_of, alpha, rows * ld, z, a, d)""")
+        found[name] = {"forward": f"{name}_run", "backward": f"{name}_slope_run"}
+    return [*parts, finder("activation", "Activation", found)]
+
+
+def loss_kernels(functions):
+    parts, found = [], {}
+    for name, function in functions.items():
+        arguments = ["out", "target", *(f"p.at[{i}]" for i in range(len(names(function)) - 2))]
+        parts.append(f"""\
+cdef inline pair {name}_of(real out, real target, Parameters p) noexcept nogil:
+    return {name}({", ".join(arguments)})
+
+
+cdef double {name}_rows(LossRows* rows) noexcept nogil:
+    return loss_run({name}_of, rows)""")
+        found[name] = {"rows": f"{name}_rows", "n_parameters": len(arguments) - 2}
+    return [*parts, finder("loss", "LossKernel", found)]
+
+
+def step_kernels(functions):
+    parts, found = [], {}
+    for name in [name for name in functions if not name.endswith("_scalars")]:
+        n_slots = n_results(functions[name]) - 1
+        scalars = names(functions[name])[2 + n_slots :]
+        numbers, powers, fill = scalar_filler(functions, name, scalars)
+        parts += [scalar_struct(name, scalars), fill, step_loop(functions[name], n_slots, scalars)]
+        found[name] = {
+            "step": f"{name}_step", "scalars": f"fill_{name}_scalars", "n_slots": n_slots,
+            "n_scalars": len(scalars), "n_numbers": numbers, "n_powers": powers,
+        }  # fmt: skip
+    return [*parts, finder("optimizer", "StepKernel", found)]
+
+
+def scalar_struct(name, scalars):
+    """The scalars by name, for kernels written by hand."""
+    return "\n".join([f"cdef struct {name}_scalar:", *(f"    real {scalar}" for scalar in scalars)])
+
+
+def scalar_filler(functions, name, scalars):
+    """How many numbers and powers the scalars are made of, and the function that does it."""
+    if f"{name}_scalars" in functions:
+        given = names(functions[f"{name}_scalars"])
+        powers = [argument for argument in given if argument.endswith("_power")]
+        numbers = [argument for argument in given if argument not in powers]
+        values = [f"number[{i}]" for i in range(len(numbers))]
+        values += [f"power[{i}]" for i in range(len(powers))]
+        lines = [f"found = {name}_scalars({', '.join(values)})"]
+        lines.insert(0, f"cdef {result_type(functions[f'{name}_scalars'])} found")
+        source = "found"
+    else:
+        numbers, powers, lines, source = scalars, [], [], "number"
+    lines += [f"scalar[{i}] = <real>{source}[{i}]" for i in range(len(scalars))]
+    head = f"cdef void fill_{name}_scalars(const double* number, const double* power, real* scalar)"
+    return len(numbers), len(powers), f"{head} noexcept nogil:\n" + indented("\n".join(lines))
+
+
+def step_loop(function, n_slots, scalars):
+    """The loop over blocks, and the kernel that calls it with and without penalties."""
+    name, slots = function.name, [f"slot{i}" for i in range(n_slots)]
+    results = ["w", *slots]
+    loop = [f"cdef {result_type(function)} found", "cdef Py_ssize_t block, i"]
+    loop.append("cdef real gradient, l1 = u.l1, l2 = u.l2")
+    for i, scalar in enumerate(scalars):
+        value = f"u.scalar[{i}] if u.decays else <real>0" if scalar == "decay" else f"u.scalar[{i}]"
+        loop.append(f"cdef real scalar{i} = {value}")
+    arguments = ["w[i]", "gradient", *(f"{slot}[i]" for slot in slots)]
+    arguments += [f"scalar{i}" for i in range(len(scalars))]
+    part = "[{}]" if n_slots else ""
+    loop.append(f"""\
+for block in range(u.n // BLOCK):
+    for i in range(block * BLOCK, block * BLOCK + BLOCK):
+        gradient = g[i] if is_plain else penalised(g[i], w[i], l1, l2)
+        found = {name}({", ".join(arguments)})""")
+    loop += [f"        {to}[i] = found{part.format(k)}" for k, to in enumerate(results)]
+    own = "".join(f", out_array {slot}" for slot in slots)
+    given = "".join(f", u.state + {k} * u.stride" for k in range(n_slots))
+    return f"""\
+cdef inline void {name}_loop(Update* u, const bint is_plain, out_array w,
+                             in_array g{own}) noexcept nogil:
+{indented(chr(10).join(loop))}
+
+
+cdef void {name}_step(Update* u) noexcept nogil:
+    if u.l1 == 0 and u.l2 == 0:
+        {name}_loop(u, True, u.w, u.g{given})
+    else:
+        {name}_loop(u, False, u.w, u.g{given})"""
