@@ -96,10 +96,12 @@ class Choice:
 
     def chain(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
         """Layers one after another, of which only the first reads what the chain reads."""
-        later = replace(self, n_features=None)
-        return tuple(
-            layer.initialized(later if i else self) for i, layer in enumerate(layers)
-        )  # fmt: skip
+        later = self if self.n_features is None else replace(self, n_features=None)
+        return tuple(layer.initialized(later if i else self) for i, layer in enumerate(layers))
+
+    def inside(self) -> Choice:
+        """The choice for layers inside another, none of which is the network's only one."""
+        return replace(self, alone=False) if self.alone else self
 
     @staticmethod
     def first(*initializers: str | Initializer | None) -> str | Initializer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 from fastbp.activation import Activation, resolve_activation
@@ -100,7 +100,7 @@ class Residual(Layer):
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`; a projection is a linear layer that reads what the block reads."""
         own = self.projection_initializer
-        choice = replace(choice, alone=False)
+        choice = choice.inside()
         if self.projection is not None:
             default, _ = default_initializers("linear", n_features=choice.n_features)
             own = choice.first(own, choice.kernel, default)
@@ -174,7 +174,7 @@ class Branch(Layer):
 
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`."""
-        choice = replace(choice, alone=False)
+        choice = choice.inside()
         return with_fields(self, branches=tuple(choice.chain(part) for part in self.branches))
 
     def short_form(self) -> str:

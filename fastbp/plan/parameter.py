@@ -110,14 +110,14 @@ class ParameterLayout:
     Attributes:
         layers: the tensors of each layer that has any, by its name.
         tensors: all of them; the place of one is also that of its random stream.
-        size: numbers so far, padding included.
+        n_parameters, size: numbers so far, without padding and with it.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.layers: dict[str, list[Tensor]] = {}
         self.tensors: list[Tensor] = []
-        self.size = 0
+        self.n_parameters = self.size = 0
         self._count: dict[str, int] = {}
 
     def begin(self, kind: str, name: str | None = None) -> str:
@@ -153,13 +153,9 @@ class ParameterLayout:
         )  # fmt: skip
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)
+        self.n_parameters += tensor.n_parameters
         self.size += tensor.size
         return tensor
-
-    @property
-    def n_parameters(self) -> int:
-        """Parameters without padding."""
-        return sum(tensor.n_parameters for tensor in self.tensors)
 
     def views(self, flat: NDArray[Any], prefix: str = "") -> dict[str, NDArray[Any]]:
         """Every tensor by name in a vector laid out like the parameters."""

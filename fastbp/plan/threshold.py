@@ -9,27 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A size beside the threshold that it was compared with.
-
-    Attributes:
-        question: what was compared.
-        sentence: both, and what followed.
-        source: what set the threshold.
-    """
-
-    question: str
-    value: float
-    threshold: float
-    sentence: str
-    source: str
-
-    @property
-    def reached(self) -> bool:
-        return self.value >= self.threshold
-
-
 @dataclass  # not frozen: tests move a threshold to see both of its sides
 class Threshold:
     """One number that decides.
@@ -54,14 +33,40 @@ class Threshold:
 
     def compare(self, size: float, *, times: int = 1) -> Comparison:
         """A size beside so many times the threshold."""
-        limit = self.value * times
-        text = self.reached if size >= limit else self.missed
-        sentence = text.format(size=f"{size:,.0f}", limit=f"{limit:,.0f}")
-        return Comparison(self.size, size, limit, sentence, self.evidence)
+        return Comparison(size, self.value * times, self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A size beside the threshold that it was compared with."""
+
+    value: float
+    threshold: float
+    rule: Threshold
+
+    @property
+    def reached(self) -> bool:
+        return self.value >= self.threshold
+
+    @property
+    def question(self) -> str:
+        """What was compared."""
+        return self.rule.size
+
+    @property
+    def source(self) -> str:
+        """What set the threshold."""
+        return self.rule.evidence
+
+    @property
+    def sentence(self) -> str:
+        """What was compared, and what followed."""
+        text = self.rule.reached if self.reached else self.rule.missed
+        return text.format(size=f"{self.value:,.0f}", limit=f"{self.threshold:,.0f}")
 
 
 _REGIMES = (
-    "a step took 175 ms where threads shared kernels and 248 where they shared rows at "
+    "a step took 175 ms where threads shared kernels and 248 ms where they shared rows at "
     "1024-1024-1024-1024 with batches of 2048 (4 activations for each parameter), 20.1 and 21.3 at "
     "512-512-512-512 with 1024 (4), 48.4 and 43.0 with 2048 (8), 2.33 and 2.36 at 64-256-256-10 "
     "with 1024 (13), 5.0 and 4.7 with 2048 (25), 0.51 and 0.54 at 23-256-256-1 with 256 (4)"
@@ -102,7 +107,7 @@ LATENCY_ROWS = Threshold(
     "without it for 1 row, 0.165 and 0.230 for 8 rows; 16 rows were a draw",
     decides_bits=False,
     reached="No layer is wider than 64 bytes, but the rows of a batch are {size}, at least "
-    "{limit}: the latency path, which keeps a step in registers, would not be faster.",
+    "{limit}: the latency path, which keeps a step in registers, would hardly be faster.",
     missed="No layer is wider than 64 bytes, and the rows of a batch are {size}, less than "
     "{limit}: the compiled backend takes its latency path, which keeps a step in registers.",
 )  # fmt: skip
@@ -110,7 +115,7 @@ LATENCY_ROWS = Threshold(
 BLOCK_WORK = Threshold(
     500_000, "work of a step, for more than one block",
     decides="whether a batch of 32 rows or more is cut into blocks that threads can share",
-    evidence="such a step takes about 3 us on one core, dealing it out to threads 0.7 us",
+    evidence="so much work takes about 3 us on one core, dealing it out to threads 0.7 us",
     decides_bits=True,
     reached="The work of a step, 6 x parameters x rows, is {size}, at least {limit}: worth more "
     "than one thread, so 32 rows or more make two blocks for threads to share, 256 or more four.",
