@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support import oracle
 from support.comparison import assert_directions, assert_gradients
+from support.mark import slow_but
 from support.random_network import Case, random_case
 from support.tolerance import WELL_CONDITIONED, assert_near, depth
 
@@ -57,7 +58,7 @@ def test_cases_meet_everything() -> None:
     )  # a single softmax has none, a relu may be dead
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::4], SEEDS))
 def test_gradients_of_random_networks(seed: int, backend: str) -> None:
     case, loss, dX, tape = case_of(seed)
     network = network_of(case, backend)
@@ -77,7 +78,7 @@ def test_gradients_of_random_networks(seed: int, backend: str) -> None:
     assert_directions(gradients, dX, case, tape, seed=seed)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::4], SEEDS))
 def test_forward_and_backward_of_random_networks(seed: int, backend: str) -> None:
     """net(X), forward, backward from any cotangent: outputs as the layers declare them."""
     case, _, _, _ = case_of(seed)
@@ -102,7 +103,7 @@ def test_forward_and_backward_of_random_networks(seed: int, backend: str) -> Non
     assert_near(dX, want_dX, dtype="float64", length=length, magnitude=size, name="dX")
 
 
-@pytest.mark.parametrize("seed", SEEDS[::3])
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::12], SEEDS[::3]))
 def test_gradients_in_float32(seed: int, backend: str) -> None:
     case, loss, _, tape = case_of(seed)
     network = network_of(case, backend, "float32")
@@ -124,7 +125,7 @@ def test_gradients_in_float32(seed: int, backend: str) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS[:40])
+@pytest.mark.parametrize("seed", slow_but(SEEDS[:10], SEEDS[:40]))
 def test_oracle_agrees_with_itself(seed: int) -> None:
     """The chain rule of the oracle against its own complex step: no line of fastbp in it."""
     case, _, dX, tape = case_of(seed)
@@ -132,7 +133,7 @@ def test_oracle_agrees_with_itself(seed: int) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("rows", [1, 7, 33, pytest.param(700, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", slow_but([1, 7, 33], [1, 7, 33, 700]))
 @pytest.mark.parametrize(
     "sizes", [(4, 32, 16, 1), (300, 17, 3), (33, 150, 150, 5)], ids=lambda s: "-".join(map(str, s))
 )

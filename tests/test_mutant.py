@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from support import oracle
 from support.comparison import assert_directions, assert_gradients
+from support.mark import slow_but
 from support.product_chain import product_chain
 from support.random_network import random_case
 from support.tolerance import assert_different, assert_near, assert_product
@@ -49,7 +50,7 @@ def product_mutants(a: Array, b: Array, start: Array) -> dict[str, Array]:
     }
 
 
-@pytest.mark.parametrize("size", [3, 17, 64, 257])
+@pytest.mark.parametrize("size", slow_but([3, 17, 64], [3, 17, 64, 257]))
 def test_mutants_of_a_product_die(size: int, dtype: str) -> None:
     rng = np.random.default_rng(size)
     a, b, start = rng.normal(size=(3, size, size))

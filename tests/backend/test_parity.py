@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.kernels import needs_kernels
+from support.mark import slow_but
 from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
@@ -72,9 +73,7 @@ def pair(layers: list[Any], dtype: str, **options: Any) -> list[fb.Network]:
 @pytest.mark.parametrize(
     "optimizer", [fb.SGD(0.02, momentum=0.9), fb.Adam(2e-3, epsilon=1e-3)], ids=repr
 )
-@pytest.mark.parametrize(
-    "index", [pytest.param(i, marks=[pytest.mark.slow] * (i == 7)) for i in range(len(NETWORKS))]
-)
+@pytest.mark.parametrize("index", slow_but([0, 1, 3, 4, 5, 6], range(len(NETWORKS))))
 def test_fit(index: int, optimizer: Any, dtype: str) -> None:
     """Shuffled epochs with a last short batch and validation data: histories and parameters."""
     layers, loss, rows, batch_size = NETWORKS[index]
@@ -101,7 +100,7 @@ def test_fit(index: int, optimizer: Any, dtype: str) -> None:
     assert nets[0].steps == nets[1].steps
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", slow_but(range(10), range(40)))
 def test_fit_of_random_networks(seed: int) -> None:
     case: Case = random_case(1000 + seed)
     nets = pair(case.layers, "float64", loss=case.loss, optimizer=fb.SGD(0.01))

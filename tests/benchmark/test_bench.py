@@ -142,6 +142,7 @@ class TestTeam:
         assert one["OMP_NUM_THREADS"] == "1" and "eigen=false" in one["XLA_FLAGS"]
         assert two["MKL_NUM_THREADS"] == "2" and two["XLA_FLAGS"] == ""
 
+    @pytest.mark.slow
     def test_sections_beside_the_steps(self):
         (row,) = call.shuffle_rows([TANH], SHORT, lambda row: None)
         assert row["ratio"] == row["shuffled_us"] / row["us"] > 0

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from support.kernels import needs_kernels
+from support.mark import slow_but
 from support.network_state import classification, digest
 
 import fastbp as fb
@@ -55,7 +56,7 @@ def test_workers_that_begin_after_the_call(sizes, dtype, workers):
 
 
 @each_size
-@pytest.mark.parametrize("delay", [0, 1e-4, 1e-3, 5e-3, 2e-2])
+@pytest.mark.parametrize("delay", slow_but([0, 1e-3], [0, 1e-4, 1e-3, 5e-3, 2e-2]))
 def test_workers_that_come_in_the_midst(sizes, delay, monkeypatch):
     expected = _bits(_network(sizes), 1, epochs=60)
     threads = []

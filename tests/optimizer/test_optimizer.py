@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support import oracle
+from support.mark import slow_but
 from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
@@ -110,7 +111,9 @@ SMOOTH = [
 
 @pytest.mark.parametrize("optimizer", SMOOTH, ids=repr)
 @pytest.mark.parametrize(
-    "penalty", [PENALTIES[0], {"l2": 0.05}, {"l2": 0.05, "regularize_bias": True}], ids=str
+    "penalty",
+    slow_but([{"l2": 0.05}], [PENALTIES[0], {"l2": 0.05}, {"l2": 0.05, "regularize_bias": True}]),
+    ids=str,
 )
 def test_trajectory_of_fifty_steps(
     optimizer: Any, penalty: dict[str, Any], backend: str, dtype: str
@@ -156,7 +159,7 @@ def test_trajectory_through_a_bottleneck(
     assert_trajectory(Case(layers, fb.Loss("mse"), [], X, y), backend, dtype)
 
 
-@pytest.mark.parametrize("seed", range(300, 360))
+@pytest.mark.parametrize("seed", slow_but(range(300, 315), range(300, 360)))
 def test_trajectory_of_random_networks(seed: int, backend: str) -> None:
     assert_trajectory(random_case(seed), backend, "float64")
 

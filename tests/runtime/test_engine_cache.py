@@ -3,6 +3,7 @@
 import gc
 
 import numpy as np
+import pytest
 
 import fastbp as fb
 from fastbp.plan import Plan
@@ -21,17 +22,17 @@ def _kept(sizes: list[int], network: fb.Network) -> list[int]:
     return sorted(plan.capacity for plan in found)
 
 
-def test_64_engines_are_kept_the_last_used(backend):
+def test_64_engines_are_kept_the_last_used():
     sizes = [*range(1, 100), 40, 100]
-    kept = _kept(sizes, fb.Network([2, 3, 1], seed=0, backend=backend))
+    kept = _kept(sizes, fb.Network([2, 3, 1], seed=0))
     assert kept == [*range(37, 101)]
-    again = _kept([*range(1, 65), 1, 65], fb.Network([2, 3, 1], seed=0, backend=backend))
+    again = _kept([*range(1, 65), 1, 65], fb.Network([2, 3, 1], seed=0))
     assert again == [1, *range(3, 66)]  # 1 was used again, so 2 is the oldest
 
 
-def test_large_engines_are_kept_up_to_64_mebibytes(backend):
+def test_large_engines_are_kept_up_to_64_mebibytes():
     """Whatever was used before the last, oldest first, goes until the rest has no more."""
-    network = fb.Network([1, 2**15, 1], seed=0, backend=backend)
+    network = fb.Network([1, 2**15, 1], seed=0)
     sizes = [*range(1, 25)]
     size = {rows: network.plan(rows).arena["size"] for rows in sizes}
     expected: list[int] = []
@@ -43,8 +44,9 @@ def test_large_engines_are_kept_up_to_64_mebibytes(backend):
     assert _kept(sizes, network) == expected
 
 
-def test_the_last_is_kept_however_large(backend):
-    network = fb.Network([1, 2**20, 1], seed=0, backend=backend)
+@pytest.mark.slow
+def test_the_last_is_kept_however_large():
+    network = fb.Network([1, 2**20, 1], seed=0)
     assert network.plan(3).arena["size"] > 64 * 2**20
     assert _kept([1, 2, 3], network) == [3]
     assert _kept([3], network) == []  # no other than the one that was there

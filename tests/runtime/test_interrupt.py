@@ -3,6 +3,7 @@
 import pytest
 from support import child
 from support.kernels import needs_kernels
+from support.mark import slow_but
 from support.refusal import bad_input
 
 # Seconds of the calling thread's processor time, which what else runs on the machine does not count
@@ -101,7 +102,7 @@ def _check_latency(found):
 
 
 @bad_input("Ctrl-C")
-@pytest.mark.parametrize("name", ["tiny", "small", pytest.param("big", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", slow_but(["small"], ["tiny", "small", "big"]))
 def test_fit(name, backend):
     code = PRELUDE + FIT
     threads = (1, 2) if backend == "cython" else (1,)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.mark import slow_but
 from support.network_state import digest
 
 import fastbp as fb
@@ -64,9 +65,7 @@ CASES = {
 }
 
 _LARGE = "longer rows, cross-entropy"  # 40 times as many parameters as the next
-each_case = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == _LARGE)) for name in CASES]
-)
+each_case = pytest.mark.parametrize("name", slow_but(CASES.keys() - {_LARGE}, CASES))
 
 
 def train(name: str, dtype: str, *, n_threads: int = 1, backend: str = "cython") -> fb.Network:
