@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +16,6 @@ from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Initializer
-from fastbp.inspection import trace as inspection
 from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -212,7 +210,9 @@ class Network:
             gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
             division by the rows, penalties are left out.
         """
-        return inspection.trace(self._state, X, y)
+        from fastbp.inspection.trace import trace
+
+        return trace(self._state, X, y)
 
     def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
         """The largest relative difference between backpropagation and central differences, over all
@@ -221,7 +221,9 @@ class Network:
         Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink
         can show more).
         """
-        return inspection.check_gradients(self._state, X, y)
+        from fastbp.inspection.trace import check_gradients
+
+        return check_gradients(self._state, X, y)
 
     # use
 
@@ -363,7 +365,7 @@ class Network:
 
     @metrics.setter
     def metrics(self, names: tuple[str, ...]) -> None:
-        self._state.description = replace(self._state.description, metrics=names)
+        self._state.description = self._state.description.but(metrics=names)
 
     @property
     def seed(self) -> int:
@@ -412,7 +414,9 @@ class Network:
 
     def summary(self) -> None:
         """Print the layers with their shapes and parameter counts."""
-        print(inspection.summary(self._state))
+        from fastbp.inspection.trace import summary
+
+        print(summary(self._state))
 
     def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:
         """How training in batches of `batch_size` rows runs, and why: regime, tiles, storage,

@@ -12,7 +12,7 @@ import fastbp
 NEEDED = {
     "activation", "backend", "backend._cpu", "backend.show_config", "check", "check.array",
     "check.input", "check.message", "check.scalar", "check.scale", "check.target", "error",
-    "description", "history", "initializer", "inspection", "inspection.trace", "layer",
+    "description", "history", "initializer", "layer",
     "layer.architecture", "loss", "metric", "network", "optimizer", "plan", "plan.arena",
     "plan.builder",
     "plan.compile", "plan.graph", "plan.operation", "plan.parameter", "plan.segment",

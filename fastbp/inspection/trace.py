@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
 
 def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.check_gradients`."""
-    description = replace(state.description, dtype=np.dtype("float64"), metrics=())
+    description = state.description.but(dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
     set_weights(twin, list(state.parameter_views().values()))
     trace(twin, X, y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,19 +26,13 @@ from fastbp.plan.work import work_per_row
 from fastbp.runtime.guard import Guard
 
 Array = NDArray[Any]
+# An engine for batches of one size, its plan, and the scratch memory it works in.
+Prepared = tuple[Any, Plan, Array]
 _Quick = Callable[[object, int, bool], Array | None]
 
 # A call that keeps the interpreter to itself is at most so long: about 20 us on one core.
 _BRIEF_WORK = 1e6
 _LIMIT_PARAMETERS = 2**60
-
-
-class Prepared(NamedTuple):
-    """An engine for batches of one size, its plan, and the scratch memory it works in."""
-
-    engine: Any
-    plan: Plan
-    scratch: Array
 
 
 class State:
