@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from fastbp.check.array import counted
+from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
 from fastbp.plan import Plan, Tensor
 from fastbp.plan import compile as compile_module

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastbp.activation import Activation, resolve_activation
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_size
 from fastbp.initializer import Initializer, default_initializers
 from fastbp.layer import Branch, Dense, Input, Layer, Residual, with_fields

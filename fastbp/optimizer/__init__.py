@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, fields
 from functools import wraps
 from typing import Any, TypeVar
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
 from fastbp.error import ModelFormatError
 
