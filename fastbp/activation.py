@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from inspect import signature
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
 from fastbp.formula import activation as formula
 

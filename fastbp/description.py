@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,16 +23,28 @@ from fastbp.metric import metric, resolve_metric
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
 
 
-@dataclass(frozen=True, eq=False)
 class Description:
-    """All that a network's initial values and training follow from; `describe` makes it."""
+    """All that a network's initial values and training follow from; `describe` makes it.
 
-    layers: tuple[Layer, ...]  # the Input first, each with its initializers
-    loss: Loss
-    optimizer: Optimizer
-    metrics: tuple[str, ...]
-    dtype: np.dtype[Any]
-    seed: int
+    Never changed: `but` makes another one.  The layers are an Input and others, each with its
+    initializers.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[Layer, ...],
+        loss: Loss,
+        optimizer: Optimizer,
+        metrics: tuple[str, ...],
+        dtype: np.dtype[Any],
+        seed: int,
+    ) -> None:
+        self.layers, self.loss, self.optimizer = layers, loss, optimizer
+        self.metrics, self.dtype, self.seed = metrics, dtype, seed
+
+    def but(self, **changed: Any) -> Description:
+        """The same but for the given entries, which are not checked."""
+        return Description(**{**vars(self), **changed})
 
     def to_config(self) -> dict[str, Any]:
         """The same as JSON can hold it, for `arguments`."""
@@ -47,7 +58,6 @@ class Description:
         }
 
 
-@dataclass(frozen=True, eq=False)
 class Snapshot:
     """A network's description and numbers; what a file holds.
 
@@ -61,11 +71,16 @@ class Snapshot:
             inputs.
     """
 
-    config: dict[str, Any]
-    parameters: dict[str, NDArray[Any]]
-    state: dict[str, NDArray[Any]]
-    steps: int
-    extra: Any = None
+    def __init__(
+        self,
+        config: dict[str, Any],
+        parameters: dict[str, NDArray[Any]],
+        state: dict[str, NDArray[Any]],
+        steps: int,
+        extra: Any = None,
+    ) -> None:
+        self.config, self.parameters, self.state = config, parameters, state
+        self.steps, self.extra = steps, extra
 
 
 def describe(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import random
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
 
 Array = NDArray[np.float64]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,9 +16,6 @@ from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Initializer
-from fastbp.inspection.gradient_check import check_gradients
-from fastbp.inspection.summary import summary
-from fastbp.inspection.trace import trace
 from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -214,6 +210,8 @@ class Network:
             gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
             division by the rows, penalties are left out.
         """
+        from fastbp.inspection.trace import trace
+
         return trace(self._state, X, y)
 
     def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -223,6 +221,8 @@ class Network:
         Computed in float64 on a copy: about 1e-9 where all is well (a ReLU within 1e-6 of its kink
         can show more).
         """
+        from fastbp.inspection.gradient_check import check_gradients
+
         return check_gradients(self._state, X, y)
 
     # use
@@ -370,7 +370,7 @@ class Network:
 
     @metrics.setter
     def metrics(self, names: tuple[str, ...]) -> None:
-        self._state.description = replace(self._state.description, metrics=names)
+        self._state.description = self._state.description.but(metrics=names)
 
     @property
     def seed(self) -> int:
@@ -419,6 +419,8 @@ class Network:
 
     def summary(self) -> None:
         """Print the layers with their shapes and parameter counts."""
+        from fastbp.inspection.summary import summary
+
         print(summary(self._state))
 
     def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:

@@ -10,7 +10,7 @@ from support import child
 import fastbp
 
 # Rooms that a program reads in when it uses them.
-LATER = {"benchmark", "command", "dataset", "examples", "storage", "tabular"}
+LATER = {"benchmark", "command", "dataset", "examples", "inspection", "storage", "tabular"}
 
 CODE = """
 import json, sys

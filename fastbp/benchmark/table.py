@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastbp.check.array import counted
+from fastbp.check.message import counted
 
 Row = dict[str, Any]
 STEP = "{:34} {:>3} {:17} {:>10} {:>10} {:>10} {:>8} {:>6} {:>8} {:>8} {:>8} {:>8}"

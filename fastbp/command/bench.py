@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from fastbp.check.array import counted
+from fastbp.check.message import counted
 from fastbp.command.option import integer, positive
 
 SECTIONS = ("steps", "calls", "shuffle", "memory", "start")

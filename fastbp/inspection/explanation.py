@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from textwrap import wrap
 
-from fastbp.check.array import counted
+from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
 from fastbp.layer.outline import aligned
 from fastbp.plan import Plan, Tensor

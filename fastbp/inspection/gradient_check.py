@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good
 
 def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.check_gradients`."""
-    description = replace(state.description, dtype=np.dtype("float64"), metrics=())
+    description = state.description.but(dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
     set_weights(twin, list(state.parameter_views().values()))
     trace(twin, X, y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastbp.activation import Activation, resolve_activation
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_size
 from fastbp.initializer import Initializer
 from fastbp.layer.base import Choice, Input, Layer, check_inner

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_size
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, initializer_config, initializer_from_config

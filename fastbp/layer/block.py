@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from fastbp.activation import Activation, resolve_activation
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, default_initializers, resolve_kernel_initializer
 from fastbp.layer.base import (

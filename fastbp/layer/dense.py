@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.activation import Activation, resolve_activation
-from fastbp.check.array import as_numeric, as_real, shown
+from fastbp.check.array import as_numeric, as_real
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_real, check_size
 from fastbp.initializer import (
     Initializer,

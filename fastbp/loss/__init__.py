@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_name
 from fastbp.error import ModelFormatError
 from fastbp.optimizer.adam import Adam, AdamW

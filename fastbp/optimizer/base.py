@@ -8,7 +8,7 @@ from functools import cache, wraps
 from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
-from fastbp.check.array import shown
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_real
 from fastbp.formula import optimizer as formulas
 

@@ -28,9 +28,9 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
     key = (purpose, rows, n_threads)
     found = engines.pop(key, None)
     if found is None:
-        held = sum(kept.scratch.nbytes for kept in engines.values())
+        held = sum(scratch.nbytes for _, _, scratch in engines.values())
         while engines and (len(engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
-            held -= engines.pop(next(iter(engines))).scratch.nbytes
+            held -= engines.pop(next(iter(engines)))[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
     return found
@@ -57,7 +57,7 @@ def take_predictor(state: State, n_threads: int) -> Any:
     except IndexError:
         found = None
     if found is None or found.plan.n_workers < n_threads:
-        found = _make(state, "predict", _PREDICT_ROWS, n_threads).engine
+        found = _make(state, "predict", _PREDICT_ROWS, n_threads)[0]
         found.bind(np.empty((1, state.n_outputs), state.dtype), None, state.guard.is_written)
     return found
 
@@ -116,4 +116,4 @@ def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared
         plan, state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
         state.powers,
     )  # fmt: skip
-    return Prepared(made, plan, scratch)
+    return made, plan, scratch

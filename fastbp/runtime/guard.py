@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastbp.check.message import counted
 from fastbp.error import ModelBusyError
@@ -54,21 +54,14 @@ class Guard:
         raise ModelBusyError(f"model is in use by {counted(n_calls, 'call')}")
 
 
-class _Guarded(Protocol):
-    guard: Guard
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
-_S = TypeVar("_S", bound=_Guarded)
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_Verb = Callable[Concatenate[_S, _P], _R]
-
-
-def reading(verb: _Verb[_S, _P, _R]) -> _Verb[_S, _P, _R]:
+def reading(verb: _Verb) -> _Verb:
     """A verb whose first argument is the state, which leaves the parameters alone."""
 
     @wraps(verb)
-    def guarded(state: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def guarded(state: Any, *args: Any, **kwargs: Any) -> Any:
         guard, token = state.guard, object()
         try:
             guard.begin_reading(token)
@@ -76,14 +69,14 @@ def reading(verb: _Verb[_S, _P, _R]) -> _Verb[_S, _P, _R]:
         finally:
             guard.readers.discard(token)
 
-    return guarded
+    return cast(_Verb, guarded)
 
 
-def writing(verb: _Verb[_S, _P, _R]) -> _Verb[_S, _P, _R]:
+def writing(verb: _Verb) -> _Verb:
     """A verb whose first argument is the state, which changes it."""
 
     @wraps(verb)
-    def guarded(state: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def guarded(state: Any, *args: Any, **kwargs: Any) -> Any:
         guard, token = state.guard, object()
         try:
             guard.begin_writing(token)
@@ -91,4 +84,4 @@ def writing(verb: _Verb[_S, _P, _R]) -> _Verb[_S, _P, _R]:
         finally:
             guard.writers.discard(token)
 
-    return guarded
+    return cast(_Verb, guarded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,17 +24,11 @@ from fastbp.plan.work import work_per_row
 from fastbp.runtime.guard import Guard
 
 Array = NDArray[Any]
+# An engine for batches of one size, its plan, and the scratch memory it works in.
+Prepared = tuple[Any, Plan, Array]
 _Quick = Callable[[object, int, bool], Array | None]
 
 _LIMIT_PARAMETERS = 2**60
-
-
-class Prepared(NamedTuple):
-    """An engine for batches of one size, its plan, and the scratch memory it works in."""
-
-    engine: Any
-    plan: Plan
-    scratch: Array
 
 
 class State:

@@ -25,11 +25,10 @@ def forward(state: State, X: ArrayLike) -> Array:
         rows = state.checked(X)
         n_rows = len(rows)
         state.forward_pass = None  # before the next is made: both may be large
-        found = engine_cache.engine(state, "manual", n_rows)
-        plan = found.plan
-        found.engine.forward(rows)
+        found = engine, plan, scratch = engine_cache.engine(state, "manual", n_rows)
+        engine.forward(rows)
         state.forward_pass = found, n_rows
-        out = _block(plan, found.scratch, plan.output, n_rows, plan.n_outputs)
+        out = _block(plan, scratch, plan.output, n_rows, plan.n_outputs)
         return out[:, : plan.n_outputs].copy()
     finally:
         guard.writers.discard(token)
@@ -42,13 +41,12 @@ def backward(state: State, dL_dout: ArrayLike) -> Array:
         guard.begin_writing(token)
         if state.forward_pass is None:
             raise RuntimeError("backward needs a forward before it")
-        found, n_rows = state.forward_pass
-        plan, scratch = found.plan, found.scratch
+        (engine, plan, scratch), n_rows = state.forward_pass
         given = _check_output_gradient(state, dL_dout, n_rows)
         d = _block(plan, scratch, plan.output_gradient, n_rows, plan.n_outputs)
         d[:, : plan.n_outputs] = given
         d[:, plan.n_outputs :] = 0
-        found.engine.backward()
+        engine.backward()
         block = _block(plan, scratch, plan.input_gradient, n_rows, plan.n_features)
         dX = block[:, : plan.n_features].copy()
         state.gradient = _gradient(state, plan, scratch).copy()
@@ -65,11 +63,11 @@ def step(state: State) -> None:
         if state.gradient is None:
             raise RuntimeError("step needs a backward before it")
         if state.forward_pass is None:  # the gradient is that of a trace
-            found = engine_cache.engine(state, "manual", 1)
+            engine, plan, scratch = engine_cache.engine(state, "manual", 1)
         else:
-            found = state.forward_pass[0]
-        _gradient(state, found.plan, found.scratch)[:] = state.gradient
-        found.engine.step()
+            engine, plan, scratch = state.forward_pass[0]
+        _gradient(state, plan, scratch)[:] = state.gradient
+        engine.step()
         state.steps += 1
     finally:
         guard.writers.discard(token)

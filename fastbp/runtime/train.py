@@ -27,7 +27,7 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
     try:
         guard.begin_writing(token)
         rows, target = state.checked_pair(X, y)
-        engine = engine_cache.engine(state, "train", len(rows)).engine
+        engine, _, _ = engine_cache.engine(state, "train", len(rows))
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
