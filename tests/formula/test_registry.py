@@ -28,6 +28,7 @@ from fastbp.formula import activation, loss, optimizer
 from fastbp.loss import LOSSES
 from fastbp.optimizer import OPTIMIZERS
 from fastbp.plan.operation import Operation, Segment
+from fastbp.runtime import engine_cache
 
 MODULES = [numpy_engine, *compiled_modules().values()]
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -45,7 +46,8 @@ def compared_names(function: Callable[..., Any]) -> set[str]:
     tree = ast.parse(inspect.getsource(function))
     sides = [side for node in ast.walk(tree) if isinstance(node, ast.Compare)
              for side in node.comparators]  # fmt: skip
-    return {side.value for side in sides if isinstance(side, ast.Constant)}
+    values = {side.value for side in sides if isinstance(side, ast.Constant)}
+    return {value for value in values if isinstance(value, str)}
 
 
 @every_module
@@ -97,12 +99,12 @@ def test_everything_is_tested() -> None:
 
 def engine(module: ModuleType, dtype: str, change: Callable[[Any], Any]) -> Any:
     """An engine of a plan with something changed."""
-    network = fb.Network([3, 4, 2], "tanh", dtype=dtype, backend="numpy", seed=0)
-    own = network._runtime
-    _, plan, scratch = own.engine("train", 5)
+    state = fb.Network([3, 4, 2], activation="tanh", dtype=dtype, backend="numpy", seed=0)._state
+    _, plan, scratch = engine_cache.engine(state, "train", 5)
     return module.Engine(
-        change(plan), own.parameters, own.state, scratch, np.empty(plan.n_tiles), own.power
-    )
+        change(plan), state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
+        state.powers,
+    )  # fmt: skip
 
 
 def with_operation(plan: Any, **changes: Any) -> Any:
