@@ -219,6 +219,6 @@ def test_coefficients_are_those_derived(dtype: str, capsys: pytest.CaptureFixtur
     spec.loader.exec_module(module)
     module.derive(np.dtype(dtype).type)
     blocks = capsys.readouterr().out.rstrip("\n").split("\n\n")
-    text = (SOURCE / f"function_{dtype}.pxi").read_text(encoding="utf-8")
+    text = (SOURCE / "function" / f"function_{dtype}.pxi").read_text(encoding="utf-8")
     assert len(blocks) == 12
     assert [block for block in blocks if block not in text] == []
