@@ -432,7 +432,7 @@ class Network:
         >>> import fastbp as fb
         >>> plan = fb.Network([64, 32, 10], loss="cross_entropy", seed=0).plan(32)
         >>> plan.regime, plan.n_threads, [layer.storage for layer in plan.layers]
-        ('by rows', 1, ['by rows', 'by rows'])
+        ('data-parallel', 1, ['by rows', 'by rows'])
         """
         from fastbp.inspection.explanation import explain
 

@@ -6,7 +6,8 @@ from libc.string cimport memcpy, memset
 cdef extern from "machine/vector.h" nogil:
     ctypedef float vreal    # arithmetic on it is left to C; its width is the build's
     ctypedef unsigned long long vwide   # so is this
-    enum: LANES, BLOCK, BLOCK_VECTORS, TILE_ROWS_1, TILE_ROWS_2, TILE_ROWS, TILE_BLOCKS, WIDE_BLOCKS, TILE_ACCUMULATORS
+    enum: LANES, BLOCK, BLOCK_VECTORS, WIDE_BLOCKS
+    enum: MICRO_TILE_ROWS_1, MICRO_TILE_ROWS_2, MICRO_TILE_ROWS, MICRO_TILE_BLOCKS, MICRO_TILE_ACCUMULATORS
     enum: WIDE_VECTORS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept

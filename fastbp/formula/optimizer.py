@@ -37,16 +37,16 @@ def nesterov(
 
 def adam(
     w: real, g: real, m: real, v: real,
-    beta1: real, beta2: real, rest1: real, rest2: real, epsilon: real,
-    correction1: real, correction2: real, decay: real,
+    beta1: real, beta2: real, one_minus_beta1: real, one_minus_beta2: real, epsilon: real,
+    step_size: real, root_scale: real, decay: real,
 ) -> tuple[real, real, real]:  # fmt: skip
     """Kingma & Ba, Adam, 2015, algorithm 1; `decay` is AdamW's (Loshchilov & Hutter, Decoupled
     Weight Decay Regularization, 2019), zero for Adam.
     """
-    m = real_fma(beta1, m, rest1 * g)
-    v = real_fma(beta2, v, rest2 * g * g)
+    m = real_fma(beta1, m, one_minus_beta1 * g)
+    v = real_fma(beta2, v, one_minus_beta2 * g * g)
     w = real_fma(-decay, w, w)
-    return w - correction1 * m / (real_sqrt(v) * correction2 + real_positive(epsilon)), m, v
+    return w - step_size * m / (real_sqrt(v) * root_scale + real_positive(epsilon)), m, v
 
 
 def adam_scalars(

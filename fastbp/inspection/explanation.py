@@ -27,10 +27,10 @@ _WHOLE_GRADIENT = "The optimizer asks for the whole gradient, which no other reg
 # What people read for the parts of the arena.
 _PARTS = {
     "gradient": "gradients of the blocks",
-    "copies": "transposed kernels",
+    "transposes": "transposed kernels",
     "activations": "activations and their gradients",
     "chunk": "chunks of kernels' gradients",
-    "good": "state of the last good epoch",
+    "last_good": "state of the last good epoch",
     "size": "all made for this batch size",
 }
 
@@ -169,21 +169,22 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
 
 
 def _regime(plan: Plan, backend: str) -> str:
-    if plan.capacity <= plan.narrow_rows and backend == "cython":
+    if plan.max_rows <= plan.latency_rows and backend == "cython":
         return "latency"
-    return "weight-parallel" if plan.by_parameters else "data-parallel"
+    return "weight-parallel" if plan.weight_parallel else "data-parallel"
 
 
 def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
     """In the order in which they are made: those of the plan, then those of a call's threads."""
-    work = plan.capacity * plan.work_per_row
+    work = plan.max_rows * plan.work_per_row
     threads = (THREAD_STEP_WORK.compare(work), THREAD_CALL_WORK.compare(work * n_steps))
     return (*plan.comparisons, *threads)
 
 
 def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
     has_transpose = any(
-        segment.copy >= 0 and segment.offset == kernel.offset for segment in plan.segments.segments
+        segment.transpose >= 0 and segment.offset == kernel.offset
+        for segment in plan.segments.segments
     )
     return LayerPlan(
         name=name,
@@ -191,7 +192,7 @@ def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
         storage="by columns" if kernel.by_columns else "by rows",
         n_bytes=kernel.size * plan.dtype.itemsize,
         has_transpose=has_transpose,
-        flops=plan.capacity * plan.flops[name],
+        flops=plan.max_rows * plan.flops[name],
     )
 
 

@@ -27,12 +27,12 @@ class Arena:
     """Offsets in numbers; `*_stride` from one worker's part to the next one's."""
 
     gradient: int
-    copies: int
+    transposes: int
     activations: int
     activation_stride: int
     chunk: int
     chunk_stride: int
-    good: int
+    last_good: int
     size: int
 
 
@@ -40,31 +40,31 @@ def place(
     dtype: np.dtype[Any],
     *,
     gradient: int,
-    copies: int,
+    transposes: int,
     activations: int,
     activation_parts: int,
     chunk: int,
-    good: int,
+    last_good: int,
     n_workers: int,
 ) -> Arena:
     """Lay the parts out one after the other, each from a block boundary."""
     activation_stride, chunk_stride = padded(activations, dtype), padded(chunk, dtype)
     sizes = [
         padded(gradient, dtype),
-        padded(copies, dtype),
+        padded(transposes, dtype),
         activation_stride * activation_parts,
         chunk_stride * n_workers,
-        padded(good, dtype),
+        padded(last_good, dtype),
     ]
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return Arena(
         gradient=starts[0],
-        copies=starts[1],
+        transposes=starts[1],
         activations=starts[2],
         activation_stride=activation_stride,
         chunk=starts[3],
         chunk_stride=chunk_stride,
-        good=starts[4],
+        last_good=starts[4],
         size=sum(sizes),
     )
 

@@ -143,8 +143,8 @@ class Builder:
         return self.segments.index[tensor.name]
 
     def transpose(self, tensor: Tensor) -> tuple[int, int]:
-        """Offset and row length of a tensor's transpose among the copies."""
-        return self.segments.copy[tensor.name]
+        """Offset and row length of a tensor's transpose among the transposes."""
+        return self.segments.transpose[tensor.name]
 
     def has_begun(self, value: int) -> bool:
         """Whether the gradient of a value has a first term; from now on it has."""

@@ -38,9 +38,9 @@ def compile_plan(
     segments = parameter_segments(
         graph,
         decay_bias=optimizer.decay_bias,
-        merge=not regime.by_parameters,
+        merge=not regime.weight_parallel,
         input_gradient=_by_parts(purpose),
-        copies=purpose != "predict",
+        transposes=purpose != "predict",
     )
     builder = Builder(
         graph,
@@ -68,7 +68,7 @@ def _problem(
     return Problem(
         dtype=graph.parameters.dtype,
         purpose=purpose,
-        capacity=rows,
+        max_rows=rows,
         n_workers=n_workers,
         n_features=graph.n_features,
         n_outputs=graph.n_outputs,
@@ -83,8 +83,8 @@ def _problem(
 
 def _tiling(builder: Builder, problem: Problem, regime: Regime) -> tuple[Tiling, int]:
     """The rows that are taken together, and the numbers of a chunk of a kernel's gradient."""
-    graph, rows = builder.graph, problem.capacity
-    if regime.by_parameters:
+    graph, rows = builder.graph, problem.max_rows
+    if regime.weight_parallel:
         chunk_rows, n_chunk = tiling.chunk(graph, rows)
         return Tiling(*tiling.dealt_tiles(rows), chunk_rows), n_chunk
     if _by_parts(problem.purpose):
@@ -97,24 +97,24 @@ def _memory(
     builder: Builder, problem: Problem, regime: Regime, rows_together: Tiling, n_chunk: int
 ) -> Memory:
     """Places the builder's buffers too."""
-    graph, rows, by_parts = builder.graph, problem.capacity, _by_parts(problem.purpose)
+    graph, rows, by_parts = builder.graph, problem.max_rows, _by_parts(problem.purpose)
     training, tile_rows = problem.purpose != "predict", rows_together.tile_rows
-    keeps_batch = regime.by_parameters or by_parts
+    keeps_batch = regime.weight_parallel or by_parts
     kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     builder.place(kept_rows)
-    sums_blocks = training and not regime.by_parameters
+    sums_blocks = training and not regime.weight_parallel
     size = graph.parameters.size
     arena = place(
         problem.dtype,
         gradient=size * -(-rows // rows_together.block_rows) if sums_blocks else 0,
-        copies=builder.segments.copies_size,
+        transposes=builder.segments.transposes_size,
         activations=builder.numbers_per_row * kept_rows,
         activation_parts=1 if keeps_batch else problem.n_workers,
         chunk=n_chunk,
-        good=size * (1 + problem.n_states) if problem.purpose == "train" else 0,
+        last_good=size * (1 + problem.n_states) if problem.purpose == "train" else 0,
         n_workers=problem.n_workers,
     )
-    gathers = by_parts or regime.narrow_rows > 0 or (training and builder.gathers)
+    gathers = by_parts or regime.latency_rows > 0 or (training and builder.gathers)
     output = builder.a[graph.output]
     return Memory(
         arena=arena,
@@ -135,10 +135,10 @@ def _programs(builder: Builder, regime: Regime, purpose: Purpose) -> Programs:
     """After the buffers are placed."""
     backward = []
     if purpose != "predict":
-        backward = builder.backward(with_tensors=not regime.by_parameters)
+        backward = builder.backward(with_tensors=not regime.weight_parallel)
     return Programs(
         forward=program(builder.forward()),
         backward=program(backward),
-        parameter=program(builder.gradients() if regime.by_parameters else []),
+        weight_gradient=program(builder.gradients() if regime.weight_parallel else []),
         segments=builder.segments.table,
     )

@@ -135,7 +135,7 @@ class DenseNode(Node):
         a, lda = builder.at(self.sources[0])
         return [
             Operation(
-                "dense_parameters",
+                "dense_gradient",
                 a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
                 c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
                 b=bias.offset if bias else -1,

@@ -19,13 +19,13 @@ _COLUMN = {"int": np.int64, "float": np.float64}  # of a field of that type
 class Operation:
     """One kernel call; offsets in numbers, -1 for none.
 
-    `kind` names the kernel: "dense", "dense_input", "dense_parameters", "activation_backward",
+    `kind` names the kernel: "dense", "dense_input", "dense_gradient", "activation_backward",
     "add", "copy" or "accumulate".  The numbers are the struct of src/engine/operation.pxi, in its
     order, with the activation's alpha for the last.
 
     a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
-    parameters (w of "dense_input" among the transposed copies unless `by_columns`), c and b of
-    "dense_parameters" in the gradient.
+    parameters (w of "dense_input" among the transposes unless `by_columns`), c and b of
+    "dense_gradient" in the gradient.
     """
 
     kind: str
@@ -72,15 +72,15 @@ class Segment:
     """A run of the flat parameter vector that the optimizer treats alike; struct Segment of
     src/engine/operation.pxi.
 
-    `copy` is where the kernel's transpose lies among the copies, or -1.
+    `transpose` is where the kernel's transpose lies among the transposes, or -1.
     """
 
     offset: int
     rows: int
     ld: int
     columns: int
-    copy: int
-    ld_copy: int
+    transpose: int
+    ld_transpose: int
     decays: int
     l1: float
     l2: float

@@ -34,13 +34,13 @@ _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 class Programs:
     """The operations in their order, and the segments that they and the optimizer go by.
 
-    `parameter` sums the gradients of tensors where threads share kernels; elsewhere `backward` does
-    it on its way.
+    `weight_gradient` sums the gradients of tensors where threads share kernels; elsewhere
+    `backward` does it on its way.
     """
 
     forward: Program
     backward: Program
-    parameter: Program
+    weight_gradient: Program
     segments: SegmentTable
 
 
@@ -80,13 +80,13 @@ class Memory:
 class Problem:
     """What was asked for: sizes, the loss, the optimizer, and the arithmetic it takes.
 
-    `capacity` is the most rows of a batch; `flops` counts the products of a step by layer, for each
+    `max_rows` is the most rows of a batch; `flops` counts the products of a step by layer, for each
     row.
     """
 
     dtype: np.dtype[Any]
     purpose: Purpose
-    capacity: int
+    max_rows: int
     n_workers: int
     n_features: int
     n_outputs: int
@@ -109,7 +109,7 @@ class Plan(Problem, Regime, Tiling, Programs, Memory):
     @property
     def n_tiles(self) -> int:
         """Tiles of a full batch."""
-        return -(-self.capacity // self.tile_rows)
+        return -(-self.max_rows // self.tile_rows)
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -126,5 +126,5 @@ class Plan(Problem, Regime, Tiling, Programs, Memory):
         made = f"a plan made for {self.purpose!r}"
         if call not in self.calls:
             raise RuntimeError(f"no {call} with {made}: only {', '.join(self.calls)}")
-        if rows > self.capacity:
-            raise ValueError(f"{call} of {rows} rows with {made} with up to {self.capacity}")
+        if rows > self.max_rows:
+            raise ValueError(f"{call} of {rows} rows with {made} with up to {self.max_rows}")

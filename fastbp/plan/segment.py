@@ -1,5 +1,5 @@
-"""The flat parameter vector cut into runs that the optimizer treats alike, and the transposed
-copies of kernels.
+"""The flat parameter vector cut into runs that the optimizer treats alike, and the transposes of
+kernels.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from fastbp.plan.parameter import row_length
 
 @dataclass(frozen=True)
 class Segments:
-    """`index` and `copy` are by tensor name: its row in the table, and where its transpose lies
-    (offset, ld).
+    """`index` and `transpose` are by tensor name: its row in the table, and where its transpose
+    lies (offset, ld).
     """
 
     table: SegmentTable
     index: dict[str, int]
-    copy: dict[str, tuple[int, int]]
-    copies_size: int
+    transpose: dict[str, tuple[int, int]]
+    transposes_size: int
 
 
 def parameter_segments(
-    graph: Graph, *, decay_bias: bool, merge: bool, input_gradient: bool, copies: bool
+    graph: Graph, *, decay_bias: bool, merge: bool, input_gradient: bool, transposes: bool
 ) -> Segments:
-    """One segment a tensor; with `merge`, neighbours of equal penalties and no copy become one."""
-    copy, copies_size = _place_copies(graph, input_gradient) if copies else ({}, 0)
+    """One segment a tensor; with `merge`, alike neighbours without a transpose become one."""
+    transpose, transposes_size = _place_transposes(graph, input_gradient) if transposes else ({}, 0)
     segments: list[Segment] = []
     index: dict[str, int] = {}
     for tensor in graph.parameters.tensors:
-        offset, ld = copy.get(tensor.name, (-1, 0))
+        offset, ld = transpose.get(tensor.name, (-1, 0))
         decays = int(decay_bias or tensor.decays)
         own = Segment(
             tensor.offset,
@@ -51,14 +51,14 @@ def parameter_segments(
         else:
             segments.append(own)
         index[tensor.name] = len(segments) - 1
-    return Segments(segment_table(segments), index, copy, copies_size)
+    return Segments(segment_table(segments), index, transpose, transposes_size)
 
 
 def _alike(a: Segment, b: Segment) -> bool:
-    return a.copy == b.copy == -1 and (a.l1, a.l2, a.decays) == (b.l1, b.l2, b.decays)
+    return a.transpose == b.transpose == -1 and (a.l1, a.l2, a.decays) == (b.l1, b.l2, b.decays)
 
 
-def _place_copies(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
+def _place_transposes(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
     """Where the transposes lie that are read where a gradient is passed on, and their size."""
     found: dict[str, tuple[int, int]] = {}
     size = 0

@@ -33,15 +33,15 @@ class Regime:
     """How threads share a step of training.
 
     Attributes:
-        by_parameters: they share kernels, whose gradients go straight into the optimizer, so that
+        weight_parallel: they share kernels, whose gradients go straight into the optimizer, so that
             nothing ever holds a whole gradient; it needs the activations of all rows.
-        narrow_rows: up to so many rows one thread takes the latency path, whose gradients do too.
+        latency_rows: up to so many rows one thread takes the latency path, whose gradients do too.
         wants_whole_gradient: whether the optimizer rules both out.
         comparisons: the sizes that decided, in the order in which they were compared.
     """
 
-    by_parameters: bool
-    narrow_rows: int
+    weight_parallel: bool
+    latency_rows: int
     wants_whole_gradient: bool
     comparisons: tuple[Comparison, ...]
 
@@ -50,7 +50,7 @@ def choose_regime(
     graph: Graph, rows: int, work_per_row: float, *, wants_whole_gradient: bool
 ) -> Regime:
     """The regime of training in batches of up to `rows` rows."""
-    narrow_rows, found = 0, []
+    latency_rows, found = 0, []
     if not wants_whole_gradient:
         size = graph.parameters.size
         activations = sum(graph.width[1:]) * 2 * rows
@@ -60,10 +60,10 @@ def choose_regime(
         if large.reached and not many.reached:
             return Regime(True, 0, False, tuple(found))
         if _has_latency_path(graph):
-            narrow_rows = LATENCY_ROWS.value - 1
+            latency_rows = LATENCY_ROWS.value - 1
             found.append(LATENCY_ROWS.compare(rows))
     found.append(BLOCK_WORK.compare(rows * work_per_row))
-    return Regime(False, narrow_rows, wants_whole_gradient, tuple(found))
+    return Regime(False, latency_rows, wants_whole_gradient, tuple(found))
 
 
 def _has_latency_path(graph: Graph) -> bool:

@@ -98,7 +98,7 @@ def _threads(state: State, n_threads: object, step_work: float, n_steps: int) ->
 
 def _useful(n_threads: int, plan: Plan) -> int:
     """No more threads than there are shares to deal out."""
-    shares = plan.n_tiles if plan.by_parameters else -(-plan.capacity // plan.block_rows)
+    shares = plan.n_tiles if plan.weight_parallel else -(-plan.max_rows // plan.block_rows)
     return min(n_threads, shares)
 
 

@@ -34,18 +34,19 @@ class Epochs:
         batches: tuple[NDArray[np.uint32], NDArray[np.int64]] | None = None,
     ) -> None:
         self.state, self.X, self.y = state, X, y
-        self.given: NDArray[np.uint32] | None = None
-        self.limits: NDArray[np.int64] | None = None
+        self.batch_rows: NDArray[np.uint32] | None = None
+        self.batch_offsets: NDArray[np.int64] | None = None
         if batches is not None:
-            self.given, self.limits = batches
-            self.batch_size, self.n_batches = int(np.diff(self.limits).max()), len(self.limits) - 1
+            self.batch_rows, self.batch_offsets = batches
+            self.batch_size = int(np.diff(self.batch_offsets).max())
+            self.n_batches = len(self.batch_offsets) - 1
         else:
             self.batch_size = min(batch_size, len(X))
             self.n_batches = -(-len(X) // self.batch_size)
-        shuffled = shuffle and batches is None
-        if (shuffled or batches is not None) and len(X) >= 2**32:
+        is_shuffled = shuffle and batches is None
+        if (is_shuffled or batches is not None) and len(X) >= 2**32:
             raise ValueError(f"X has {len(X)} rows: an order of rows takes at most {2**32 - 1}")
-        self.order = np.empty(len(X), np.uint32) if shuffled else None
+        self.shuffled = np.empty(len(X), np.uint32) if is_shuffled else None
         self.n_threads = n_threads
         self.finished = np.zeros(0)  # losses of the last run's whole epochs
 
@@ -59,14 +60,13 @@ class Epochs:
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
-                n_threads=threads, order=self.order, given=self.given, limits=self.limits,
+                n_threads=threads, shuffled=self.shuffled,
+                batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
                 seed=state.seed, first_epoch=state.epochs, max_steps=max_steps,
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
-            status, epoch, batch, steps = engine.take_progress()
-            state.steps += epoch * self.n_batches if status == DIVERGED else steps
-            state.epochs += epoch
+            status, epoch, batch = engine.take_progress(state)
             self.finished = losses[:epoch]
         if status == DIVERGED:
             self._refuse(losses[epoch], first + epoch, batch)

@@ -32,8 +32,7 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
             loss: float = engine.train_batch(rows, target)
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
-            status, _, _, steps = engine.take_progress()
-            state.steps += steps
+            status, _, _ = engine.take_progress(state)
         if status == DIVERGED:
             rate = state.optimizer.learning_rate
             what = not_finite(loss)

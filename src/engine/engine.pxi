@@ -18,23 +18,23 @@ cdef struct Sizes:
     Py_ssize_t tile_rows
     Py_ssize_t block_rows
     Py_ssize_t chunk_rows
-    Py_ssize_t capacity
+    Py_ssize_t max_rows
     Py_ssize_t n_workers
-    Py_ssize_t narrow_rows
+    Py_ssize_t latency_rows
     bint keeps_batch
-    bint by_parameters
+    bint weight_parallel
     bint gathers
     double loss_divisor
     double seconds_per_row
 
 cdef struct ArenaSizes:
     Py_ssize_t gradient
-    Py_ssize_t copies
+    Py_ssize_t transposes
     Py_ssize_t activations
     Py_ssize_t activation_stride
     Py_ssize_t chunk
     Py_ssize_t chunk_stride
-    Py_ssize_t good
+    Py_ssize_t last_good
 
 # A struct is a dict of its fields to Python.
 cdef Sizes SIZES
@@ -68,9 +68,9 @@ cdef class Engine:
     cdef Sizes sizes
     cdef ArenaSizes arena
     cdef Py_ssize_t n_parameters, n_segments, block_tiles
-    cdef Program forward_program, backward_program, parameter_program
+    cdef Program forward_program, backward_program, gradient_program
     cdef const Segment* segments
-    cdef NarrowLayer* narrow_layers
+    cdef LatencyLayer* latency_layers
     cdef loss_kernel loss
     cdef Parameters loss_parameters
     cdef StepKernel optimizer
@@ -78,14 +78,14 @@ cdef class Engine:
     cdef double base[MOST_POWERS]       # of the running powers
     cdef double* kept_power
     cdef double power[MOST_POWERS]
-    cdef double good_power[MOST_POWERS]
+    cdef double last_good_power[MOST_POWERS]
     cdef real* w
     cdef real* state
     cdef real* gradient
-    cdef real* copies
+    cdef real* transposes
     cdef real* activations
     cdef real* chunk
-    cdef real* good
+    cdef real* last_good
     cdef double* tile_loss
     cdef real* out
     cdef Py_ssize_t ld_out
@@ -105,10 +105,10 @@ cdef class Engine:
         self.n_parameters = parameters.shape[0]
         self.state = &state[0] if state.shape[0] > 0 else NULL
         self.gradient = base + self.arena.gradient
-        self.copies = base + self.arena.copies
+        self.transposes = base + self.arena.transposes
         self.activations = base + self.arena.activations
         self.chunk = base + self.arena.chunk
-        self.good = base + self.arena.good
+        self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]
         self.block_tiles = self.sizes.block_rows // self.sizes.tile_rows
         self.call.shares = <Share*>self.memory(self.sizes.n_workers * sizeof(Share), sizeof(Share))
@@ -118,13 +118,13 @@ cdef class Engine:
         self.bind_segments(plan.segments.table)
         self.forward_program = self.bound_program(plan.forward)
         self.backward_program = self.bound_program(plan.backward)
-        self.parameter_program = self.bound_program(plan.parameter)
+        self.gradient_program = self.bound_program(plan.weight_gradient)
         self.bind_loss(plan.loss)
         self.bind_optimizer(plan.optimizer, power)
         self.set_transform("linear")
-        if self.sizes.narrow_rows:
-            self.narrow_layers = <NarrowLayer*>self.memory(self.forward_program.n * sizeof(NarrowLayer), sizeof(void*))
-            find_narrow_layers(self)
+        if self.sizes.latency_rows:
+            self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
+            find_latency_layers(self)
 
     cdef void* memory(self, Py_ssize_t size, Py_ssize_t alignment) except NULL:
         """Zeros that live as long as the engine."""
@@ -204,21 +204,23 @@ cdef class Engine:
         return 0
 
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
-              int n_threads=1, unsigned int[::1] order=None, const unsigned int[::1] given=None,
-              const long long[::1] limits=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
+              int n_threads=1, unsigned int[::1] shuffled=None, const unsigned int[::1] batch_rows=None,
+              const long long[::1] batch_offsets=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
               Py_ssize_t max_steps=-1, bint guarded=True):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
-        `losses` (epochs,) OUT: the mean loss of each epoch.  `order` (n_rows,) SCRATCH for a shuffled epoch;
-        `given` and `limits` an explicit order of rows and where each batch begins in it.
+        `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
+        shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it.
         `status` is 0, 1 (interrupted; the exception is in `pending`) or 2 (diverged; state of the last good epoch restored).
         """
         cdef Call* call = &self.call
-        call.given = &given[0] if given is not None else NULL
-        call.limits = &limits[0] if limits is not None else NULL
-        call.order = &order[0] if order is not None else NULL
+        call.batch_rows = &batch_rows[0] if batch_rows is not None else NULL
+        call.batch_offsets = &batch_offsets[0] if batch_offsets is not None else NULL
+        call.shuffled = &shuffled[0] if shuffled is not None else NULL
         call.batch_size = batch_size
-        call.n_batches = limits.shape[0] - 1 if limits is not None else (x.shape[0] + batch_size - 1) // batch_size
+        call.n_batches = (x.shape[0] + batch_size - 1) // batch_size
+        if batch_offsets is not None:
+            call.n_batches = batch_offsets.shape[0] - 1
         call.seed = seed
         call.epochs = epochs
         call.first_epoch = first_epoch
@@ -232,13 +234,14 @@ cdef class Engine:
         """One unguarded step on all rows, by one thread; returns their mean loss before it. Otherwise as `train`."""
         cdef double loss = 0
         cdef Call* call = &self.call
-        call.given = call.limits = call.order = NULL
+        call.batch_rows = call.batch_offsets = call.shuffled = NULL
         call.batch_size = x.shape[0]
         call.n_batches = call.epochs = 1
         call.max_steps = -1
         call.guarded = call.keeps = False
         call.losses = &loss
         self.run_training(x, y, 1, "train_batch")
+        call.epoch = 0      # a step alone is no epoch
         return loss
 
     cdef int run_training(self, const real[:, :] x, y, int n_threads, str name) except -1:
@@ -253,14 +256,18 @@ cdef class Engine:
         memcpy(self.kept_power, self.power, sizeof(self.power))
         return 0
 
-    def take_progress(self):
-        """(status, epochs done, batch reached, steps done) of the last `train`, once.
+    def take_progress(self, counter):
+        """(status, epochs done, batch reached) of the last `train`, once; `counter.steps` and `counter.epochs` grow by it.
 
-        A signal handler may raise when `train` returns, so it cannot be what that returns.
+        A signal handler may raise after any call that Python code makes: neither what `train` returns nor a sum in Python
+        would be sure to be kept.  The steps of a diverged epoch are undone and do not count.
         """
-        found = self.call.status, self.call.epoch, self.call.batch, self.call.steps
-        self.call.status = RUNNING
-        self.call.epoch = self.call.batch = self.call.steps = 0
+        cdef Call* call = &self.call
+        found = call.status, call.epoch, call.batch
+        counter.steps += call.epoch * call.n_batches if call.status == DIVERGED else call.steps
+        counter.epochs += call.epoch
+        call.status = RUNNING
+        call.epoch = call.batch = call.steps = 0
         return found
 
     def predict(self, const real[:, :] x, real[:, ::1] out, str transform, int n_threads):
@@ -356,15 +363,15 @@ cdef class Engine:
             float_mode_restore(mode)
 
     cdef int refresh(self) except -1:
-        """Transposed copies, padding zero, from the parameters, which the user may have written to since."""
+        """Transposes of kernels, padding zero, from the parameters, which the user may have written to since."""
         cdef Py_ssize_t i
         cdef const Segment* segment
         for i in range(self.n_segments):
             segment = &self.segments[i]
-            if segment.copy >= 0:
-                if segment.rows < segment.ld_copy:
-                    memset(self.copies + segment.copy, 0, segment.columns * segment.ld_copy * sizeof(real))
-                copy_rows(self, segment, 0, segment.rows)
+            if segment.transpose >= 0:
+                if segment.rows < segment.ld_transpose:
+                    memset(self.transposes + segment.transpose, 0, segment.columns * segment.ld_transpose * sizeof(real))
+                transpose_rows(self, segment, 0, segment.rows)
         return 0
 
     cdef int run_call(self, int kind, int n_threads) except -1:
@@ -381,9 +388,9 @@ cdef class Engine:
         call.seconds_to_check = SECONDS_PER_CHECK
         call.n_threads = max(1, min(n_threads, <int>self.sizes.n_workers)) if FASTBP_HAS_THREADS else 1
         call.helped = 0
-        call.lost = 0
+        call.seconds_lost = 0
         if call.n_threads > 1:
-            call.since = max(call.since, monotonic_seconds())
+            call.watched_since = max(call.watched_since, monotonic_seconds())
         for thread in range(call.n_threads):
             call.shares[thread].done = 0
         # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
@@ -414,7 +421,7 @@ cdef class Engine:
 
 cdef inline int check_call(Engine engine, bint allowed, str name, Py_ssize_t rows) except -1:
     """Refuse a call, of so many rows at a time, for which the plan is not made: it would leave the plan's memory."""
-    if not allowed or rows > engine.sizes.capacity:
+    if not allowed or rows > engine.sizes.max_rows:
         engine.plan.check(name, rows)
     return 0
 

@@ -80,7 +80,7 @@ def class_index(y, Py_ssize_t n_classes, bint check_finite):
     None for any other, where an index is out of range, and where halves do not lie so (a strided y of int64, big endian).
     `check_finite` is that of `accept`, and idle.  Another thread may write to y meanwhile: the kernels check each again.
     """
-    cdef const int[:] narrow
+    cdef const int[:] small
     cdef const long long[:] wide
     cdef const char* p
     cdef Py_ssize_t i, stride, n
@@ -97,9 +97,9 @@ def class_index(y, Py_ssize_t n_classes, bint check_finite):
         p = <const char*>&wide[0]
         stride = wide.strides[0]
     else:
-        narrow = y
-        p = <const char*>&narrow[0]
-        stride = narrow.strides[0]
+        small = y
+        p = <const char*>&small[0]
+        stride = small.strides[0]
     for i in range(n):
         value = (<const long long*>p)[0] if is_wide else (<const int*>p)[0]
         if not 0 <= value < n_classes:

@@ -7,7 +7,7 @@
 # the chain of product.pxi and dot_columns in the same order: the same bits as on the general path.
 
 # A dense layer of such a network; NULL for what it does not have.
-cdef struct NarrowLayer:
+cdef struct LatencyLayer:
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t n_stored         # rows of the kernel as it is stored
@@ -28,17 +28,17 @@ cdef struct NarrowLayer:
     Py_ssize_t bias_segment
 
 
-cdef void find_narrow_layers(Engine engine):
+cdef void find_latency_layers(Engine engine):
     """The layers as the operations of the plan describe them: forward one an operation, backward in the opposite order."""
     cdef Py_ssize_t i, layer
     cdef BoundOperation* bound
     cdef Operation* op
-    cdef NarrowLayer* found
+    cdef LatencyLayer* found
     cdef Activation tanh_kernels = find_activation("tanh", 0)
     for i in range(engine.forward_program.n):
         bound = &engine.forward_program.at[i]
         op = &bound.op
-        found = &engine.narrow_layers[i]
+        found = &engine.latency_layers[i]
         found.n_in = op.n_a
         found.n_out = op.n_c
         found.by_columns = op.by_columns
@@ -54,9 +54,9 @@ cdef void find_narrow_layers(Engine engine):
     for i in range(engine.backward_program.n):
         bound = &engine.backward_program.at[i]
         op = &bound.op
-        if bound.kernel == whole_dense_parameters:
+        if bound.kernel == whole_dense_gradient:
             layer -= 1
-            found = &engine.narrow_layers[layer]
+            found = &engine.latency_layers[layer]
             found.dz = engine.activations + op.y
             found.n_stored = op.n_c
             found.kernel = op.kernel
@@ -64,8 +64,8 @@ cdef void find_narrow_layers(Engine engine):
             found.is_plain_kernel = is_plain_adam(engine, &engine.segments[op.kernel])
             found.is_plain_bias = op.bias >= 0 and is_plain_adam(engine, &engine.segments[op.bias])
         elif bound.kernel == dense_input:
-            found = &engine.narrow_layers[layer]
-            found.backward = (engine.w if op.by_columns else engine.copies) + op.w
+            found = &engine.latency_layers[layer]
+            found.backward = (engine.w if op.by_columns else engine.transposes) + op.w
 
 
 cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
@@ -79,7 +79,7 @@ cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
     return not segment.decays or (<adam_scalar*>scalar).decay == 0
 
 
-cdef inline void narrow_forward(NarrowLayer* layer, Py_ssize_t rows, const real* x, Py_ssize_t ldx) noexcept nogil:
+cdef inline void latency_forward(LatencyLayer* layer, Py_ssize_t rows, const real* x, Py_ssize_t ldx) noexcept nogil:
     """a = f(x W + b)"""
     cdef real* z = layer.z
     cdef Py_ssize_t r
@@ -87,9 +87,9 @@ cdef inline void narrow_forward(NarrowLayer* layer, Py_ssize_t rows, const real*
         if layer.by_columns:
             dot_rows(1, layer.n_out, layer.n_in, x, ldx, 1, layer.w, BLOCK, layer.bias, z, BLOCK)
         elif layer.bias == NULL:
-            tile(1, BLOCK_VECTORS, START_ZERO, layer.n_in, x, 0, 1, layer.w, BLOCK, z, 0, NULL)
+            micro_tile(1, BLOCK_VECTORS, START_ZERO, layer.n_in, x, 0, 1, layer.w, BLOCK, z, 0, NULL)
         else:
-            tile(1, BLOCK_VECTORS, START_BIAS, layer.n_in, x, 0, 1, layer.w, BLOCK, z, 0, layer.bias)
+            micro_tile(1, BLOCK_VECTORS, START_BIAS, layer.n_in, x, 0, 1, layer.w, BLOCK, z, 0, layer.bias)
         if layer.is_tanh:
             forward_run(tanh_of, 0, BLOCK, z, z)
         x += ldx
@@ -98,7 +98,7 @@ cdef inline void narrow_forward(NarrowLayer* layer, Py_ssize_t rows, const real*
         activate(&layer.activation, rows, layer.n_out, BLOCK, layer.z, layer.a)
 
 
-cdef inline void narrow_backward(NarrowLayer* layer, NarrowLayer* below, Py_ssize_t rows) noexcept nogil:
+cdef inline void latency_backward(LatencyLayer* layer, LatencyLayer* below, Py_ssize_t rows) noexcept nogil:
     """dz of the layer below = dz W^T times the derivative of its activation"""
     cdef const real* dz = layer.dz
     cdef real* d = below.dz
@@ -106,7 +106,7 @@ cdef inline void narrow_backward(NarrowLayer* layer, NarrowLayer* below, Py_ssiz
     cdef Py_ssize_t r
     cdef int v
     for r in range(rows):
-        tile(1, BLOCK_VECTORS, START_ZERO, layer.n_out, dz, 0, 1, layer.backward, BLOCK, d, 0, NULL)
+        micro_tile(1, BLOCK_VECTORS, START_ZERO, layer.n_out, dz, 0, 1, layer.backward, BLOCK, d, 0, NULL)
         if below.is_tanh:
             for v in range(BLOCK_VECTORS):
                 vstore(d + v * LANES, vload(d + v * LANES) * (vset(1) - vload(a + v * LANES) * vload(a + v * LANES)))
@@ -114,17 +114,17 @@ cdef inline void narrow_backward(NarrowLayer* layer, NarrowLayer* below, Py_ssiz
         d += BLOCK
         a += BLOCK
     if not below.is_tanh and not below.is_linear:
-        narrow_slope(below, rows)
+        latency_slope(below, rows)
 
 
-cdef inline void narrow_slope(NarrowLayer* layer, Py_ssize_t rows) noexcept nogil:
+cdef inline void latency_slope(LatencyLayer* layer, Py_ssize_t rows) noexcept nogil:
     """dz = da times the derivative of the layer's activation"""
     layer.activation.backward(layer.activation.alpha, rows, layer.n_out, BLOCK, layer.z, layer.a, layer.dz)
 
 
-cdef inline void narrow_product(Engine engine, Py_ssize_t segment, bint is_plain, Py_ssize_t n, Py_ssize_t rows,
-                                const real* a, Py_ssize_t a_column, const real* b, Py_ssize_t ldb, real* w,
-                                const real* scalar) noexcept nogil:
+cdef inline void latency_product(Engine engine, Py_ssize_t segment, bint is_plain, Py_ssize_t n, Py_ssize_t rows,
+                                 const real* a, Py_ssize_t a_column, const real* b, Py_ssize_t ldb, real* w,
+                                 const real* scalar) noexcept nogil:
     """Gradient and update of n stored rows of a kernel at w, one block each: gradient[i] = sum_r a[r, i] b[r]."""
     cdef Py_ssize_t at = w - engine.w, i
     cdef real* g = engine.gradient + at
@@ -132,7 +132,7 @@ cdef inline void narrow_product(Engine engine, Py_ssize_t segment, bint is_plain
     cdef real* v = m + engine.n_parameters
     if is_plain:
         for i in range(n):
-            tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g, 0, NULL)
+            micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g, 0, NULL)
             grouped_adam(BLOCK, scalar, 0, 0, False, w, g, m, v)
             w += BLOCK
             g += BLOCK
@@ -140,33 +140,33 @@ cdef inline void narrow_product(Engine engine, Py_ssize_t segment, bint is_plain
             v += BLOCK
     else:
         for i in range(n):
-            tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g + i * BLOCK, 0, NULL)
+            micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g + i * BLOCK, 0, NULL)
         step_range(engine, &engine.segments[segment], at, n * BLOCK, g, scalar)
 
 
-cdef inline void narrow_parameters(Engine engine, NarrowLayer* layer, Py_ssize_t rows, const real* x, Py_ssize_t ldx,
+cdef inline void latency_gradients(Engine engine, LatencyLayer* layer, Py_ssize_t rows, const real* x, Py_ssize_t ldx,
                                    const real* scalar) noexcept nogil:
     """Gradient and update of one layer; the bias is a kernel row whose input is 1."""
     cdef real one = 1
     if layer.bias != NULL:
-        narrow_product(engine, layer.bias_segment, layer.is_plain_bias, 1, rows, &one, 0, layer.dz, BLOCK, layer.bias,
-                       scalar)
+        latency_product(engine, layer.bias_segment, layer.is_plain_bias, 1, rows, &one, 0, layer.dz, BLOCK, layer.bias,
+                        scalar)
     if layer.by_columns:
-        narrow_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, layer.dz, BLOCK, x, ldx, layer.w,
-                       scalar)
+        latency_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, layer.dz, BLOCK, x, ldx, layer.w,
+                        scalar)
     else:
-        narrow_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, x, ldx, layer.dz, BLOCK, layer.w,
-                       scalar)
-        if engine.segments[layer.kernel].copy >= 0:
-            copy_rows(engine, &engine.segments[layer.kernel], 0, layer.n_stored)
+        latency_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, x, ldx, layer.dz, BLOCK, layer.w,
+                        scalar)
+        if engine.segments[layer.kernel].transpose >= 0:
+            transpose_rows(engine, &engine.segments[layer.kernel], 0, layer.n_stored)
 
 
-cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
-                      double* loss) noexcept nogil:
+cdef bint latency_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
+                       double* loss) noexcept nogil:
     """`take_step` for such a network and batch, on the calling thread."""
-    cdef Tile tile
+    cdef RowTile tile
     cdef real scalar[MOST_NUMBERS]
-    cdef NarrowLayer* layer = engine.narrow_layers
+    cdef LatencyLayer* layer = engine.latency_layers
     cdef const real* x
     cdef Py_ssize_t i
     cdef double mean = 1.0 / (<double>rows * engine.sizes.loss_divisor)
@@ -176,10 +176,10 @@ cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_s
     tile.first = 0
     tile.activations = engine.activations
     bind_rows(engine, call, &tile, order, first)
-    narrow_forward(layer, rows, tile.x, BLOCK)
+    latency_forward(layer, rows, tile.x, BLOCK)
     for i in range(1, engine.forward_program.n):
-        layer = &engine.narrow_layers[i]
-        narrow_forward(layer, rows, layer.x, BLOCK)
+        layer = &engine.latency_layers[i]
+        latency_forward(layer, rows, layer.x, BLOCK)
     loss[0] = mean * loss_of_tile(engine, call, &tile, order, first, <real>mean)
     poll(engine, call, rows)
     if call.status != RUNNING or not is_finite(loss[0]):
@@ -187,10 +187,10 @@ cdef bint narrow_step(Engine engine, Call* call, const unsigned int* order, Py_s
     engine.power[0] = next_power[0]
     engine.power[1] = next_power[1]
     if not layer.is_linear:
-        narrow_slope(layer, rows)
+        latency_slope(layer, rows)
     for i in range(engine.forward_program.n - 1, 0, -1):
-        layer = &engine.narrow_layers[i]
-        narrow_backward(layer, layer - 1, rows)
-        narrow_parameters(engine, layer, rows, layer.x, BLOCK, scalar)
-    narrow_parameters(engine, engine.narrow_layers, rows, tile.x, BLOCK, scalar)
+        layer = &engine.latency_layers[i]
+        latency_backward(layer, layer - 1, rows)
+        latency_gradients(engine, layer, rows, layer.x, BLOCK, scalar)
+    latency_gradients(engine, engine.latency_layers, rows, tile.x, BLOCK, scalar)
     return True

@@ -6,20 +6,20 @@ cdef struct Operation:
     long long lda
     long long n_a           # its columns, without padding
     long long column_a      # its first column, for "copy" and "accumulate"
-    long long c             # result: offset in the activations, or in the gradient for "dense_parameters"
+    long long c             # result: offset in the activations, or in the gradient for "dense_gradient"
     long long ldc
     long long n_c
     long long column_c
-    long long y             # second operand: dz of "dense_parameters", an activation's output, the other term of "add"
+    long long y             # second operand: dz of "dense_gradient", an activation's output, the other term of "add"
     long long ldy
-    long long n_y           # and its columns, for "dense_parameters"
-    long long w             # kernel: offset in the parameters, or among the transposed copies for "dense_input"
+    long long n_y           # and its columns, for "dense_gradient"
+    long long w             # kernel: offset in the parameters, or among the transposes for "dense_input"
     long long ldw
     long long by_columns    # the kernel is stored by columns (fastbp/plan/parameter.py)
     long long b             # bias: offset in the parameters
     long long z             # pre-activation: offset in the activations
     long long accumulate
-    long long kernel        # "dense_parameters": index of the kernel's segment
+    long long kernel        # "dense_gradient": index of the kernel's segment
     long long bias          # and of the bias's, or -1
     double alpha            # of the activation
 
@@ -29,14 +29,14 @@ cdef struct Segment:
     long long rows
     long long ld
     long long columns
-    long long copy          # where its transpose lies among the copies, or -1
-    long long ld_copy
+    long long transpose     # where its transpose lies among the transposes, or -1
+    long long ld_transpose
     long long decays        # the optimizer's decay applies
     double l1
     double l2
 
 # One tile of rows on its way through the operations.
-cdef struct Tile:
+cdef struct RowTile:
     Py_ssize_t rows
     Py_ssize_t first        # first row of the tile in the activation buffers
     const real* x
@@ -47,13 +47,13 @@ cdef struct Tile:
 
 cdef struct Weights:
     real* w                 # parameters
-    real* copies            # transposed kernels
+    real* transposes        # of kernels
     real* gradient
 
 
 cdef struct BoundOperation      # an operation and the kernels of its names
 
-ctypedef void (*operation_kernel)(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil
+ctypedef void (*operation_kernel)(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil
 
 cdef struct BoundOperation:
     operation_kernel kernel
@@ -65,7 +65,7 @@ cdef struct Program:
     Py_ssize_t n
 
 
-cdef tuple OPERATIONS = ("dense", "dense_input", "dense_parameters", "activation_backward", "add", "copy", "accumulate")
+cdef tuple OPERATIONS = ("dense", "dense_input", "dense_gradient", "activation_backward", "add", "copy", "accumulate")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -74,8 +74,8 @@ cdef operation_kernel find_operation(str name) except NULL:
         return dense
     if name == "dense_input":
         return dense_input
-    if name == "dense_parameters":
-        return whole_dense_parameters
+    if name == "dense_gradient":
+        return whole_dense_gradient
     if name == "activation_backward":
         return activation_backward
     if name == "add":
@@ -87,18 +87,18 @@ cdef operation_kernel find_operation(str name) except NULL:
     raise unknown("operation", name)
 
 
-cdef inline void run_program(Program* program, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef inline void run_program(Program* program, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """All operations; gradients begin their sums as `start` says: START_ZERO, or START_C to go on from earlier rows."""
     cdef Py_ssize_t i
     for i in range(program.n):
         program.at[i].kernel(&program.at[i], tile, weights, start)
 
 
-cdef inline real* buffer(Tile* tile, long long offset, long long ld) noexcept nogil:
+cdef inline real* buffer(RowTile* tile, long long offset, long long ld) noexcept nogil:
     return tile.activations + offset + tile.first * ld
 
 
-cdef void dense(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void dense(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """c = f(a W + b)"""
     cdef Operation* op = &bound.op
     cdef const real* a = tile.x
@@ -123,7 +123,7 @@ cdef void dense(BoundOperation* bound, Tile* tile, Weights* weights, int start) 
     activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, c)
 
 
-cdef inline void times_slope(BoundOperation* bound, Tile* tile, real* d) noexcept nogil:
+cdef inline void times_slope(BoundOperation* bound, RowTile* tile, real* d) noexcept nogil:
     """d = d * f'"""
     cdef Operation* op = &bound.op
     cdef const real* a = buffer(tile, op.y, op.ldc)
@@ -135,7 +135,7 @@ cdef inline void times_slope(BoundOperation* bound, Tile* tile, real* d) noexcep
     bound.activation.backward(bound.activation.alpha, tile.rows, op.n_c, op.ldc, z, a, d)
 
 
-cdef void activation_backward(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void activation_backward(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """c = a * f'"""
     cdef Operation* op = &bound.op
     if op.c != op.a:
@@ -143,25 +143,25 @@ cdef void activation_backward(BoundOperation* bound, Tile* tile, Weights* weight
     times_slope(bound, tile, buffer(tile, op.c, op.ldc))
 
 
-cdef void dense_input(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void dense_input(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """c = a W^T (or c += a W^T), then times the derivative of the activation that made the layer's input"""
     cdef Operation* op = &bound.op
     cdef real* c = buffer(tile, op.c, op.ldc)
-    cdef const real* w = (weights.w if op.by_columns else weights.copies) + op.w
+    cdef const real* w = (weights.w if op.by_columns else weights.transposes) + op.w
     gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
          buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL)
     times_slope(bound, tile, c)
 
 
-cdef void whole_dense_parameters(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void whole_dense_gradient(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """The gradient of a whole kernel and bias."""
     cdef Operation* op = &bound.op
-    dense_parameters(op, tile, start, 0, op.n_c, weights.gradient + op.c,
-                     weights.gradient + op.b if op.b >= 0 else NULL)
+    dense_gradient(op, tile, start, 0, op.n_c, weights.gradient + op.c,
+                   weights.gradient + op.b if op.b >= 0 else NULL)
 
 
-cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begin, Py_ssize_t end,
-                           real* kernel, real* bias) noexcept nogil:
+cdef void dense_gradient(Operation* op, RowTile* tile, int start, Py_ssize_t begin, Py_ssize_t end,
+                         real* kernel, real* bias) noexcept nogil:
     """dW[i, o] = sum_r x[r, i] dz[r, o] for stored rows begin <= i < end, and db[o] = sum_r dz[r, o]; rows r in order.
 
     A kernel stored by columns has outputs for rows.  `kernel` points at row `begin` (OUT, or IN and OUT with START_C),
@@ -185,7 +185,7 @@ cdef void dense_parameters(Operation* op, Tile* tile, int start, Py_ssize_t begi
         column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
 
 
-cdef inline void move_columns(const bint is_copy, Operation* op, Tile* tile) noexcept nogil:
+cdef inline void move_columns(const bint is_copy, Operation* op, RowTile* tile) noexcept nogil:
     """c[:, column_c:column_c + n] = or += a[:, column_a:column_a + n], with n = n_a columns; a copy zeroes the others"""
     cdef Py_ssize_t r, j
     cdef real* c
@@ -209,15 +209,15 @@ cdef inline void move_columns(const bint is_copy, Operation* op, Tile* tile) noe
                 c[j] += a[j * a_column]
 
 
-cdef void copy_columns(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void copy_columns(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     move_columns(True, &bound.op, tile)
 
 
-cdef void accumulate_columns(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void accumulate_columns(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     move_columns(False, &bound.op, tile)
 
 
-cdef void add(BoundOperation* bound, Tile* tile, Weights* weights, int start) noexcept nogil:
+cdef void add(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """c = f(a + y), either term possibly the network's input"""
     cdef Operation* op = &bound.op
     cdef Py_ssize_t r, j, term, row, column

@@ -2,13 +2,13 @@
 
 cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Tiles begin..end of `predict` or `evaluate`."""
-    cdef Tile tile
+    cdef RowTile tile
     cdef Weights weights
     cdef Py_ssize_t index
     tile.first = 0
     tile.activations = engine.activations + thread * engine.arena.activation_stride
     weights.w = engine.w
-    weights.copies = engine.copies
+    weights.transposes = engine.transposes
     weights.gradient = NULL
     for index in range(begin, end):
         if flag_load(&call.status) != RUNNING:
@@ -24,7 +24,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             poll(engine, call, tile.rows)
 
 
-cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:
+cdef void respond(Engine engine, RowTile* tile, Py_ssize_t first) noexcept nogil:
     """The tile's outputs on the response scale, into the caller's array."""
     cdef Py_ssize_t r, n = engine.sizes.n_outputs, ld = engine.sizes.ld_output
     cdef real* out = buffer(tile, engine.sizes.output, ld)
@@ -33,8 +33,8 @@ cdef void respond(Engine engine, Tile* tile, Py_ssize_t first) noexcept nogil:
         memcpy(engine.out + (first + r) * engine.ld_out, out + r * ld, n * sizeof(real))
 
 
-cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* tile, Weights* weights) noexcept nogil:
-    """Tile `index` of a plan that keeps the activations of all rows."""
+cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile* tile, Weights* weights) noexcept nogil:
+    """RowTile `index` of a plan that keeps the activations of all rows."""
     tile.first = index * engine.sizes.tile_rows
     tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
@@ -42,12 +42,12 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, Tile* ti
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1
     weights.w = engine.w
-    weights.copies = engine.copies
+    weights.transposes = engine.transposes
     weights.gradient = engine.gradient
 
 
 cdef void forward_rows(Engine engine, Call* call) noexcept nogil:
-    cdef Tile tile
+    cdef RowTile tile
     cdef Weights weights
     cdef Py_ssize_t index
     cdef unsigned long mode = float_mode_flush()
@@ -60,7 +60,7 @@ cdef void forward_rows(Engine engine, Call* call) noexcept nogil:
 
 
 cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
-    cdef Tile tile
+    cdef RowTile tile
     cdef Weights weights
     cdef Py_ssize_t index
     cdef double total = 0, mean = 1.0 / (<double>call.n_rows * engine.sizes.loss_divisor)
@@ -73,7 +73,7 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
 
 
 cdef void backward_rows(Engine engine, Call* call) noexcept nogil:
-    cdef Tile tile
+    cdef RowTile tile
     cdef Weights weights
     cdef Py_ssize_t index
     cdef unsigned long mode = float_mode_flush()

@@ -7,22 +7,23 @@
 # waiting but for the piece it is at; where other processes make that happen often, the calling thread does without workers
 # for a while.  No number depends on who does what.
 
-# The calling thread does without its workers when it has waited for them that long and for that part of the time since it
-# began to watch them, which it does anew after so long.  For how long: twice as long as before where it comes back for less
-# than that, so that a process that is busy all the time costs little, and one now and then no long time alone.
+# The calling thread watches what waiting for its workers costs, in periods of SECONDS_WATCHED.  When it has lost more than
+# SECONDS_LOST and more than PART_LOST of the period, it works alone: for SHORTEST_ALONE at first, and for twice as long as
+# the last time, up to LONGEST_ALONE, where it comes to that again soon.  So a process that is always busy costs little, and
+# one that is busy now and then does not keep the workers away for long.
 cdef extern from *:
     """
     #define SECONDS_LOST 5e-4
     #define PART_LOST 0.2
     #define SECONDS_WATCHED 5e-3
-    #define LEAST_APART 0.02
-    #define MOST_APART 0.32
+    #define SHORTEST_ALONE 0.02
+    #define LONGEST_ALONE 0.32
     """
     const double SECONDS_LOST
     const double PART_LOST
     const double SECONDS_WATCHED
-    const double LEAST_APART
-    const double MOST_APART
+    const double SHORTEST_ALONE
+    const double LONGEST_ALONE
 
 cdef enum:
     TRAIN = 0       # a call of two phases a step, ROWS and UPDATE
@@ -57,10 +58,10 @@ cdef struct Call:
     Py_ssize_t label_step
     Py_ssize_t n_rows
     Py_ssize_t batch_size
-    const unsigned int* given       # explicit order of rows, or NULL
-    const long long* limits         # and the first position of each batch in it
+    const unsigned int* batch_rows  # explicit order of rows, or NULL
+    const long long* batch_offsets  # and the first position of each batch in it
     Py_ssize_t n_batches
-    unsigned int* order             # the epoch's order when shuffled, or NULL
+    unsigned int* shuffled          # the epoch's order of rows where it is shuffled, or NULL
     unsigned long long seed
     Py_ssize_t epochs
     Py_ssize_t first_epoch
@@ -84,10 +85,10 @@ cdef struct Call:
     int n_threads
     unsigned int helped             # pieces that workers have taken in the call
     Share* shares                   # one a thread
-    double since                    # the time from which on the workers are, or will be, watched
-    double lost                     # seconds that the calling thread has waited for them since
-    double apart                    # for how long it last did without them
-    double back                     # and until when
+    double watched_since            # when the period of watching the workers began, or will begin
+    double seconds_lost             # waiting for them in this period
+    double alone_for                # seconds that the calling thread last worked alone
+    double alone_until              # when it came back, or will
 
 
 cdef inline Py_ssize_t share(Py_ssize_t n, int part, int parts) noexcept nogil:
@@ -179,24 +180,27 @@ cdef void wait_for_workers(Call* call) noexcept nogil:
         fastbp_yield()
     if begin > 0:
         call.seconds_to_check = 0
-        consider_parting(call, monotonic_seconds() - begin)
+        consider_working_alone(call, monotonic_seconds() - begin)
 
 
-cdef void consider_parting(Call* call, double lost) noexcept nogil:
-    """Do without the workers for a while where this thread mostly waits for them: others use their processors."""
+cdef void consider_working_alone(Call* call, double lost) noexcept nogil:
+    """Work alone for a while where this thread mostly waits for its workers: other processes use their processors."""
     cdef double now = monotonic_seconds()
-    call.lost += lost
-    if call.lost > SECONDS_LOST and call.lost > PART_LOST * (now - call.since):
-        call.apart = min(2 * call.apart, <double>MOST_APART) if now - call.back < call.apart else LEAST_APART
-        call.since = call.back = now + call.apart
-        call.lost = 0
-    elif now - call.since > SECONDS_WATCHED:
-        call.since = now
-        call.lost = 0
+    call.seconds_lost += lost
+    if call.seconds_lost > SECONDS_LOST and call.seconds_lost > PART_LOST * (now - call.watched_since):
+        if now - call.alone_until < call.alone_for:     # it came back less than that ago
+            call.alone_for = min(2 * call.alone_for, <double>LONGEST_ALONE)
+        else:
+            call.alone_for = SHORTEST_ALONE
+        call.watched_since = call.alone_until = now + call.alone_for
+        call.seconds_lost = 0
+    elif now - call.watched_since > SECONDS_WATCHED:
+        call.watched_since = now
+        call.seconds_lost = 0
 
 
 cdef inline bint is_alone(Call* call) noexcept nogil:
-    return call.n_threads == 1 or (call.apart > 0 and monotonic_seconds() < call.since)
+    return call.n_threads == 1 or (call.alone_for > 0 and monotonic_seconds() < call.watched_since)
 
 
 cdef void work_along(Engine engine, Call* call, int thread, int number) noexcept nogil:

@@ -1,10 +1,10 @@
 # The training loop: whole epochs without the GIL.
 #
-# A step has two phases.  Rows: forward, loss and backward, tile of rows by tile of rows.  Update: of the parameters.  Two
+# A step has two phases.  Rows: forward, loss and backward, one row tile after another.  Update: of the parameters.  Two
 # regimes, chosen by the plan from sizes alone:
-#   by rows        a thread takes whole blocks of rows and sums their gradient beside; the update adds the blocks in order;
-#   by parameters  a thread takes tiles of rows, and in the update a slice of a kernel, whose gradient over all rows goes
-#                  straight into the optimizer.
+#   data-parallel    a thread takes whole row blocks, each of which sums its own gradient; the update adds them in order;
+#   weight-parallel  a thread takes row tiles, and in the update a slice of a kernel, whose gradient over all rows goes
+#                    straight into the optimizer.
 # Neither the order of a sum nor the block it belongs to depends on the number of threads.
 
 cdef enum:
@@ -12,7 +12,7 @@ cdef enum:
     INTERRUPTED = 1
     DIVERGED = 2
 
-# A thread takes up to so many rows together where the regime is by parameters: every panel of a kernel comes from the
+# In the weight-parallel regime a thread takes up to TOGETHER_ROWS rows together: every panel of a kernel comes from the
 # third-level cache once for all of them.  1024-1024-1024-1024 at batch 512 in milliseconds: 45.2 with 128 rows, 41.7 with
 # 256, 41.3 with 512; seven layers of 500 at batch 192: 9.6 with 96 rows, 9.0 with 192.
 cdef enum:
@@ -51,7 +51,7 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
     return sum == 0
 
 
-cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const unsigned int* order, Py_ssize_t first,
+cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                          real scale) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
@@ -77,9 +77,9 @@ cdef double loss_of_tile(Engine engine, Call* call, Tile* tile, const unsigned i
 
 
 cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Units of the first phase: tiles, taken together, where the regime is by parameters, else blocks, tile after tile."""
+    """Units of the first phase: weight-parallel, tiles, taken together; data-parallel, blocks, tile after tile."""
     cdef Py_ssize_t index, n_tiles
-    if engine.sizes.by_parameters:
+    if engine.sizes.weight_parallel:
         rows_of_tiles(engine, call, thread, begin, end - begin)
         return
     n_tiles = pieces(call.step.rows, engine.sizes.tile_rows)
@@ -92,7 +92,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
 
     Several at once are one to all but the loss, whose sum is that of the tiles: its bits do not depend on who takes which.
     """
-    cdef Tile tile, part
+    cdef RowTile tile, part
     cdef Weights weights
     cdef Step* step = &call.step
     cdef Py_ssize_t begin = index * engine.sizes.tile_rows, first = step.first + begin, at, i
@@ -105,7 +105,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.first = begin if engine.sizes.keeps_batch else 0
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     weights.w = engine.w
-    weights.copies = engine.copies
+    weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
     bind_rows(engine, call, &tile, order, first)
     run_program(&engine.forward_program, &tile, &weights, start)
@@ -122,10 +122,10 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
 
 
 cdef void update_unit(Engine engine, Call* call, int thread, Py_ssize_t unit) noexcept nogil:
-    """One unit of the second phase: a thread's share of all segments, or of one kernel where the regime is by parameters."""
-    if engine.sizes.by_parameters:
-        update_kernel(engine, call, thread, unit % engine.parameter_program.n,
-                      <int>(unit // engine.parameter_program.n))
+    """One unit of the second phase: a thread's share of all segments, or, weight-parallel, of one kernel."""
+    if engine.sizes.weight_parallel:
+        update_kernel(engine, call, thread, unit % engine.gradient_program.n,
+                      <int>(unit // engine.gradient_program.n))
     else:
         update_segments(engine, <int>unit, call.n_threads, pieces(call.step.rows, engine.sizes.block_rows), call.step.scalar)
 
@@ -137,7 +137,7 @@ cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_block
     cdef const Segment* segment
     for i in range(engine.n_segments):
         segment = &engine.segments[i]
-        unit = BLOCK if segment.rows == 1 and segment.copy < 0 else segment.ld  # a copy is made of whole rows
+        unit = BLOCK if segment.rows == 1 and segment.transpose < 0 else segment.ld  # a copy is made of whole rows
         n_units = segment.rows * segment.ld // unit
         begin = share(n_units, part, parts)
         end = share(n_units, part + 1, parts)
@@ -145,8 +145,8 @@ cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_block
         if end > begin:
             block_sum((end - begin) * unit, engine.gradient + at, engine.n_parameters, n_blocks)
             step_range(engine, segment, at, (end - begin) * unit, engine.gradient + at, scalar)
-            if segment.copy >= 0:
-                copy_rows(engine, segment, begin, end)
+            if segment.transpose >= 0:
+                transpose_rows(engine, segment, begin, end)
 
 
 cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ssize_t n, const real* g,
@@ -188,23 +188,23 @@ cdef inline void next_scalars(Engine engine, const double* power, double* next_p
 cdef void keep_range(Engine engine, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
     """The parameters and the optimizer state to come back to."""
     cdef Py_ssize_t i
-    memcpy(engine.good + at, engine.w + at, n * sizeof(real))
+    memcpy(engine.last_good + at, engine.w + at, n * sizeof(real))
     for i in range(engine.sizes.n_states):
-        memcpy(engine.good + (i + 1) * engine.n_parameters + at, engine.state + i * engine.n_parameters + at,
+        memcpy(engine.last_good + (i + 1) * engine.n_parameters + at, engine.state + i * engine.n_parameters + at,
                n * sizeof(real))
 
 
-cdef void copy_rows(Engine engine, const Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void transpose_rows(Engine engine, const Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Stored rows begin..end of a kernel into its transposed copy."""
     transpose(end - begin, segment.columns, engine.w + segment.offset + begin * segment.ld, segment.ld,
-              engine.copies + segment.copy + begin, segment.ld_copy)
+              engine.transposes + segment.transpose + begin, segment.ld_transpose)
 
 
 cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index, int part) noexcept nogil:
     """Gradient and update of one slice of a kernel, a chunk of rows at a time while it is in cache; a bias goes with one."""
-    cdef Tile tile
+    cdef RowTile tile
     cdef Step* step = &call.step
-    cdef Operation* op = &engine.parameter_program.at[index].op
+    cdef Operation* op = &engine.gradient_program.at[index].op
     cdef const Segment* segment = &engine.segments[op.kernel]
     cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), end
     cdef Py_ssize_t stop = share(segment.rows, part + 1, call.n_threads)
@@ -221,14 +221,14 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
         tile.x_row = engine.sizes.ld_input
     while begin < stop:
         end = min(begin + engine.sizes.chunk_rows, stop)
-        dense_parameters(op, &tile, START_ZERO, begin, end, chunk, NULL)
+        dense_gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
         keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,
                             (end - begin) * segment.ld, chunk)
-        if segment.copy >= 0:
-            copy_rows(engine, segment, begin, end)
+        if segment.transpose >= 0:
+            transpose_rows(engine, segment, begin, end)
         begin = end
     if op.bias >= 0 and part == index % call.n_threads:
-        dense_parameters(op, &tile, START_ZERO, 0, 0, chunk, chunk)
+        dense_gradient(op, &tile, START_ZERO, 0, 0, chunk, chunk)
         segment = &engine.segments[op.bias]
         keep_and_step_range(engine, call, segment, segment.offset, segment.ld, chunk)
 
@@ -261,15 +261,15 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     cdef Step* step = &call.step
     cdef Py_ssize_t i, n_tiles
     cdef double mean, total = 0
-    if rows <= engine.sizes.narrow_rows:
-        return narrow_step(engine, call, order, first, rows, loss)
+    if rows <= engine.sizes.latency_rows:
+        return latency_step(engine, call, order, first, rows, loss)
     mean = 1.0 / (<double>rows * engine.sizes.loss_divisor)
     n_tiles = pieces(rows, engine.sizes.tile_rows)
     step.order = order
     step.first = first
     step.rows = rows
     step.scale = <real>mean
-    if engine.sizes.by_parameters:
+    if engine.sizes.weight_parallel:
         run_phase(engine, call, ROWS, n_tiles, max(<Py_ssize_t>1, TOGETHER_ROWS // engine.sizes.tile_rows))
     else:
         run_phase(engine, call, ROWS, pieces(rows, engine.sizes.block_rows), 1)
@@ -281,40 +281,40 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     if not is_finite(loss[0]):
         return False
     next_scalars(engine, engine.power, engine.power, step.scalar)
-    run_phase(engine, call, UPDATE, call.n_threads * (engine.parameter_program.n if engine.sizes.by_parameters else 1), 1)
+    run_phase(engine, call, UPDATE, call.n_threads * (engine.gradient_program.n if engine.sizes.weight_parallel else 1), 1)
     return True
 
 
 cdef Py_ssize_t largest_batch(Call* call, Py_ssize_t n_rows) noexcept nogil:
     """The rows of the largest batch of a call on n_rows rows."""
     cdef Py_ssize_t batch, rows = 0
-    if call.limits == NULL:
+    if call.batch_offsets == NULL:
         return min(call.batch_size, n_rows)
     for batch in range(call.n_batches):
-        rows = max(rows, call.limits[batch + 1] - call.limits[batch])
+        rows = max(rows, call.batch_offsets[batch + 1] - call.batch_offsets[batch])
     return rows
 
 
 cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
     """Keep the state to come back to, or have the first update do it, and draw the epoch's order."""
     if call.guarded:
-        call.keeps = engine.sizes.by_parameters
+        call.keeps = engine.sizes.weight_parallel
         if not call.keeps:
             keep_range(engine, 0, engine.n_parameters)
-        engine.good_power[0] = engine.power[0]
-        engine.good_power[1] = engine.power[1]
-    if call.order != NULL:
-        shuffle(call.n_rows, call.seed, call.first_epoch + call.epoch, call.order)
+        engine.last_good_power[0] = engine.power[0]
+        engine.last_good_power[1] = engine.power[1]
+    if call.shuffled != NULL:
+        shuffle(call.n_rows, call.seed, call.first_epoch + call.epoch, call.shuffled)
 
 
 cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
     if call.guarded and not call.keeps:     # else nothing has been updated
-        memcpy(engine.w, engine.good, engine.n_parameters * sizeof(real))
+        memcpy(engine.w, engine.last_good, engine.n_parameters * sizeof(real))
         if engine.sizes.n_states > 0:
-            memcpy(engine.state, engine.good + engine.n_parameters,
+            memcpy(engine.state, engine.last_good + engine.n_parameters,
                    engine.sizes.n_states * engine.n_parameters * sizeof(real))
-        engine.power[0] = engine.good_power[0]
-        engine.power[1] = engine.good_power[1]
+        engine.power[0] = engine.last_good_power[0]
+        engine.power[1] = engine.last_good_power[1]
 
 
 cdef void train_epochs(Engine engine, Call* call) noexcept nogil:
@@ -329,14 +329,14 @@ cdef void train_epochs(Engine engine, Call* call) noexcept nogil:
         for batch in range(call.n_batches):
             if call.steps == call.max_steps:
                 break
-            if call.limits != NULL:
-                first = call.limits[batch]
-                rows = call.limits[batch + 1] - first
-                order = call.given + first
+            if call.batch_offsets != NULL:
+                first = call.batch_offsets[batch]
+                rows = call.batch_offsets[batch + 1] - first
+                order = call.batch_rows + first
             else:
                 first = batch * call.batch_size
                 rows = min(call.batch_size, call.n_rows - first)
-                order = call.order + first if call.order != NULL else NULL
+                order = call.shuffled + first if call.shuffled != NULL else NULL
             if not take_step(engine, call, order, first, rows, &loss):
                 call.batch = batch
                 call.losses[call.epoch] = loss

@@ -81,7 +81,7 @@ cdef inline real lane_sum(const real* part) noexcept nogil:
 
 
 cdef enum:
-    GROUP_COLUMNS = 128     # classes up to which a group of rows is turned, so that rows fill the lanes
+    GROUP_COLUMNS = 128     # classes up to which a group of rows is transposed, so that rows fill the lanes
 
 
 cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real* shift) noexcept nogil:
@@ -118,47 +118,47 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
     return lane_sum(part)
 
 
-cdef void group_exponentials(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* turned,
+cdef void group_exponentials(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* transposed,
                              real* total, real* shift) noexcept nogil:
-    """Up to BLOCK rows, n <= GROUP_COLUMNS: turned[j, r] = exp(z[r, j] - max z[r]), zero for j >= n; sums over j in order.
+    """Up to BLOCK rows, n <= GROUP_COLUMNS: transposed[j, r] = exp(z[r, j] - max z[r]), 0 for j >= n; sums over j in order.
 
-    `turned` (ld, BLOCK), `total` and `shift` (BLOCK) OUT; lanes of missing rows hold exp(0).
+    `transposed` (ld, BLOCK), `total` and `shift` (BLOCK) OUT; lanes of missing rows hold exp(0).
     """
     cdef Py_ssize_t j
     cdef int lane
     cdef real x
     if rows < BLOCK:
-        memset(turned, 0, n * BLOCK * sizeof(real))
-    memset(turned + n * BLOCK, 0, (ld - n) * BLOCK * sizeof(real))
-    transpose(rows, n, z, ld, turned, BLOCK)
+        memset(transposed, 0, n * BLOCK * sizeof(real))
+    memset(transposed + n * BLOCK, 0, (ld - n) * BLOCK * sizeof(real))
+    transpose(rows, n, z, ld, transposed, BLOCK)
     for lane in range(BLOCK):
-        shift[lane] = turned[lane]
+        shift[lane] = transposed[lane]
         total[lane] = 0
     for j in range(1, n):
         for lane in range(BLOCK):
-            x = turned[j * BLOCK + lane]
+            x = transposed[j * BLOCK + lane]
             shift[lane] = shift[lane] if x <= shift[lane] else x
     for j in range(n):
         for lane in range(BLOCK):
-            x = real_exp(turned[j * BLOCK + lane] - shift[lane])
-            turned[j * BLOCK + lane] = x
+            x = real_exp(transposed[j * BLOCK + lane] - shift[lane])
+            transposed[j * BLOCK + lane] = x
             total[lane] += x
 
 
-cdef void group_scale(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* turned, const real* factor,
+cdef void group_scale(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* transposed, const real* factor,
                       real* out) noexcept nogil:
-    """out[r, j] = turned[j, r] * factor[r], padding included."""
+    """out[r, j] = transposed[j, r] * factor[r], padding included."""
     cdef Py_ssize_t j
     cdef int lane
     for j in range(n):
         for lane in range(BLOCK):
-            turned[j * BLOCK + lane] = turned[j * BLOCK + lane] * factor[lane]
-    transpose(ld, rows, turned, BLOCK, out, ld)
+            transposed[j * BLOCK + lane] = transposed[j * BLOCK + lane] * factor[lane]
+    transpose(ld, rows, transposed, BLOCK, out, ld)
 
 
 cdef void softmax_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* a) noexcept nogil:
     """a[r, j] = exp(z[r, j]) / sum_k exp(z[r, k]), from the row's maximum so that nothing overflows; a may be z."""
-    cdef real turned[GROUP_COLUMNS * BLOCK]
+    cdef real transposed[GROUP_COLUMNS * BLOCK]
     cdef real total[BLOCK]
     cdef real shift[BLOCK]
     cdef Py_ssize_t r, j, group
@@ -167,10 +167,10 @@ cdef void softmax_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t 
     if n <= GROUP_COLUMNS and rows > 1:
         for r in range((rows + BLOCK - 1) // BLOCK):
             group = min(<Py_ssize_t>BLOCK, rows - r * BLOCK)
-            group_exponentials(group, n, ld, z + r * BLOCK * ld, turned, total, shift)
+            group_exponentials(group, n, ld, z + r * BLOCK * ld, transposed, total, shift)
             for lane in range(BLOCK):
                 total[lane] = 1 / total[lane]
-            group_scale(group, n, ld, turned, total, a + r * BLOCK * ld)
+            group_scale(group, n, ld, transposed, total, a + r * BLOCK * ld)
     else:
         for r in range(rows):
             sum = exponentials(n, ld, z + r * ld, a + r * ld, shift)

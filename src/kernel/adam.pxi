@@ -6,8 +6,8 @@ cdef enum:
 
 cdef inline real adam_moments(adam_scalar* s, real gradient, real* m, real* v) noexcept nogil:
     """sqrt(v), with m and v of one parameter IN and OUT."""
-    m[0] = real_fma(s.beta1, m[0], s.rest1 * gradient)
-    v[0] = real_fma(s.beta2, v[0], s.rest2 * gradient * gradient)
+    m[0] = real_fma(s.beta1, m[0], s.one_minus_beta1 * gradient)
+    v[0] = real_fma(s.beta2, v[0], s.one_minus_beta2 * gradient * gradient)
     return real_sqrt(v[0])
 
 
@@ -32,7 +32,7 @@ cdef inline void grouped_adam(Py_ssize_t n, const real* scalar, real l1, real l2
                     w[i] = real_fma(-decay, w[i], w[i])
         for block in range(blocks):
             for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                w[i] = w[i] - s.correction1 * m[i] / (root[i] * s.correction2 + s.epsilon)
+                w[i] = w[i] - s.step_size * m[i] / (root[i] * s.root_scale + s.epsilon)
         w += ADAM_BLOCKS * BLOCK
         g += ADAM_BLOCKS * BLOCK
         m += ADAM_BLOCKS * BLOCK

@@ -78,10 +78,10 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
     cdef const real* row
     if call.n_rows * n <= FETCH_FROM // <Py_ssize_t>sizeof(real) or ahead * n > FETCH_MOST // <Py_ssize_t>sizeof(real):
         return
-    if call.order != NULL:
-        end = call.order + call.n_rows
+    if call.shuffled != NULL:
+        end = call.shuffled + call.n_rows
     else:
-        end = call.given + call.limits[call.n_batches]
+        end = call.batch_rows + call.batch_offsets[call.n_batches]
     for r in range(ahead, min(ahead + rows, <Py_ssize_t>(end - order))):
         row = call.x + order[r] * call.x_row
         for j in range((n - 1) // BLOCK):
@@ -93,7 +93,7 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
             prefetch(call.y + order[r] * call.y_row)
 
 
-cdef inline void bind_rows(Engine engine, Call* call, Tile* tile, const unsigned int* order,
+cdef inline void bind_rows(Engine engine, Call* call, RowTile* tile, const unsigned int* order,
                            Py_ssize_t first) noexcept nogil:
     """Let the tile see its rows of the input: in place where a plain row will do, else gathered into its buffer."""
     if order == NULL and call.x_column == 1 and not engine.sizes.gathers:

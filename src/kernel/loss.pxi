@@ -48,8 +48,8 @@ cdef LossKernel find_loss(str name) except *:
     return loss_formula(name)
 
 
-cdef inline void narrow_row(loss_formula_of f, Parameters p, real scale, Py_ssize_t n, const real* out, const real* y,
-                            Py_ssize_t y_column, real* d, real* part) noexcept nogil:
+cdef inline void few_outputs_row(loss_formula_of f, Parameters p, real scale, Py_ssize_t n, const real* out, const real* y,
+                                 Py_ssize_t y_column, real* d, real* part) noexcept nogil:
     """A row of up to four outputs, its gradient stored whole; element j joins partial sum j of `part` (4, IN and OUT)."""
     cdef pair found = f(out[0], y[0], p)
     cdef real slope[4]
@@ -73,7 +73,7 @@ cdef inline void narrow_row(loss_formula_of f, Parameters p, real scale, Py_ssiz
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
 
 
-cdef inline double narrow_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
+cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo BLOCK - 3, and j further on."""
     cdef real part[BLOCK]
     cdef LossRows own = rows[0]
@@ -81,14 +81,14 @@ cdef inline double narrow_loss(loss_formula_of f, LossRows* rows) noexcept nogil
     cdef Py_ssize_t r
     if own.rows == 1:   # what follows, without its way through memory
         part[0] = part[1] = part[2] = part[3] = 0
-        narrow_row(f, own.parameters, own.scale, own.n, own.out, own.y + (order[0] if order != NULL else 0) * own.y_row,
-                   own.y_column, own.d, part)
+        few_outputs_row(f, own.parameters, own.scale, own.n, own.out, own.y + (order[0] if order != NULL else 0) * own.y_row,
+                        own.y_column, own.d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
     memset(part, 0, sizeof(part))
     for r in range(own.rows):
-        narrow_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
-                   own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
-                   part + r % (BLOCK - 3))
+        few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
+                        own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
+                        part + r % (BLOCK - 3))
     return lane_sum(part)
 
 
@@ -103,7 +103,7 @@ cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     cdef int lane, count
     cdef pair found
     if n <= 4:
-        return narrow_loss(f, rows)
+        return few_outputs_loss(f, rows)
     gather(rows.rows, n, rows.order, rows.y, rows.y_row, rows.y_column, d, ld)
     memset(part, 0, sizeof(part))
     for r in range(rows.rows):
@@ -130,7 +130,7 @@ cdef double label_entropy(LossRows* own) noexcept nogil:
 
     Rows add up one after the other.  A label outside 0..n-1, which somebody must have written since the check, counts as 0.
     """
-    cdef real turned[GROUP_COLUMNS * BLOCK]
+    cdef real transposed[GROUP_COLUMNS * BLOCK]
     cdef real total[BLOCK]
     cdef real shift[BLOCK]
     cdef real factor[BLOCK]
@@ -145,14 +145,14 @@ cdef double label_entropy(LossRows* own) noexcept nogil:
     while first < rows:
         group = min(<Py_ssize_t>BLOCK, rows - first) if n <= GROUP_COLUMNS else 1
         if n <= GROUP_COLUMNS:
-            group_exponentials(group, n, ld, z + first * ld, turned, total, shift)
+            group_exponentials(group, n, ld, z + first * ld, transposed, total, shift)
         else:
             total[0] = exponentials(n, ld, z + first * ld, d + first * ld, shift)
         for lane in range(BLOCK if n <= GROUP_COLUMNS else 1):
             factor[lane] = scale / total[lane]
             total[lane] = real_log(total[lane])
         if n <= GROUP_COLUMNS:
-            group_scale(group, n, ld, turned, factor, d + first * ld)
+            group_scale(group, n, ld, transposed, factor, d + first * ld)
         else:
             for j in range(ld):
                 d[first * ld + j] = d[first * ld + j] * factor[0]
@@ -188,7 +188,7 @@ cdef double target_entropy(LossRows* own) noexcept nogil:
     return loss
 
 
-cdef inline real surprise(real p, real z, real shift) noexcept nogil:
+cdef inline real surprisal(real p, real z, real shift) noexcept nogil:
     """p (shift - z); nothing where p is 0, though z may be infinite."""
     return p * (shift - z) if p != 0 else <real>0
 
@@ -216,7 +216,7 @@ cdef double group_entropy(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t 
     for j in range(n):
         for lane in range(BLOCK):
             mass[lane] += p[j * BLOCK + lane]
-            entropy[lane] += surprise(p[j * BLOCK + lane], logit[j * BLOCK + lane], shift[lane])
+            entropy[lane] += surprisal(p[j * BLOCK + lane], logit[j * BLOCK + lane], shift[lane])
     for lane in range(BLOCK):
         entropy[lane] += mass[lane] * real_log(total[lane])
         mass[lane] = scale * mass[lane] / total[lane]
@@ -247,7 +247,7 @@ cdef double wide_entropy(real scale, Py_ssize_t n, Py_ssize_t ld, const real* z,
         for j in range((width + BLOCK - 1) // BLOCK):
             for lane in range(BLOCK):
                 mass[lane] += p[j * BLOCK + lane]
-                entropy[lane] += surprise(p[j * BLOCK + lane], z[first + j * BLOCK + lane], shift)
+                entropy[lane] += surprisal(p[j * BLOCK + lane], z[first + j * BLOCK + lane], shift)
     factor = scale * lane_sum(mass) / total
     for chunk in range((n + GROUP_COLUMNS - 1) // GROUP_COLUMNS):
         first = chunk * GROUP_COLUMNS

@@ -16,13 +16,13 @@ cdef enum:
     START_C = 2             # C = C + A B
 
 
-cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t depth,
-                      const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-                      const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
-                      const real* bias) noexcept nogil:
+cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssize_t depth,
+                            const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                            const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                            const real* bias) noexcept nogil:
     """One tile of rows x vectors accumulators; both are literals where this is inlined, so that the loops unroll."""
-    cdef vreal sum[TILE_ACCUMULATORS]
-    cdef vreal column[TILE_ACCUMULATORS]
+    cdef vreal sum[MICRO_TILE_ACCUMULATORS]
+    cdef vreal column[MICRO_TILE_ACCUMULATORS]
     cdef vreal scale
     cdef const real* group[4]   # every fifth row: a pointer for each row would need more registers than there are
     cdef int r, v
@@ -57,43 +57,43 @@ cdef inline void tile(const int rows, const int vectors, int start, Py_ssize_t d
             vstore(c + r * ldc + v * LANES, sum[r * vectors + v])
 
 
-cdef inline void tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,
-                           const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-                           const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
-                           const real* bias) noexcept nogil:
+cdef inline void micro_tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,
+                                 const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                                 const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
+                                 const real* bias) noexcept nogil:
     """A tile of up to `most` rows (a literal), their number known at run time: a switch over the unrolled ones."""
     if rows == 1:
-        tile(1, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(1, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 2:
-        tile(2, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(2, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif rows == 3:
-        tile(3, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(3, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 4 and rows == 4:
-        tile(4, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(4, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 5 and rows == 5:
-        tile(5, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(5, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 6 and rows == 6:
-        tile(6, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(6, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 7 and rows == 7:
-        tile(7, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(7, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 8 and rows == 8:
-        tile(8, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(8, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 9 and rows == 9:
-        tile(9, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(9, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 10 and rows == 10:
-        tile(10, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(10, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 11 and rows == 11:
-        tile(11, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(11, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 12 and rows == 12:
-        tile(12, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(12, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 13 and rows == 13:
-        tile(13, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(13, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 14 and rows == 14:
-        tile(14, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(14, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 15 and rows == 15:
-        tile(15, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(15, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif most >= 16 and rows == 16:
-        tile(16, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile(16, vectors, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
 cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int start, Py_ssize_t depth,
@@ -105,7 +105,7 @@ cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int star
     cdef int rows
     while m > 0:
         rows = <int>((m + left - 1) // left)
-        tile_rows(vectors, most, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+        micro_tile_rows(vectors, most, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         a += rows * a_row
         c += rows * ldc
         m -= rows
@@ -116,19 +116,19 @@ cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int star
 
 cdef void panel_1(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                   const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    panel(BLOCK_VECTORS, TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+    panel(BLOCK_VECTORS, MICRO_TILE_ROWS_1, m, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
 
 
 cdef void panel_2(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                   const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    panel(BLOCK_VECTORS * (2 if TILE_BLOCKS >= 2 else 1), TILE_ROWS_2, m, start, depth, a, a_row, a_column, b, ldb, c, ldc,
-          bias)
+    panel(BLOCK_VECTORS * (2 if MICRO_TILE_BLOCKS >= 2 else 1), MICRO_TILE_ROWS_2, m, start, depth, a, a_row, a_column,
+          b, ldb, c, ldc, bias)
 
 
 cdef void panel_3(Py_ssize_t m, int start, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                   const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    panel(BLOCK_VECTORS * (3 if TILE_BLOCKS >= 3 else 1), TILE_ROWS, m, start, depth, a, a_row, a_column, b, ldb, c, ldc,
-          bias)
+    panel(BLOCK_VECTORS * (3 if MICRO_TILE_BLOCKS >= 3 else 1), MICRO_TILE_ROWS, m, start, depth, a, a_row, a_column,
+          b, ldb, c, ldc, bias)
 
 
 cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
@@ -140,21 +140,21 @@ cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
     while blocks > 0:
         width = min(blocks, <Py_ssize_t>WIDE_BLOCKS)
         if width == 1:
-            tile(1, BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 2 and width == 2:
-            tile(1, 2 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 2 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 3 and width == 3:
-            tile(1, 3 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 3 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 4 and width == 4:
-            tile(1, 4 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 4 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 5 and width == 5:
-            tile(1, 5 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 5 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 6 and width == 6:
-            tile(1, 6 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 6 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 7 and width == 7:
-            tile(1, 7 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 7 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         elif WIDE_BLOCKS >= 8:
-            tile(1, 8 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
+            micro_tile(1, 8 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         b += width * BLOCK
         c += width * BLOCK
         bias += width * BLOCK
@@ -175,14 +175,14 @@ cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     if m == 1:
         single_row(blocks, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         return
-    left = (blocks + TILE_BLOCKS - 1) // TILE_BLOCKS
+    left = (blocks + MICRO_TILE_BLOCKS - 1) // MICRO_TILE_BLOCKS
     while blocks > 0:
         width = (blocks + left - 1) // left
         if width == 1:
             panel_1(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
-        elif TILE_BLOCKS >= 2 and width == 2:
+        elif MICRO_TILE_BLOCKS >= 2 and width == 2:
             panel_2(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
-        elif TILE_BLOCKS >= 3 and width == 3:
+        elif MICRO_TILE_BLOCKS >= 3 and width == 3:
             panel_3(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         b += width * BLOCK
         c += width * BLOCK

@@ -31,17 +31,17 @@ typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
-/* A register tile of the products: TILE_ROWS rows of TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
+/* A register tile of the products: MICRO_TILE_ROWS rows of MICRO_TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
  * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
- * TILE_ROWS_1 and TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
+ * MICRO_TILE_ROWS_1 and MICRO_TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
 #if VECTOR_BYTES == 64
-enum { TILE_ROWS_1 = 14, TILE_ROWS_2 = 12, TILE_ROWS = 8, TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
+enum { MICRO_TILE_ROWS_1 = 14, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
-enum { TILE_ROWS_1 = 6, TILE_ROWS_2 = 6, TILE_ROWS = 6, TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
 #elif VECTOR_BYTES == 16
-enum { TILE_ROWS_1 = 3, TILE_ROWS_2 = 3, TILE_ROWS = 3, TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
+enum { MICRO_TILE_ROWS_1 = 3, MICRO_TILE_ROWS_2 = 3, MICRO_TILE_ROWS = 3, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
 #else
-enum { TILE_ROWS_1 = 4, TILE_ROWS_2 = 4, TILE_ROWS = 4, TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
+enum { MICRO_TILE_ROWS_1 = 4, MICRO_TILE_ROWS_2 = 4, MICRO_TILE_ROWS = 4, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 1 };
 #endif
 
 enum {
@@ -49,7 +49,7 @@ enum {
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
     WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
-    TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
+    MICRO_TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
 };
 
 #if defined(FASTBP_PORTABLE) || !defined(__GNUC__)

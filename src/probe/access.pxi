@@ -106,6 +106,6 @@ def sizes():
 
     "lanes" of a vector, and what the probes work on: "probe_chains" vectors, "probed" numbers.
     """
-    return {"block": <int>BLOCK, "tile_rows": <int>TILE_ROWS, "tile_blocks": <int>TILE_BLOCKS,
+    return {"block": <int>BLOCK, "tile_rows": <int>MICRO_TILE_ROWS, "tile_blocks": <int>MICRO_TILE_BLOCKS,
             "wide_blocks": <int>WIDE_BLOCKS, "lanes": <int>LANES,
             "probe_chains": <int>CHAINS, "probed": <int>PROBED}

@@ -27,8 +27,8 @@ DTYPES = ["float32", "float64"]
 def test_the_cases_exercise_both_regimes(name):
     case = CASES[name]
     _, plan, _ = engine_cache.engine(case.network("float32")._state, "train", case.batch_size)
-    assert plan.by_parameters == case.by_parameters
-    if not case.by_parameters:
+    assert plan.weight_parallel == case.weight_parallel
+    if not case.weight_parallel:
         assert -(-case.batch_size // plan.block_rows) == case.n_blocks
 
 
@@ -197,7 +197,7 @@ def test_latency_path(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(threshold.LATENCY_ROWS, "value", most + 1)
             plan = engine_cache.engine(network._state, "train", rows, n_threads)[1]
-            assert plan.narrow_rows == (most if narrow else 0)
+            assert plan.latency_rows == (most if narrow else 0)
             history = network.fit(
                 X, y, epochs=3, batch_size=rows, shuffle=shuffle, n_threads=n_threads, verbose=False
             )

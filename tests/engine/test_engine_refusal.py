@@ -1,5 +1,7 @@
 """An engine refuses every call for which its plan is not made, before it touches anything."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.tolerance import assert_rounded
@@ -53,7 +55,9 @@ def test_calls_of_another_purpose(backend, purpose):
             _call(engine, name)
             pytest.fail(f"{name} went through")
     assert _numbers(network, scratch) == before
-    assert engine.take_progress() == (0, 0, 0, 0)
+    counter = SimpleNamespace(steps=0, epochs=0)
+    assert engine.take_progress(counter) == (0, 0, 0)
+    assert (counter.steps, counter.epochs) == (0, 0)
 
 
 @each_purpose
@@ -85,7 +89,7 @@ def test_batches_of_given_rows(backend):
     given = np.arange(ROWS, dtype=np.uint32)
     for largest, end in ((20, 43), (21, 44)):
         limits = np.array([0, 3, 3 + largest, end])
-        options = {"given": given, "limits": limits, "batch_size": 3}
+        options = {"batch_rows": given, "batch_offsets": limits, "batch_size": 3}
         if largest == 20:
             _call(engine, "train", **options)
         else:
@@ -102,12 +106,12 @@ def test_a_prediction_has_any_number_of_rows(backend):
 
 
 def test_regime_and_memory_are_two_facts():
-    """Parts of a step keep all rows without being dealt out by parameters."""
+    """Parts of a step keep all rows without being weight-parallel."""
     large = fb.Network([784, 256, 10], seed=0)._state
     small = fb.Network([4, 9, 3], seed=0)._state
     for state, regime in ((large, True), (small, False)):
         plans = {purpose: engine_cache.engine(state, purpose, ROWS)[1] for purpose in ALLOWED}
-        assert {purpose for purpose in plans if plans[purpose].by_parameters} == (
+        assert {purpose for purpose in plans if plans[purpose].weight_parallel} == (
             {"train"} if regime else set()
         )
         kept = {"manual", "trace"} | ({"train"} if regime else set())

@@ -15,7 +15,7 @@ from fastbp.backend import engine_module
 
 pytestmark = needs_kernels
 
-SIZES = {"by rows": [20, 24, 3], "by parameters": [20, 300, 300, 3], "latency": [5, 8, 3]}
+SIZES = {"data-parallel": [20, 24, 3], "weight-parallel": [20, 300, 300, 3], "latency": [5, 8, 3]}
 each_size = pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 
 
@@ -103,7 +103,7 @@ class Denial(Exception):
 
 def test_no_worker_stays_after_a_failed_start(monkeypatch):
     """One has begun when the next is denied: it leaves, and a later call has its memory alone."""
-    sizes = SIZES["by rows"]
+    sizes = SIZES["data-parallel"]
     module = engine_module("cython", np.dtype(np.float32))
 
     def until(condition):

@@ -18,8 +18,8 @@ def test_what_runs(name, dtype, backend):
     found = network.plan(case.batch_size)
     own = network._state
     _, plan, threads = engine_cache.take_trainer(own, case.batch_size, "auto", 1)
-    tiny = backend == "cython" and case.batch_size <= plan.narrow_rows
-    general = "weight-parallel" if case.by_parameters else "data-parallel"
+    tiny = backend == "cython" and case.batch_size <= plan.latency_rows
+    general = "weight-parallel" if case.weight_parallel else "data-parallel"
     assert found.regime == ("latency" if tiny else general)
     assert tiny == (backend == "cython" and name == "tiny")
     assert (found.n_blocks, found.block_rows) == (case.n_blocks, plan.block_rows)
@@ -54,10 +54,14 @@ def test_flops_are_those_of_the_operations(name):
     network = case.network("float64")
     plan = engine_cache.training_plan(network._state, case.batch_size, 1)[0]
     total = 0
-    for op in (*plan.forward.operations, *plan.backward.operations, *plan.parameter.operations):
+    for op in (
+        *plan.forward.operations,
+        *plan.backward.operations,
+        *plan.weight_gradient.operations,
+    ):
         if op.kind in ("dense", "dense_input"):
             total += 2 * op.n_a * op.n_c
-        elif op.kind == "dense_parameters":
+        elif op.kind == "dense_gradient":
             total += 2 * op.n_a * op.n_y
     assert network.plan(case.batch_size).flops == case.batch_size * total
 
@@ -111,8 +115,8 @@ def test_last_row_of_the_latency_path(rows, regime):
     network = fb.Network([3, 5, 1], seed=0, backend="numpy")
     plan = engine_cache.training_plan(network._state, rows, 1)[0]
     found = next(one for one in plan.comparisons if "64 bytes" in one.question)
-    assert (regime == "latency") == (rows <= plan.narrow_rows) == (not found.reached)
-    assert found.threshold == plan.narrow_rows + 1
+    assert (regime == "latency") == (rows <= plan.latency_rows) == (not found.reached)
+    assert found.threshold == plan.latency_rows + 1
 
 
 def test_threads_of_an_epoch():

@@ -42,8 +42,8 @@ def test_whole_gradient(usual, whole, rows, dtype, backend):
     sizes = [70, 130, 1]
     first, shared = _trained(sizes, usual, rows, dtype, backend)
     second, held = _trained(sizes, whole, rows, dtype, backend)
-    assert shared.by_parameters and not held.by_parameters
-    assert held.arena.copies - held.arena.gradient >= first._state.layout.size
+    assert shared.weight_parallel and not held.weight_parallel
+    assert held.arena.transposes - held.arena.gradient >= first._state.layout.size
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         assert_same_training(a, b, dtype=dtype)
     assert second.plan(rows).regime == "data-parallel"
@@ -54,7 +54,7 @@ def test_whole_gradient_of_few_rows(dtype, backend):
     """Nor the latency path, which updates a layer before it knows the gradient of the one below."""
     first, shared = _trained([3, 5, 1], fb.Adam(), 4, dtype, backend)
     second, held = _trained([3, 5, 1], WholeAdam(), 4, dtype, backend)
-    assert shared.narrow_rows == 8 and held.narrow_rows == 0
+    assert shared.latency_rows == 8 and held.latency_rows == 0
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         assert np.array_equal(a, b)
 

@@ -19,7 +19,7 @@ def _kept(sizes: list[int], network: fb.Network) -> list[int]:
         network.train_on_batch(X[:rows], y[:rows])
     gc.collect()
     found = [one for one in gc.get_objects() if isinstance(one, Plan) and id(one) not in before]
-    return sorted(plan.capacity for plan in found)
+    return sorted(plan.max_rows for plan in found)
 
 
 def test_64_engines_are_kept_the_last_used():

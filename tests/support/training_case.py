@@ -14,12 +14,12 @@ import fastbp as fb
 
 @dataclass(frozen=True)
 class Case:
-    """`by_parameters` and `n_blocks` are what the plan must make of the sizes."""
+    """`weight_parallel` and `n_blocks` are what the plan must make of the sizes."""
 
     layers: list[Any]
     loss: str
     batch_size: int
-    by_parameters: bool
+    weight_parallel: bool
     n_blocks: int
     options: dict[str, Any]
 

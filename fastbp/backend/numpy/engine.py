@@ -43,19 +43,19 @@ class Engine:
         self.plan, self.w, self.power = plan, parameters, power
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
-        n_gradients = max(0, arena.copies - arena.gradient) // parameters.size
+        n_gradients = max(0, arena.transposes - arena.gradient) // parameters.size
         size = n_gradients * parameters.size
         self.gradients = scratch[arena.gradient : arena.gradient + size].reshape(
             n_gradients, parameters.size
         )
-        self.copies = scratch[arena.copies : arena.activations]
+        self.transposes = scratch[arena.transposes : arena.activations]
         self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
         self.progress = (COMPLETED, 0, 0, 0)
-        self.n_rows = 0
+        self.n_rows = self.n_batches = 0
         # every name is looked up here, so that one that is unknown is an error now
         self._activations: dict[Any, tuple[Forward, Backward]] = {}
-        for program in (plan.forward, plan.backward, plan.parameter):
+        for program in (plan.forward, plan.backward, plan.weight_gradient):
             for op in program.operations:
                 if op.kind not in _OPERATIONS:
                     known = ", ".join(_OPERATIONS)
@@ -81,16 +81,18 @@ class Engine:
         return stored[:, : op.n_a].T if op.by_columns else stored[:, : op.n_c]
 
     def _transposed(self, op: Operation) -> Array:
-        stored = self._stored(self.w if op.by_columns else self.copies, op.w, op.n_a, op.ldw)
+        stored = self._stored(self.w if op.by_columns else self.transposes, op.w, op.n_a, op.ldw)
         return stored[:, : op.n_c]
 
     def refresh(self) -> None:
-        """Transposed copies from the parameters."""
-        self.copies[:] = 0
+        """Transposes of kernels from the parameters."""
+        self.transposes[:] = 0
         for segment in self.plan.segments.segments:
-            if segment.copy >= 0:
+            if segment.transpose >= 0:
                 stored = self._stored(self.w, segment.offset, segment.rows, segment.ld)
-                copy = self._stored(self.copies, segment.copy, segment.columns, segment.ld_copy)
+                copy = self._stored(
+                    self.transposes, segment.transpose, segment.columns, segment.ld_transpose
+                )
                 copy[:, : segment.rows] = stored[:, : segment.columns].T
 
     # operations
@@ -105,7 +107,7 @@ class Engine:
         self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
     ) -> None:
         a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, len(x), first)
-        if op.kind == "dense_parameters":
+        if op.kind == "dense_gradient":
             assert gradient is not None
             self._dense_parameters(op, a, first, gradient, start)
         else:
@@ -178,20 +180,24 @@ class Engine:
     @_quiet
     def train(
         self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
-        n_threads: int = 1, order: Array | None = None, given: Array | None = None,
-        limits: Array | None = None, seed: int = 0, first_epoch: int = 0, max_steps: int = -1,
-        guarded: bool = True,
+        n_threads: int = 1, shuffled: Array | None = None, batch_rows: Array | None = None,
+        batch_offsets: Array | None = None, seed: int = 0, first_epoch: int = 0,
+        max_steps: int = -1, guarded: bool = True,
     ) -> None:  # fmt: skip
-        largest = min(batch_size, len(x)) if limits is None else int(np.diff(limits).max(initial=0))
+        largest = min(batch_size, len(x))
+        if batch_offsets is not None:
+            largest = int(np.diff(batch_offsets).max(initial=0))
         self.plan.check("train", largest)
         self.refresh()
         steps = 0
         for epoch in range(epochs):
             good = self._state() if guarded else None
-            if order is not None:
-                order[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
+            if shuffled is not None:
+                shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             total, seen, batch = 0.0, 0, 0
-            for batch, rows in enumerate(_batches(len(x), batch_size, order, given, limits)):
+            batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
+            self.n_batches = len(batches)
+            for batch, rows in enumerate(batches):
                 if steps == max_steps:
                     break
                 try:
@@ -219,9 +225,11 @@ class Engine:
             if steps == max_steps:
                 return
 
-    def take_progress(self) -> tuple[int, int, int, int]:
-        found, self.progress = self.progress, (COMPLETED, 0, 0, 0)
-        return found
+    def take_progress(self, counter: Any) -> tuple[int, int, int]:
+        (status, epoch, batch, steps), self.progress = self.progress, (COMPLETED, 0, 0, 0)
+        counter.steps += epoch * self.n_batches if status == DIVERGED else steps
+        counter.epochs += epoch
+        return status, epoch, batch
 
     def _update_whole(self) -> None:
         """The update, or the state before it where an exception comes in between."""
@@ -253,7 +261,7 @@ class Engine:
             self._run(plan.forward, part, first, None, True)
             total += self._loss(len(part), y[begin : begin + plan.tile_rows], first, mean)
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
-        if plan.parameter.operations:
+        if plan.weight_gradient.operations:
             self._x = x
         return total * mean
 
@@ -266,9 +274,9 @@ class Engine:
     def _update(self) -> None:
         self.power[: len(self._bases)] *= self._bases
         plan = self.plan
-        if plan.parameter.operations:
+        if plan.weight_gradient.operations:
             gradient = np.zeros_like(self.w)
-            for op in plan.parameter.operations:
+            for op in plan.weight_gradient.operations:
                 self._operate(op, self._x, 0, gradient, True)
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
@@ -287,6 +295,8 @@ class Engine:
         self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
         self.train(x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False)
+        status, _, batch, steps = self.progress
+        self.progress = status, 0, batch, steps  # a step alone is no epoch
         return float(losses[0])
 
     def bind(self, out: Array, row: Array | None, is_busy: Callable[[], bool]) -> None:
@@ -355,7 +365,7 @@ class Engine:
 _OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Engine._dense,
     "dense_input": Engine._dense_input,
-    "dense_parameters": Engine._dense_parameters,
+    "dense_gradient": Engine._dense_parameters,
     "activation_backward": Engine._activation_backward,
     "add": Engine._add,
     "copy": Engine._copy,
@@ -369,16 +379,16 @@ def kernel_names() -> dict[str, tuple[str, ...]]:
 
 
 def _batches(
-    n: int, batch_size: int, order: Array | None, given: Array | None, limits: Array | None
-) -> Any:
+    n: int, batch_size: int, shuffled: Array | None, rows: Array | None, offsets: Array | None
+) -> list[Any]:
     """What selects the rows of each batch."""
-    if limits is not None:
-        assert given is not None
-        return [given[i:j] for i, j in zip(limits[:-1], limits[1:], strict=True)]
+    if offsets is not None:
+        assert rows is not None
+        return [rows[i:j] for i, j in zip(offsets[:-1], offsets[1:], strict=True)]
     starts = range(0, n, batch_size)
-    if order is None:
+    if shuffled is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
-    return [order[i : i + batch_size] for i in starts]
+    return [shuffled[i : i + batch_size] for i in starts]
 
 
 def accept(x: object, n_columns: int, check_finite: bool) -> None:
