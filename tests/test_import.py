@@ -5,12 +5,12 @@ from support import child
 NEEDED = {
     "activation", "backend", "backend._cpu", "backend.show_config", "check", "check.array",
     "check.label", "check.scalar", "check.scale", "check.validation", "error", "formula",
-    "formula.activation", "formula.number", "formula.optimizer", "history", "initializer", "inspection", "inspection.trace", "layer", "layer.architecture", "loss",
-    "metric", "model", "network", "optimizer", "optimizer.adam",
-    "optimizer.base", "optimizer.sgd", "plan", "plan.arena", "plan.builder",
-    "plan.compile", "plan.graph", "plan.operation", "plan.parameter", "plan.segment",
-    "plan.work", "random", "runtime", "runtime.fit", "runtime.predict", "runtime.state",
-    "runtime.step", "runtime.usage",
+    "formula.activation", "formula.number", "formula.optimizer", "history", "initializer",
+    "inspection", "inspection.trace", "layer", "layer.architecture", "loss", "metric", "model",
+    "network", "optimizer", "optimizer.adam", "optimizer.base", "optimizer.sgd", "plan",
+    "plan.arena", "plan.builder", "plan.compile", "plan.graph", "plan.operation",
+    "plan.parameter", "plan.segment", "plan.work", "random", "runtime", "runtime.fit",
+    "runtime.predict", "runtime.state", "runtime.step", "runtime.usage",
 }  # fmt: skip
 
 CODE = """
