@@ -45,5 +45,5 @@ def binary_cross_entropy(out: real, target: real) -> tuple[real, real]:
     """softplus(out) - out target; with the large parts taken apart first, a right answer's small
     loss keeps its digits.
     """
-    value: real = real_softplus(-real_abs(out)) + (real_max(out, 0) - out * target)
-    return value, real_sigmoid(out) - target
+    slope: real = real_sigmoid(out) - target
+    return real_softplus(-real_abs(out)) + (real_max(out, 0) - out * target), slope

@@ -85,8 +85,8 @@ static inline real real_min(real x, real bound) { return x > bound ? bound : x; 
 /* A macro: a condition that is an argument is a number first, and compilers make more of a choice by a comparison. */
 #define real_select(condition, x, y) ((condition) ? (x) : (y))
 
-/* 1 or -1; a zero and a NaN are returned. */
-static inline real real_sign(real x) { return real_abs(x) > 0 ? real_copysign(1, x) : x; }
+/* 1 or -1 for a normal number, whose product with the largest is at least 1; a zero and a NaN are returned. */
+static inline real real_sign(real x) { return real_max(real_min(x * REAL_LARGEST, 1), -1); }
 
 /* x > 0, or the smallest normal number where x was rounded to less. */
 static inline real real_positive(real x) { return real_max(x, REAL_SMALLEST); }
