@@ -265,7 +265,8 @@ cdef class Engine:
         cdef Call* call = &self.call
         found = call.status, call.epoch, call.batch
         counter.steps += call.epoch * call.n_batches if call.status == DIVERGED else call.steps
-        counter.epochs += call.epoch
+        if call.epoch:
+            counter.epochs += call.epoch
         call.status = RUNNING
         call.epoch = call.batch = call.steps = 0
         return found
