@@ -51,9 +51,9 @@ def data(layers: list[Any], loss: str, rows: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(rows)
     n_out = layers[-1].units
     X = rng.normal(size=(rows, layers[0].units))
-    if loss == "cross_entropy":
+    if fb.Loss(loss).domain == "class":
         return X, rng.integers(n_out, size=rows)
-    if loss == "binary_cross_entropy":
+    if fb.Loss(loss).domain == "interval":
         return X, rng.integers(2, size=(rows, n_out)).astype(float)
     return X, rng.normal(size=(rows, n_out))
 

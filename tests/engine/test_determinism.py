@@ -148,8 +148,7 @@ losses = st.sampled_from(["mse", "cross_entropy", "binary_cross_entropy"])
     n=st.integers(1, 600), n_threads=st.integers(1, 3), data=st.data(),
 )  # fmt: skip
 def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
-    if loss == "cross_entropy":
-        widths[-1] += 1
+    widths[-1] += fb.Loss(loss).domain == "class"
     network = fb.Network(widths, activation=activation, loss=loss, dtype=dtype, seed=1)
     X = np.random.default_rng(n).standard_normal((n, widths[0])).astype(dtype)
     whole = network.predict(X, n_threads=n_threads)
@@ -178,14 +177,15 @@ def test_latency_path(
     widths, rows, activation, last, loss, dtype, optimizer, l2, use_bias, shuffle
 ):
     """The short way of latency.pxi, and the general one where there is no such: the same bits."""
-    last = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(loss, last)
-    widths[-1] += loss == "cross_entropy"
+    is_class = fb.Loss(loss).domain == "class"
+    last = fb.Loss(loss).response or last
+    widths[-1] += is_class
     layers = [fb.Dense(n, activation, l2=l2, use_bias=use_bias) for n in widths[1:-1]]
     layers.append(fb.Dense(widths[-1], last, l2=l2))
     random = np.random.default_rng(rows)
     X = random.standard_normal((3 * rows + 1, widths[0])).astype(dtype)
     y = random.random((len(X), widths[-1]))
-    if loss == "cross_entropy":
+    if is_class:
         y = y.argmax(axis=1)
     found = []
     for most, n_threads in ((8, 1), (8, 2), (0, 1)):
@@ -193,7 +193,7 @@ def test_latency_path(
             [fb.Input(widths[0]), *layers], loss=loss, optimizer=optimizer, dtype=dtype, seed=3
         )
         narrow = max(widths) <= (16 if dtype == "float32" else 8)
-        narrow = narrow and (last != "softmax" or loss == "cross_entropy")
+        narrow = narrow and (last != "softmax" or is_class)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(threshold.LATENCY_ROWS, "value", most + 1)
             plan = engine_cache.engine(network._state, "train", rows, n_threads)[1]

@@ -123,7 +123,7 @@ def test_fit_copies_no_data(loss, shuffle):
     """An order of 4 bytes a row is all that grows with the rows."""
     n = 50_000
     X = np.zeros((n, 20), np.float32)
-    y = np.zeros(n, np.int64) if loss == "cross_entropy" else np.zeros((n, 3), np.float32)
+    y = np.zeros(n, np.int64) if fb.Loss(loss).domain == "class" else np.zeros((n, 3), np.float32)
     network = fb.Network([20, 8, 3], loss=loss, seed=0)
     network.fit(X[:256], y[:256], batch_size=256)  # the plan and its memory
     peak = _traced_peak(lambda: network.fit(X, y, batch_size=256, shuffle=shuffle))

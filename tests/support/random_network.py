@@ -146,9 +146,9 @@ def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
 
 def _target(rng: np.random.Generator, loss: Loss, out: Array) -> Array:
     n, k = out.shape
-    if loss.name == "cross_entropy":
+    if loss.domain == "class":
         return rng.integers(k, size=n) if rng.random() < 0.5 else rng.dirichlet(np.ones(k), size=n)
-    if loss.name == "binary_cross_entropy":
+    if loss.domain == "interval":
         hard = rng.random() < 0.5
         return rng.integers(2, size=(n, k)).astype(float) if hard else rng.random((n, k))
     return out + rng.normal(size=(n, k)) * 1.2

@@ -33,10 +33,11 @@ class Case:
         random = np.random.default_rng(seed)
         network = self.network("float64")
         X = random.standard_normal((n, network.n_features))
-        if self.loss == "cross_entropy":
+        domain = fb.Loss(self.loss).domain
+        if domain == "class":
             return X, random.integers(0, network.n_outputs, n)
         y = random.standard_normal((n, network.n_outputs))
-        return X, 1 / (1 + np.exp(-y)) if self.loss == "binary_cross_entropy" else y
+        return X, 1 / (1 + np.exp(-y)) if domain == "interval" else y
 
 
 _GRAPH = [
