@@ -238,6 +238,7 @@ print(json.dumps([found.count(expected), len(found)]))
 
 @bad_input("fork")
 @needs_fork
+@pytest.mark.slow
 def test_fork_after_use(backend):
     code = FORK.replace("sys.argv[1]", repr(backend))
     equal, n = child.result(code, timeout=60)
@@ -246,6 +247,7 @@ def test_fork_after_use(backend):
 
 @bad_input("exit")
 @needs_kernels
+@pytest.mark.slow
 def test_exit_while_a_daemon_thread_trains():
     code = """
 import threading, time

@@ -145,6 +145,7 @@ def test_orthogonal(shape):
     assert np.array_equal(start(Orthogonal(1.5), shape), 1.5 * value)
 
 
+@pytest.mark.slow
 def test_orthogonal_prefers_no_direction():
     """Entries of (3, 2) have mean 0, variance 1/3, fourth moment 1/5; dets either sign."""
     value = np.array([start("orthogonal", (3, 2), seed=seed) for seed in range(3000)])
@@ -268,6 +269,7 @@ def test_a_linear_model_starts_at_zero(activation):
     )
 
 
+@pytest.mark.slow
 def test_limits_of_the_defaults():
     """By hand: limit = sqrt(3 part / fan_in)."""
     network = fb.Network([2, 3000, 2000, 1], activation="relu", seed=0)

@@ -73,6 +73,7 @@ def test_permutation_follows_its_definition(n, seed):
     assert sorted(expected) == list(range(n))
 
 
+@pytest.mark.slow
 def test_permutations_are_fair():
     counts = np.zeros((4, 4))
     for epoch in range(4000):

@@ -58,6 +58,7 @@ def test_instruction_set_on_request(isa):
 
 @needs_kernels
 @pytest.mark.parametrize(("alias", "isa"), [("avx512", "v4"), ("AVX2", "v3"), ("sse4.2", "v2")])
+@pytest.mark.slow
 def test_other_names_of_instruction_sets(alias, isa):
     if isa not in BUILT:
         pytest.skip(f"{isa} does not run here")

@@ -123,6 +123,7 @@ class TestWorker:
         assert found["status"] == ("wrong" if error else "ok") and (timed is None) == bool(error)
 
 
+@pytest.mark.slow
 class TestTeam:
     def test_rows_of_a_missing_peer_and_of_a_process_that_died(self, tmp_path):
         both = Contestant("none", "no_such_peer", ""), Contestant("NumPy", "numpy", "usual")
@@ -223,6 +224,7 @@ class TestResult:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 class TestCommand:
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -219,6 +219,7 @@ def _everything(name: str, dtype: str, backend: str) -> list[bytes]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @each_case
+@pytest.mark.slow
 def test_poisoned_scratch(name, dtype, backend, monkeypatch):
     plain = _everything(name, dtype, backend)
     for byte in (0x00, 0xFF):

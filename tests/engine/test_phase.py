@@ -57,6 +57,7 @@ def test_workers_that_begin_after_the_call(sizes, dtype, workers):
 
 @each_size
 @pytest.mark.parametrize("delay", slow_but([0, 1e-3], [0, 1e-4, 1e-3, 5e-3, 2e-2]))
+@pytest.mark.slow
 def test_workers_that_come_in_the_midst(sizes, delay, monkeypatch):
     expected = _bits(_network(sizes), 1, epochs=60)
     threads = []
@@ -85,6 +86,7 @@ def test_many_more_threads_than_processors(sizes):
 
 
 @each_size
+@pytest.mark.slow
 def test_calls_in_close_succession(sizes):
     """The workers of one call may still be leaving when the next one begins."""
     networks = [_network(sizes) for _ in range(2)]

@@ -115,6 +115,7 @@ SMOOTH = [
     slow_but([{"l2": 0.05}], [PENALTIES[0], {"l2": 0.05}, {"l2": 0.05, "regularize_bias": True}]),
     ids=str,
 )
+@pytest.mark.slow
 def test_trajectory_of_fifty_steps(
     optimizer: Any, penalty: dict[str, Any], backend: str, dtype: str
 ) -> None:

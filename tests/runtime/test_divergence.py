@@ -58,6 +58,7 @@ def test_back_at_the_last_good_epoch(name, dtype, backend):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.slow
 def test_where_kernels_are_shared(n_threads, dtype, backend):
     """The state to come back to is kept by an epoch's first update; any of its batches diverges."""
     random = np.random.default_rng(0)

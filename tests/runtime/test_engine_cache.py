@@ -22,6 +22,7 @@ def _kept(sizes: list[int], network: fb.Network) -> list[int]:
     return sorted(plan.max_rows for plan in found)
 
 
+@pytest.mark.slow
 def test_64_engines_are_kept_the_last_used():
     sizes = [*range(1, 100), 40, 100]
     kept = _kept(sizes, fb.Network([2, 3, 1], seed=0))

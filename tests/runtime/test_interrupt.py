@@ -164,6 +164,7 @@ print(json.dumps(took))
 
 
 @bad_input("Ctrl-C")
+@pytest.mark.slow
 def test_predict_and_evaluate(backend):
     _check_latency(child.result((PRELUDE + PREDICT).replace("BACKEND", repr(backend)), timeout=120))
 
@@ -198,6 +199,7 @@ print(json.dumps(found))
 
 
 @bad_input("Ctrl-C")
+@pytest.mark.slow
 def test_another_handler(backend):
     """What it raises comes out of fit; where it raises nothing, training goes on."""
     code = (
@@ -210,6 +212,7 @@ def test_another_handler(backend):
 
 
 @needs_kernels
+@pytest.mark.slow
 def test_two_signals():
     """The second one, while the first is being dealt with, finds no broken network either."""
     code = (
@@ -263,6 +266,7 @@ print(json.dumps([seen, took]))
 
 
 @needs_kernels
+@pytest.mark.slow
 def test_more_threads_than_tiles():
     """The thread that hears signals has no tile of its own, and runs the handler unflushed."""
     seen, took = child.result(MORE_THREADS_THAN_TILES, timeout=60)

@@ -46,6 +46,7 @@ class Training:
 
 
 @bad_input("busy")
+@pytest.mark.slow
 def test_everything_else_is_refused_while_fit_runs(backend):
     network, reference = _network(backend), _network(backend)
     epochs = 1500 if backend == "cython" else 40
