@@ -83,7 +83,7 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run(arguments: argparse.Namespace) -> int:
     from fastbp.benchmark import contestant, table, workload
-    from fastbp.benchmark.result import Choice, measure, to_text
+    from fastbp.benchmark.result import measure, to_text
     from fastbp.benchmark.run import Settings
 
     if arguments.report:
@@ -101,19 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
     if arguments.json and arguments.json.is_dir():
         raise IsADirectoryError(f"--json {arguments.json}: this is a folder")
-    choice = Choice(
-        sections=tuple(arguments.section),
-        workloads=workload.select(
-            arguments.workload,
-            every=arguments.all,
-            optimizer=arguments.optimizer,
-            dtype=arguments.dtype,
-        ),
-        contestants=contestant.select(arguments.contestant),
-        threads=tuple(dict.fromkeys(threads)),
-        settings=Settings(arguments.rounds, arguments.seconds, arguments.dtype),
+    optimizer, dtype = arguments.optimizer, arguments.dtype
+    result = measure(
+        arguments.section,
+        workload.select(arguments.workload, arguments.all, optimizer, dtype),
+        contestant.select(arguments.contestant),
+        list(dict.fromkeys(threads)),
+        Settings(arguments.rounds, arguments.seconds, dtype),
+        show=lambda line: print(line, flush=True),
     )
-    result = measure(choice, show=lambda line: print(line, flush=True))
     if arguments.json:
         arguments.json.write_text(to_text(result), encoding="utf-8")
     return 0
