@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _write(path: str | None, header: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
     # Nine digits tell any two float32 apart.
     lines = ([cell if isinstance(cell, str) else f"{cell:.9g}" for cell in row] for row in rows)
-    file = open(path, "w", encoding="utf-8", newline="") if path else nullcontext(sys.stdout)
+    file = (
+        nullcontext(sys.stdout) if path is None else open(path, "w", encoding="utf-8", newline="")
+    )
     with file as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *lines])
