@@ -148,7 +148,7 @@ class Preprocessing:
         dropped = tuple(name for name, column in found.items() if column is None)
         if len(dropped) == len(table):
             raise ValueError(f"every column is constant: {_join(dropped)}")
-        return cls(tuple(column for column in found.values() if column), dropped)
+        return cls(tuple(column for column in found.values() if column is not None), dropped)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
