@@ -64,19 +64,13 @@ class VarianceScaling:
     distribution: str = "truncated_normal"
 
     def __post_init__(self) -> None:
-        values = {
-            "scale": check_real(
-                self.scale, name="VarianceScaling scale", minimum=0, exclude_minimum=True
-            ),
-            "mode": check_name(self.mode, kind="mode", known=_MODES, aliases={}),
-            "distribution": check_name(
-                self.distribution,
-                kind="distribution",
-                known=_DISTRIBUTIONS,
-                aliases={"untruncatednormal": "normal"},
-            ),
-        }
-        for name, value in values.items():
+        what, other_names = "VarianceScaling scale", {"untruncatednormal": "normal"}
+        scale = check_real(self.scale, name=what, minimum=0, exclude_minimum=True)
+        mode = check_name(self.mode, kind="mode", known=_MODES, aliases={})
+        distribution = check_name(
+            self.distribution, kind="distribution", known=_DISTRIBUTIONS, aliases=other_names
+        )
+        for name, value in (("scale", scale), ("mode", mode), ("distribution", distribution)):
             object.__setattr__(self, name, value)
 
 

@@ -2,64 +2,51 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from fastbp.benchmark import oracle
 from fastbp.benchmark.contestant import Contestant
-from fastbp.benchmark.run import Row, Settings, microseconds, team
+from fastbp.benchmark.run import Row, Settings, Team
 from fastbp.benchmark.workload import Workload
 
 SMALL = Workload((64, 100, 10), "relu", "cross_entropy", 1, 1)
+NET_X, PREDICT, PREDICTOR, TRAIN_ON_BATCH = (
+    Contestant(f"fastbp {variant}", "fastbp", variant)
+    for variant in ("net(x)", "predict", "predictor", "train_on_batch")
+)
+OTHERS = (
+    Contestant("PyTorch net(x)", "torch", "net(x)"),
+    Contestant("ONNX Runtime run", "onnxruntime", "run"),
+    Contestant("scikit-learn predict_proba", "sklearn", "predict_proba"),
+)
+STEPS = (
+    Contestant("PyTorch eager step", "torch", "step"),
+    Contestant("scikit-learn partial_fit", "sklearn", "step"),
+)
 CALLS = (
-    ("outputs of one row, 64-100-10", SMALL, (
-        ("fastbp net(x)", "fastbp", "net(x)"),
-        ("fastbp predict", "fastbp", "predict"),
-        ("fastbp predictor", "fastbp", "predictor"),
-        ("PyTorch net(x)", "torch", "net(x)"),
-        ("ONNX Runtime run", "onnxruntime", "run"),
-        ("scikit-learn predict_proba", "sklearn", "predict_proba"),
-    )),
-    ("outputs of 450 rows, 64-100-10", dataclasses.replace(SMALL, batch_size=450), (
-        ("fastbp predict", "fastbp", "predict"),
-        ("PyTorch net(x)", "torch", "net(x)"),
-        ("ONNX Runtime run", "onnxruntime", "run"),
-        ("scikit-learn predict_proba", "sklearn", "predict_proba"),
-    )),
-    ("step on one row, 2-2-1", Workload((2, 2, 1), "tanh", "mse", 1, 1), (
-        ("fastbp train_on_batch", "fastbp", "train_on_batch"),
-        ("PyTorch eager step", "torch", "step"),
-        ("scikit-learn partial_fit", "sklearn", "step"),
-    )),
+    ("outputs of one row, 64-100-10", SMALL, (NET_X, PREDICT, PREDICTOR, *OTHERS)),
+    ("outputs of 450 rows, 64-100-10", dataclasses.replace(SMALL, batch_size=450),
+     (PREDICT, *OTHERS)),
+    ("step on one row, 2-2-1", Workload((2, 2, 1), "tanh", "mse", 1, 1), (TRAIN_ON_BATCH, *STEPS)),
 )  # fmt: skip
 
 
-def call_rows(settings: Settings, show: Callable[[Row], None]) -> list[Row]:
+def call_rows(settings: Settings) -> Iterator[Row]:
     """A row for each kind of call and who makes it, on one thread."""
-    rows: list[Row] = []
-    for what, workload, entries in CALLS:
+    for what, workload, contestants in CALLS:
         workload = dataclasses.replace(workload, dtype=settings.dtype)
-        contestants = [
-            Contestant(name, adapter, variant, adapter != "fastbp", DEEPER.get(adapter, ""))
-            for name, adapter, variant in entries
-        ]
-        with tempfile.TemporaryDirectory() as folder, team(contestants, threads=1) as members:
-            request = {
-                "kind": "call",
-                "workload": dataclasses.asdict(workload),
-                "truth": str(call_truth(workload, Path(folder) / "truth.npz")),
-            }
-            answers = members.time([request] * len(contestants), settings)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(Team(contestants, threads=1)) as team,
+        ):
+            truth = call_truth(workload, Path(folder) / "truth.npz")
+            answers = team.time("call", workload, truth, settings)
         for contestant, answer in zip(contestants, answers, strict=True):
-            rows.append({"what": what, "contestant": contestant.name})
-            rows[-1] |= microseconds(answer, "calls")
-            show(rows[-1])
-    return rows
-
-
-DEEPER = {"sklearn": "sklearn.neural_network"}
+            yield {"what": what, "contestant": contestant.name, **answer}
 
 
 def call_truth(workload: Workload, path: Path) -> Path:
@@ -74,20 +61,13 @@ def call_truth(workload: Workload, path: Path) -> Path:
     return path
 
 
-def shuffle_rows(
-    workloads: Sequence[Workload], settings: Settings, show: Callable[[Row], None]
-) -> list[Row]:
+def shuffle_rows(workloads: Sequence[Workload], settings: Settings) -> Iterator[Row]:
     """fastbp's `fit` shuffled and not, in turns, on one thread."""
-    contestants = [Contestant(name, "fastbp", name, False) for name in ("in order", "shuffled")]
-    rows: list[Row] = []
-    with team(contestants, threads=1) as members:
+    contestants = [Contestant(name, "fastbp", name) for name in ("in order", "shuffled")]
+    with closing(Team(contestants, threads=1)) as team:
         for workload in workloads:
-            request = {"kind": "steps", "workload": dataclasses.asdict(workload), "truth": None}
             plain, shuffled = (
-                microseconds(answer, "steps") for answer in members.time([request] * 2, settings)
+                answer["us_min"] for answer in team.time("steps", workload, None, settings)
             )
             row: Row = {"workload": workload.network, "batch_size": workload.batch_size}
-            row |= {"us": plain["us_min"], "shuffled_us": shuffled["us_min"]}
-            rows.append(row | {"ratio": row["shuffled_us"] / row["us"]})
-            show(rows[-1])
-    return rows
+            yield row | {"us": plain, "shuffled_us": shuffled, "ratio": shuffled / plain}

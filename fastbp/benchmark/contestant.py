@@ -5,7 +5,7 @@ import os
 import selectors
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = 300  # seconds for an answer
@@ -15,51 +15,45 @@ import importlib, os, sys, time
 cores, module = {cores}, {module!r}
 if cores:
     os.sched_setaffinity(0, cores)
-start = time.perf_counter()
-import numpy
 if module != "numpy":
-    start = time.perf_counter()
+    import numpy
+start = time.perf_counter()
 try:
     importlib.import_module(module)
-    error = ""
+    first = {{"import_s": time.perf_counter() - start}}
 except Exception as reason:
-    error = f"{{reason}}"
-seconds = time.perf_counter() - start
+    first = {{"status": "missing", "note": f"{{reason}}"}}
 from fastbp.benchmark.worker import main
-main(import_s=seconds, error=error)
+main(first)
 """
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """`adapter` in fastbp/benchmark/peer and its variant; what is imported may lie deeper.
+    """`adapter` in fastbp/benchmark/peer, named as its library, and a variant of it.
 
-    `is_peer` where fastbp has to be faster than it.
+    `build` is the one of fastbp's that it has to run.
     """
 
     name: str
     adapter: str
     variant: str
-    is_peer: bool = True
-    imports: str = ""
-    environment: dict[str, str] = field(default_factory=dict, hash=False)
+    build: str = ""
 
 
-def _fastbp(build: str) -> Contestant:
-    environment = {"FASTBP_ISA": build}
-    return Contestant(f"fastbp {build}", "fastbp", "cython", False, environment=environment)
-
-
-BUILDS = tuple(_fastbp(build) for build in ("v4", "v3", "v2", "portable"))
+BUILDS = tuple(
+    Contestant(f"fastbp {build}", "fastbp", "cython", build)
+    for build in ("v4", "v3", "v2", "portable")
+)
 CONTESTANTS = (
     *BUILDS,
-    Contestant("fastbp numpy", "fastbp", "numpy", False),
+    Contestant("fastbp numpy", "fastbp", "numpy"),
     Contestant("NumPy", "numpy", "usual"),
     Contestant("NumPy tuned", "numpy", "tuned"),
     Contestant("PyTorch", "torch", "eager"),
     Contestant("PyTorch compiled", "torch", "compiled"),
     Contestant("JAX", "jax", "scan"),
-    Contestant("scikit-learn", "sklearn", "partial_fit", imports="sklearn.neural_network"),
+    Contestant("scikit-learn", "sklearn", "partial_fit"),
     Contestant("tinygrad", "tinygrad", "TinyJit"),
 )
 SLOW_TO_START = ("PyTorch compiled",)  # 15 s a workload: takes part where it is asked for
@@ -87,21 +81,21 @@ class Process:
 
     def __init__(self, contestant: Contestant, *, threads: int) -> None:
         self.contestant, self.threads, self.is_alive = contestant, threads, True
-        module = contestant.imports or contestant.adapter
+        module = contestant.adapter.replace("sklearn", "sklearn.neural_network")
         code = START.format(cores=processors()[-threads:], module=module)
+        build = {"FASTBP_ISA": contestant.build} if contestant.build else {}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", "-c", code],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=environment(threads) | contestant.environment,
+            env=environment(threads) | build,
         )  # fmt: skip
         self.first = self._answer()  # one import at a time
 
     def prepare(self, **request: Any) -> dict[str, Any]:
-        about = {"adapter": self.contestant.adapter, "variant": self.contestant.variant}
-        if self.first.get("status"):
+        if "status" in self.first:
             return dict(self.first)
-        asked = {"do": "prepare", "threads": self.threads, **about, **request}
-        return self.first | self._ask(asked)
+        about = {"adapter": self.contestant.adapter, "variant": self.contestant.variant}
+        return self.first | self._ask({"do": "prepare", "threads": self.threads} | about | request)
 
     def round(self) -> dict[str, Any]:
         return self._ask({"do": "round"})
@@ -142,10 +136,9 @@ def processors() -> list[int]:
 
 def environment(threads: int) -> dict[str, str]:
     """This process's, with `threads` threads for whatever library a contestant brings."""
-    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
-    found = dict(os.environ) | {f"{name}_NUM_THREADS": str(threads) for name in names}
-    for name in [name for name in found if name.startswith("FASTBP_")]:
-        del found[name]
+    found = {name: text for name, text in os.environ.items() if not name.startswith("FASTBP_")}
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+        found[f"{library}_NUM_THREADS"] = str(threads)
     found |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     found |= {"DEV": "CPU", "NUM_CPU_THREADS": str(threads)}  # tinygrad's
     # OpenBLAS lets idle threads spin for 2^26 ticks and more, into the turn of the next contestant:

@@ -8,6 +8,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from fastbp.benchmark.contestant import environment
@@ -42,21 +43,18 @@ print(json.dumps([imported - start, time.perf_counter() - imported]))
 """
 
 
-def memory_rows(*, n_rows: int = N_ROWS) -> list[dict[str, Any]]:
+def memory_rows(*, n_rows: int = N_ROWS) -> Iterator[dict[str, Any]]:
     """Bytes that the peak of resident memory rises by during one epoch of 100-64-1, batch 256."""
-    found = []
     for shuffle in (False, True):
-        code = MEMORY.format(rows=n_rows, columns=N_FEATURES, shuffle=shuffle)
-        found.append({"rows": n_rows, "columns": N_FEATURES, "shuffle": shuffle,
-                      "peak_bytes": int(_result(code))})  # fmt: skip
-    return found
+        row = {"rows": n_rows, "columns": N_FEATURES, "shuffle": shuffle}
+        yield row | {"peak_bytes": _result(MEMORY.format(**row))}
 
 
-def start_row(*, starts: int = STARTS) -> dict[str, float]:
+def start_rows(*, starts: int = STARTS) -> Iterator[dict[str, float]]:
     """Milliseconds to import fastbp with NumPy loaded, and to build and fit a small network."""
     times = [_result(START) for _ in range(starts)]
     imports, fits = ([1e3 * value for value in column] for column in zip(*times, strict=True))
-    return {
+    yield {
         "import_ms_min": min(imports),
         "import_ms_median": statistics.median(imports),
         "fit_ms_min": min(fits),

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from fastbp.plan.arena import allocate
 
 REPEATS = 5
 LARGEST = 2**28  # bytes of an array that lies in no cache
+WORK = {
+    "integer_chain": 300_000, "fma": 60_000, "mixed": 60_000, "divide": 1000, "quotient": 500,
+    "fma_chain": 200_000, "divide_chain": 60_000, "sqrt_chain": 60_000,
+}  # fmt: skip
 USUAL_CACHES = 32 * 2**10, 2**20, 32 * 2**20  # where the system does not say
 
 
@@ -22,34 +27,27 @@ class Probe:
 
     def __init__(self) -> None:
         self.caches = caches()
-        best_set = next((key[0] for key in compiled_modules()), None)
-        self.modules = {
-            dtype: compiled_modules()[best_set, dtype]
-            for dtype in ("float32", "float64")
-            if best_set is not None and (best_set, dtype) in compiled_modules()
-        }
+        self.modules: dict[str, Any] = {}
+        for (_, dtype), module in compiled_modules().items():  # the best comes first
+            self.modules.setdefault(dtype, module)
         self.best: dict[tuple[Any, ...], float] = {}
 
     def run(self) -> None:
+        footprints = *(size // 2 for size in self.caches), min(LARGEST, 4 * self.caches[-1])
         for dtype, module in self.modules.items():
-            work = module.probe_arithmetic
             for _ in range(REPEATS):
-                for kind, n in (("integer_chain", 300_000), ("fma", 60_000), ("mixed", 60_000),
-                                ("divide", 1000), ("quotient", 500), ("fma_chain", 200_000),
-                                ("divide_chain", 60_000), ("sqrt_chain", 60_000)):  # fmt: skip
-                    self._time((dtype, kind), n, work, kind, n, 1.25, 0.5)
-            for level, n_bytes in enumerate(self._footprints()):
+                for kind, n in WORK.items():
+                    self._time((dtype, kind), n, module.probe_arithmetic, kind, n, 1.25, 0.5)
+            for level, n_bytes in enumerate(footprints):
                 real = np.dtype(dtype)
                 n = n_bytes // real.itemsize // 1024 * 1024
                 array = allocate(n, real, purpose="a probe")[:n]
                 array[:] = 1
                 passes = max(1, 2**25 // n_bytes)
-                moved = passes * array.nbytes
+                moved, work = passes * array.nbytes, module.probe_stream
                 for _ in range(REPEATS):
-                    for write in (False, True):
-                        key = dtype, "rewrite" if write else "read", level
-                        amount = moved * (2 if write else 1)
-                        self._time(key, amount, module.probe_stream, array, passes, 1.0, write)
+                    self._time((dtype, "read", level), moved, work, array, passes, 1.0, False)
+                    self._time((dtype, "rewrite", level), 2 * moved, work, array, passes, 1.0, True)
 
     def constants(self) -> dict[str, Constants]:
         """For each dtype; empty without compiled modules."""
@@ -81,9 +79,6 @@ class Probe:
             rewrite=tuple(rewrite),
         )
 
-    def _footprints(self) -> list[int]:
-        return [*(size // 2 for size in self.caches), min(LARGEST, 4 * self.caches[-1])]
-
     def _time(self, key: tuple[Any, ...], amount: int, work: Any, *arguments: Any) -> None:
         start = time.perf_counter()
         work(*arguments)
@@ -109,9 +104,8 @@ def describe() -> dict[str, Any]:
     """What the figures depend on, as far as the system says it."""
     model = platform.processor()
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        pairs = (line.split(":", 1) for line in lines if ":" in line)
-        facts = {name.strip(): value.strip() for name, value in pairs}
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        facts = dict(re.findall(r"^(.+?)\s*: (.*)$", text, re.MULTILINE))
         model = f"{facts['model name']} (family {facts['cpu family']}, model {facts['model']})"
     except (OSError, KeyError):
         pass

@@ -7,8 +7,9 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,86 +37,63 @@ class Team:
     """One process a contestant, for all workloads of a run; one of them works at a time."""
 
     def __init__(self, contestants: Sequence[Contestant], *, threads: int) -> None:
-        self.contestants, self.threads = contestants, threads
+        self.threads = threads
         self.processes = [Process(one, threads=threads) for one in contestants]
 
-    def end(self) -> None:
+    def close(self) -> None:
         for process in self.processes:
             process.end()
 
-    def time(self, requests: Sequence[Row], settings: Settings) -> list[Row]:
-        """Each contestant's answer to its request, with the "seconds" of its rounds, in turns."""
+    def time(
+        self, kind: str, workload: Workload, truth: Path | None, settings: Settings
+    ) -> list[Row]:
+        """Each contestant's answer, with the least and the median "us" of its rounds, in turns.
+
+        Args:
+            kind: "steps" or "call".
+            truth: a file of what the answers are compared with.
+        """
         for i, process in enumerate(self.processes):
             if not process.is_alive:
                 process.end()
-                self.processes[i] = Process(self.contestants[i], threads=self.threads)
-        answers = [
-            process.prepare(**request, seconds=settings.seconds)
-            for process, request in zip(self.processes, requests, strict=True)
-        ]
-        for answer in answers:
-            answer["seconds"] = []
+                self.processes[i] = Process(process.contestant, threads=self.threads)
+        request: Row = {"kind": kind, "workload": dataclasses.asdict(workload)}
+        request |= {"truth": truth and str(truth), "seconds": settings.seconds}
+        answers = [process.prepare(**request) for process in self.processes]
+        taken: list[list[float]] = [[] for _ in answers]
         enough = PATIENCE * settings.rounds * settings.seconds
         for _ in range(settings.rounds):
-            for process, answer in zip(self.processes, answers, strict=True):
-                if answer["status"] == "ok" and sum(answer["seconds"]) < enough:
+            for process, answer, seconds in zip(self.processes, answers, taken, strict=True):
+                if answer["status"] == "ok" and sum(seconds) < enough:
                     time.sleep(PAUSE if self.threads > 1 else 0)
                     found = process.round()
                     if "status" in found:
                         answer |= found
                     else:
-                        answer["seconds"].append(found["seconds"])
+                        seconds.append(found["seconds"])
+        for answer, seconds in zip(answers, taken, strict=True):
+            if answer["status"] == "ok":
+                per = 1e6 / (answer["steps"] if kind == "steps" else answer["calls"])
+                answer["us_min"] = per * min(seconds)
+                answer["us_median"] = per * statistics.median(seconds)
         return answers
-
-
-@contextmanager
-def team(contestants: Sequence[Contestant], *, threads: int) -> Iterator[Team]:
-    found = Team(contestants, threads=threads)
-    try:
-        yield found
-    finally:
-        found.end()
-
-
-def microseconds(answer: Row, count: str) -> Row:
-    """ "us_min" and "us_median" of one of `count`, instead of "seconds"; none where it failed."""
-    taken = answer.pop("seconds")
-    if answer["status"] != "ok":
-        return answer
-    least, middle = min(taken), statistics.median(taken)
-    per = 1e6 / answer[count]
-    return answer | {"us_min": per * least, "us_median": per * middle}
 
 
 def step_rows(
     workloads: Sequence[Workload],
     contestants: Sequence[Contestant],
-    *,
     threads: Sequence[int],
     settings: Settings,
-    limits: roofline.Constants | None,
-    show: Callable[[Row], None],
-) -> list[Row]:
+) -> Iterator[Row]:
     """A row for each number of threads, workload and contestant."""
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        requests = [
-            {
-                "kind": "steps",
-                "workload": dataclasses.asdict(workload),
-                "truth": str(step_truth(workload, Path(folder) / f"{i}.npz")),
-            }
-            for i, workload in enumerate(workloads)
-        ]
+        truths = [step_truth(one, Path(folder) / f"{i}.npz") for i, one in enumerate(workloads)]
         for count in threads:
-            with team(contestants, threads=count) as members:
-                for workload, request in zip(workloads, requests, strict=True):
-                    answers = members.time([request] * len(contestants), settings)
+            with closing(Team(contestants, threads=count)) as team:
+                for workload, truth in zip(workloads, truths, strict=True):
+                    answers = team.time("steps", workload, truth, settings)
                     for contestant, answer in zip(contestants, answers, strict=True):
-                        rows.append(_step_row(workload, contestant, count, answer))
-                        add_limits(rows[-1:], [workload], limits)
-                        show(rows[-1])
-    return rows
+                        yield _step_row(workload, contestant, count, answer)
 
 
 def step_truth(workload: Workload, path: Path) -> Path:
@@ -132,8 +110,8 @@ def _step_row(workload: Workload, contestant: Contestant, threads: int, answer: 
         "batch_size": workload.batch_size,
         "threads": threads,
         "contestant": contestant.name,
-        "is_peer": contestant.is_peer,
-        **microseconds(answer, "steps"),
+        "is_peer": contestant.adapter != "fastbp",
+        **answer,
     }
     if row["status"] == "ok":
         seconds = 1e-6 * row["us_min"]
@@ -160,32 +138,26 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
 
     fastbp is the build it chooses by itself, the first of v4, v3, v2 and portable that ran.
     """
+    columns = "workload", "batch_size", "threads"
+    groups: dict[Any, dict[str, Row]] = {}
+    for row in rows:
+        if row["status"] == "ok":
+            groups.setdefault(itemgetter(*columns)(row), {})[row["contestant"]] = row
     found = []
-    for key in dict.fromkeys((row["workload"], row["batch_size"], row["threads"]) for row in rows):
-        timed = {
-            row["contestant"]: row
-            for row in rows
-            if (row["workload"], row["batch_size"], row["threads"]) == key and row["status"] == "ok"
-        }
+    for timed in groups.values():
         own = next((timed[one.name] for one in BUILDS if one.name in timed), None)
         peers = [row for row in timed.values() if row["is_peer"]]
         if own is None or not peers:
             continue
-        best = min(peers, key=lambda row: row["us_min"])
-        ratio = {
-            "workload": key[0],
-            "batch_size": key[1],
-            "threads": key[2],
-            "fastbp": own["contestant"],
-            "fastbp_us": own["us_min"],
-            "best_peer": best["contestant"],
-            "best_peer_us": best["us_min"],
-            "ratio": best["us_min"] / own["us_min"],
-        }
-        for name, row in (("pytorch", timed.get("PyTorch")), ("numpy", timed.get("fastbp numpy"))):
-            if row is not None:
-                ratio[f"{name}_us"] = row["us_min"]
-                ratio[f"{name}_ratio"] = row["us_min"] / own["us_min"]
+        best = min(peers, key=itemgetter("us_min"))
+        ratio = {name: own[name] for name in columns}
+        ratio |= {"fastbp": own["contestant"], "fastbp_us": own["us_min"]}
+        ratio |= {"best_peer": best["contestant"], "best_peer_us": best["us_min"]}
+        ratio["ratio"] = best["us_min"] / own["us_min"]
+        for name, other in (("pytorch", "PyTorch"), ("numpy", "fastbp numpy")):
+            if other in timed:
+                ratio[f"{name}_us"] = timed[other]["us_min"]
+                ratio[f"{name}_ratio"] = timed[other]["us_min"] / own["us_min"]
         if "fraction" in own:
             ratio["fraction"] = own["fraction"]
         found.append(ratio)

@@ -147,7 +147,3 @@ def _optional(row: Row, name: str) -> str:
         return ""
     value: float = row[name]
     return f"{value:.2f}" if value < 10 else figure(value)
-
-
-def lines(rows: Sequence[Row], form: Any) -> str:
-    return "\n".join(form(row) for row in rows)

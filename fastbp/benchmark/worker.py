@@ -15,6 +15,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,12 @@ def check(found: Answer, bounds: dict[str, float]) -> Answer:
     return found | {"status": "ok"}
 
 
+def seconds_of(run: Callable[[int], object], count: int) -> float:
+    start = time.perf_counter()
+    run(count)
+    return time.perf_counter() - start
+
+
 def prepare_steps(
     adapter: Any, workload: Workload, request: Answer, truth: Any
 ) -> tuple[Answer, Timed | None]:
@@ -77,21 +85,13 @@ def prepare_steps(
     if found["status"] != "ok":
         return found | {"note": found["note"] + getattr(adapter, "DIFFERENCE", "")}, None
     repeated = workload.checked_steps if first < SLOW else workload.n_batches
-    start = time.perf_counter()
-    run(repeated)
-    again = (time.perf_counter() - start) / repeated
+    again = seconds_of(run, repeated) / repeated
     epochs = max(1, round(request["seconds"] / (again * workload.n_batches)))
     steps = epochs * workload.n_batches
     if steps != repeated and again * steps < SLOW:
         run(steps)  # the caches warm, and what is compiled for a number of steps
-
-    def timed() -> float:
-        start = time.perf_counter()
-        run(steps)
-        return time.perf_counter() - start
-
     compiling = max(0.0, first - again * workload.checked_steps)
-    return found | {"compile_s": compiling, "steps": steps}, timed
+    return found | {"compile_s": compiling, "steps": steps}, partial(seconds_of, run, steps)
 
 
 def prepare_call(
@@ -107,20 +107,21 @@ def prepare_call(
     if found["status"] != "ok":
         return found, None
 
-    def repeat(calls: int) -> float:
-        start = time.perf_counter()
+    def repeat(calls: int) -> None:
         for _ in range(calls):
             call()
-        return time.perf_counter() - start
 
     repeat(10)
-    once = min(repeat(10) for _ in range(5)) / 10
+    once = min(seconds_of(repeat, 10) for _ in range(5)) / 10
     calls = max(1, round(request["seconds"] / once))
-    return found | {"compile_s": max(0.0, first - once), "calls": calls}, lambda: repeat(calls)
+    found |= {"compile_s": max(0.0, first - once), "calls": calls}
+    return found, partial(seconds_of, repeat, calls)
 
 
 def prepare(request: Answer) -> tuple[Answer, Timed | None]:
     adapter = importlib.import_module(f"fastbp.benchmark.peer.{request['adapter']}")
+    library = importlib.import_module(request["adapter"])
+    number = getattr(library, "__version__", None) or metadata.version(request["adapter"])
     fields = request["workload"]
     workload = Workload(**fields | {"sizes": tuple(fields["sizes"])})
     prepared = prepare_steps if request["kind"] == "steps" else prepare_call
@@ -131,7 +132,7 @@ def prepare(request: Answer) -> tuple[Answer, Timed | None]:
         found, timed = {"status": "refused", "note": str(reason)}, None
     except ModuleNotFoundError as reason:  # more than its own module
         found, timed = {"status": "missing", "note": str(reason)}, None
-    return {"version": adapter.version()} | found, timed
+    return {"version": f"{adapter.NAME} {number}"} | found, timed
 
 
 def answers() -> Iterator[Answer]:
@@ -151,10 +152,9 @@ def answers() -> Iterator[Answer]:
             yield {"status": "failed", "note": f"{type(reason).__name__}: {text}"}
 
 
-def main(*, import_s: float, error: str) -> None:
+def main(first: Answer) -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a peer prints is no answer
-    first: Answer = {"status": "missing", "note": error} if error else {"import_s": import_s}
     print(json.dumps(first), file=out, flush=True)
-    for answer in () if error else answers():
+    for answer in answers() if "import_s" in first else ():
         print(json.dumps(answer), file=out, flush=True)

@@ -101,11 +101,7 @@ FURTHER = (
 
 
 def select(
-    beginnings: list[str] | None,
-    *,
-    every: bool = False,
-    optimizer: str | None = None,
-    dtype: str = "float32",
+    beginnings: list[str] | None, every: bool, optimizer: str | None, dtype: str
 ) -> list[Workload]:
     """The usual workloads, all of them, or those whose name begins with one of `beginnings`.
 
@@ -116,9 +112,8 @@ def select(
         if not any(one.name.startswith(beginning) for one in known):
             names = "; ".join(one.name for one in known)
             raise ValueError(f"no workload begins with {beginning!r}; there are {names}")
+    chosen: tuple[Workload, ...] = known if every else USUAL
     if beginnings:
-        chosen = [one for one in known if one.name.startswith(tuple(beginnings))]
-    else:
-        chosen = list(known if every else USUAL)
-    chosen = [replace(one, optimizer=optimizer or one.optimizer, dtype=dtype) for one in chosen]
-    return list(dict.fromkeys(chosen))
+        chosen = tuple(one for one in known if one.name.startswith(tuple(beginnings)))
+    changed = (replace(one, optimizer=optimizer or one.optimizer, dtype=dtype) for one in chosen)
+    return list(dict.fromkeys(changed))

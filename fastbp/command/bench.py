@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from fastbp.check.message import counted
-from fastbp.command.option import integer, positive
+from fastbp.command.option import add_value, integer, positive
 
 SECTIONS = ("steps", "calls", "shuffle", "memory", "start")
 PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as there are processors
@@ -20,70 +20,34 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "process of its own. A peer that is missing or computes something else is a row without "
         "times. Where to get the peers: bench/README.md in the repository.",
     )
+    some = f"only some of {', '.join(SECTIONS)}"
     parser.add_argument(
-        "--section",
-        nargs="+",
-        choices=SECTIONS,
-        default=list(SECTIONS),
-        metavar="S",
-        help=f"only some of {', '.join(SECTIONS)}",
+        "--section", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="S", help=some
     )
-    parser.add_argument(
-        "--workload",
-        action="append",
-        metavar="NAME",
-        help="only those whose name begins so; may be repeated",
-    )
+    begins = "only those whose name begins so; may be repeated"
+    add_value(parser, "--workload", "NAME", begins, action="append")
     parser.add_argument("--all", action="store_true", help="the further workloads too")
-    parser.add_argument(
-        "--contestant",
-        action="append",
-        metavar="NAME",
-        help="only these; 'all' for the slow start of PyTorch compiled too",
-    )
-    parser.add_argument(
-        "--threads",
-        type=integer(minimum=1),
-        nargs="+",
-        metavar="N",
-        help=f"pinned to so many processors (default: 1 {PROCESSORS})",
-    )
+    only = "only these; 'all' for the slow start of PyTorch compiled too"
+    add_value(parser, "--contestant", "NAME", only, action="append")
+    pinned = f"pinned to so many processors (default: 1 {PROCESSORS})"
+    add_value(parser, "--threads", "N", pinned, type=integer(minimum=1), nargs="+")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument(
         "--optimizer", choices=["adam", "sgd"], help="instead of that of each workload"
     )
-    parser.add_argument(
-        "--rounds",
-        type=integer(minimum=1),
-        default=7,
-        metavar="N",
-        help="timed calls of each contestant (default: 7)",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=positive,
-        default=0.1,
-        metavar="S",
-        help="about what one of them takes (default: 0.1)",
-    )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write the result, as fastbp/benchmark/schema.json describes it",
-    )
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="run nothing: print the README's table of such a result",
-    )
+    rounds = "timed calls of each contestant"
+    add_value(parser, "--rounds", "N", rounds, type=integer(minimum=1), default=7)
+    add_value(parser, "--seconds", "S", "about what one of them takes", type=positive, default=0.1)
+    written = "write the result, as fastbp/benchmark/schema.json describes it"
+    add_value(parser, "--json", "FILE", written, type=Path)
+    printed = "run nothing: print the README's table of such a result"
+    add_value(parser, "--report", "FILE", printed, type=Path)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from fastbp.benchmark import contestant, table, workload
-    from fastbp.benchmark.result import Choice, measure, to_text
+    from fastbp.benchmark.result import measure, to_text
     from fastbp.benchmark.run import Settings
 
     if arguments.report:
@@ -101,19 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
     if arguments.json and arguments.json.is_dir():
         raise IsADirectoryError(f"--json {arguments.json}: this is a folder")
-    choice = Choice(
-        sections=tuple(arguments.section),
-        workloads=workload.select(
-            arguments.workload,
-            every=arguments.all,
-            optimizer=arguments.optimizer,
-            dtype=arguments.dtype,
-        ),
-        contestants=contestant.select(arguments.contestant),
-        threads=tuple(dict.fromkeys(threads)),
-        settings=Settings(arguments.rounds, arguments.seconds, arguments.dtype),
+    optimizer, dtype = arguments.optimizer, arguments.dtype
+    result = measure(
+        arguments.section,
+        workload.select(arguments.workload, arguments.all, optimizer, dtype),
+        contestant.select(arguments.contestant),
+        list(dict.fromkeys(threads)),
+        Settings(arguments.rounds, arguments.seconds, dtype),
+        show=lambda line: print(line, flush=True),
     )
-    result = measure(choice, show=lambda line: print(line, flush=True))
     if arguments.json:
         arguments.json.write_text(to_text(result), encoding="utf-8")
     return 0

@@ -36,6 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         backend=arguments.backend,
     )
+
+    def said() -> str:
+        return f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} %"
+
     print(f"handwritten digits: {len(train)} to train, {len(test)} to test, 64 -> 128 -> 10")
     seconds = train_with_progress(
         network,
@@ -43,11 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         y[train],
         epochs=arguments.epochs,
         batch_size=BATCH_SIZE,
-        report=lambda: f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} %",
+        report=said,
     )
-    print(
-        f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} % "
-        f"after {arguments.epochs} epochs"
-    )
+    print(f"{said()} after {arguments.epochs} epochs")
     print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))
     return 0

@@ -3,8 +3,18 @@
 import argparse
 import math
 from collections.abc import Callable
+from typing import Any
 
 LARGEST = 2**31 - 1
+
+
+def add_value(
+    parser: argparse.ArgumentParser, name: str, metavar: str, about: str, **more: Any
+) -> None:
+    """An option with a value; its help ends with the default, where there is one."""
+    if "default" in more:
+        about += f" (default: {more['default']})"
+    parser.add_argument(name, metavar=metavar, help=about, **more)
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -14,33 +24,18 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def add_epochs(parser: argparse.ArgumentParser, *, default: int) -> None:
-    parser.add_argument(
-        "--epochs",
-        type=integer(minimum=1),
-        default=default,
-        metavar="N",
-        help=f"passes over the training rows (default: {default})",
-    )
+    about = "passes over the training rows"
+    add_value(parser, "--epochs", "N", about, type=integer(minimum=1), default=default)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed",
-        type=integer(minimum=0),
-        default=0,
-        metavar="N",
-        help="for the split, the initial weights and the order (default: 0)",
-    )
+    about = "for the split, the initial weights and the order"
+    add_value(parser, "--seed", "N", about, type=integer(minimum=0), default=0)
 
 
 def add_separator(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--separator",
-        type=character,
-        default=",",
-        metavar="C",
-        help="between the fields of a line; 'tab' for tabs (default: ,)",
-    )
+    about = "between the fields of a line; 'tab' for tabs"
+    add_value(parser, "--separator", "C", about, type=character, default=",")
 
 
 def integer(*, minimum: int) -> Callable[[str], int]:
@@ -67,10 +62,7 @@ def sizes(text: str) -> list[int]:
 
 def positive(text: str) -> float:
     """A type for argparse: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
@@ -78,13 +70,18 @@ def positive(text: str) -> float:
 
 def share(text: str) -> float:
     """A type for argparse: a number from 0 up to, not including, 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0.0 <= value < 1.0:
         raise argparse.ArgumentTypeError(f"expected 0 <= share < 1, got {text!r}")
     return value
+
+
+def _number(text: str) -> float:
+    """NaN, which is in no range, where the text is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def character(text: str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from fastbp.command.option import add_backend, add_separator
@@ -67,12 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _write(path: str | None, header: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
     # Nine digits tell any two float32 apart.
     lines = ([cell if isinstance(cell, str) else f"{cell:.9g}" for cell in row] for row in rows)
-    if path is None:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
-        return
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
+    file = (
+        nullcontext(sys.stdout) if path is None else open(path, "w", encoding="utf-8", newline="")
+    )
+    with file as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *lines])

@@ -11,6 +11,7 @@ from fastbp.command.option import (
     add_epochs,
     add_seed,
     add_separator,
+    add_value,
     integer,
     positive,
     share,
@@ -33,37 +34,17 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("data", metavar="data.csv")
     parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     parser.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
-    parser.add_argument(
-        "--drop",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="leave a column out (repeatable)",
-    )
-    parser.add_argument(
-        "--layers",
-        type=sizes,
-        default=[64, 64],
-        metavar="N,N",
-        help="sizes of the hidden layers (default: 64,64)",
-    )
+    drop = "leave a column out (repeatable)"
+    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help=drop)
+    hidden = "sizes of the hidden layers"
+    add_value(parser, "--layers", "N,N", hidden, type=sizes, default="64,64")
     parser.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
     add_epochs(parser, default=100)
     parser.add_argument("--batch-size", type=integer(minimum=1), default=32, metavar="N")
-    parser.add_argument(
-        "--learning-rate",
-        type=positive,
-        default=1e-3,
-        metavar="X",
-        help="of the optimizer, Adam (default: 0.001)",
-    )
-    parser.add_argument(
-        "--test-size",
-        type=share,
-        default=0.25,
-        metavar="SHARE",
-        help="share of the rows held out for the test (default: 0.25)",
-    )
+    adam = "of the optimizer, Adam"
+    add_value(parser, "--learning-rate", "X", adam, type=positive, default=0.001)
+    held_out = "share of the rows held out for the test"
+    add_value(parser, "--test-size", "SHARE", held_out, type=share, default=0.25)
     parser.add_argument("--save", metavar="model.npz", help="write the model for `fastbp predict`")
     add_seed(parser)
     add_backend(parser)
@@ -72,6 +53,7 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import fastbp as fb
     from fastbp.command.progress import speed, train_with_progress
     from fastbp.runtime.snapshot import snapshot
     from fastbp.storage.checkpoint import check_destination, write
@@ -83,7 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     table = read_csv(arguments.data, separator=arguments.separator)
     preprocessing, target, train, test = _prepare(table, arguments)
     X, y = preprocessing.transform(table), target.encode(table[target.name])
-    network = _network(arguments, n_features=X.shape[1], target=target)
+    network = fb.Network(
+        [X.shape[1], *arguments.layers, target.n_outputs],
+        activation=arguments.activation,
+        loss="cross_entropy" if target.task == "classification" else "mse",
+        optimizer=fb.Adam(arguments.learning_rate),
+        seed=arguments.seed,
+        backend=arguments.backend,
+    )
     _announce(preprocessing, target, n_train=len(train), n_test=len(test))
     seconds = train_with_progress(
         network, X[train], y[train], epochs=arguments.epochs, batch_size=arguments.batch_size
@@ -124,25 +113,9 @@ def _prepare(
     # The scale of a regression's target is learned from the training rows, like the inputs'.
     target = fit_target(arguments.target, cells, task=target.task, rows=train)
     inputs = {
-        name: column
-        for name, column in table.items()
-        if name != arguments.target and name not in arguments.drop
+        name: table[name] for name in table if name not in (arguments.target, *arguments.drop)
     }
     return Preprocessing.fit(inputs, rows=train), target, train, test
-
-
-def _network(arguments: argparse.Namespace, *, n_features: int, target: "Target") -> "Network":
-    import fastbp as fb
-
-    classes = target.task == "classification"
-    return fb.Network(
-        [n_features, *arguments.layers, target.n_outputs],
-        activation=arguments.activation,
-        loss="cross_entropy" if classes else "mse",
-        optimizer=fb.Adam(arguments.learning_rate),
-        seed=arguments.seed,
-        backend=arguments.backend,
-    )
 
 
 def _announce(
@@ -168,16 +141,11 @@ def _scores(
 
     if isinstance(target, ClassTarget):
         labels = target.encode(cells)
-        return {
-            "accuracy": accuracy(network, X, labels),
-            "loss": network.evaluate(X, labels)["loss"],
-        }
+        loss = network.evaluate(X, labels)["loss"]
+        return {"accuracy": accuracy(network, X, labels), "loss": loss}
     truth = target.numbers(cells)
     error = target.decode(network.predict(X)) - truth
     spread = float(((truth - truth.mean()) ** 2).mean())
     mse = float((error**2).mean())
-    return {
-        "R2": 1.0 - mse / spread if spread > 0.0 else float("nan"),
-        "MAE": float(np.abs(error).mean()),
-        "MSE": mse,
-    }
+    r2 = 1.0 - mse / spread if spread > 0.0 else float("nan")
+    return {"R2": r2, "MAE": float(np.abs(error).mean()), "MSE": mse}

@@ -24,10 +24,6 @@ Parameters = Mapping[str, float]
 Quantity = Callable[[Trace, Parameters, NDArray[np.float64]], dict[str, float]]
 
 
-def _chain(layers: Sequence[Dense]) -> list[Any]:
-    return list(layers)
-
-
 def _branch_and_skip(layers: Sequence[Dense]) -> list[Any]:
     tanh, relu, skip = layers
     return [Branch([[tanh, relu], [skip]], merge="add")]
@@ -41,7 +37,7 @@ class Definition:
     activation: tuple[str, ...]  # one per dense layer, in the order of `layout`
     loss: str
     quantity: Quantity  # trace, parameters by name, X (n, n_features) -> quantities by name
-    arrange: Callable[[Sequence[Dense]], list[Any]] = _chain
+    arrange: Callable[[Sequence[Dense]], list[Any]] = list
     l2: float = 0.0
     symbol: str = "L"  # what the page calls its loss
 
@@ -89,14 +85,11 @@ def stated_parameters(parameters: Mapping[str, Any]) -> dict[str, float]:
 
 def stated_optimizer(stated: Mapping[str, Any]) -> SGD | Adam:
     """The page's optimizer."""
+    rate = stated["learning_rate"]
     if stated["name"] == "SGD":
-        return SGD(stated["learning_rate"])
-    return Adam(
-        stated["learning_rate"],
-        beta1=stated["beta_1"],
-        beta2=stated["beta_2"],
-        epsilon=stated["epsilon"],
-    )
+        return SGD(rate)
+    beta1, beta2 = stated["beta_1"], stated["beta_2"]
+    return Adam(rate, beta1=beta1, beta2=beta2, epsilon=stated["epsilon"])
 
 
 def _linear_sigmoid(trace: Trace, p: Parameters, X: NDArray[np.float64]) -> dict[str, float]:
@@ -169,10 +162,7 @@ _TWO_TWO_ONE: dict[str, list[Any]] = {
 
 DEFINITION = {
     "linear_sigmoid": Definition(
-        layout=_TWO_TWO_ONE,
-        activation=("linear", "sigmoid"),
-        loss="mse",
-        quantity=_linear_sigmoid,
+        layout=_TWO_TWO_ONE, activation=("linear", "sigmoid"), loss="mse", quantity=_linear_sigmoid
     ),
     "skip_connection": Definition(
         layout={
@@ -207,10 +197,6 @@ DEFINITION = {
         quantity=_logistic,
     ),
     "adam_l2": Definition(
-        layout=_TWO_TWO_ONE,
-        activation=("relu", "relu"),
-        loss="mse",
-        quantity=_adam_l2,
-        l2=0.1,
+        layout=_TWO_TWO_ONE, activation=("relu", "relu"), loss="mse", quantity=_adam_l2, l2=0.1
     ),
 }

@@ -71,17 +71,11 @@ class Example:
             whole = self._quantities(network, self.X, self.y)
             value[step] |= {f"{name} after": number for name, number in whole.items()}
         value["predict"] = whole
-        return [
-            Row(
-                row["step"],
-                row["quantity"],
-                row["printed"],
-                value[row["step"]][row["quantity"]],
-                row["verdict"],
-                row.get("cause"),
-            )
-            for row in self.hand
-        ]
+        rows = []
+        for row in self.hand:
+            step, name, hand = row["step"], row["quantity"], row["printed"]
+            rows.append(Row(step, name, hand, value[step][name], row["verdict"], row.get("cause")))
+        return rows
 
     def _quantities(
         self, network: Network, X: NDArray[np.float64], y: NDArray[np.float64]

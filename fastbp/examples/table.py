@@ -23,21 +23,22 @@ def render(example: Example) -> str:
     56 numbers: 52 agree, 3 slips, 1 after an earlier slip
     """
     rows = example.run()
-    number: dict[str, int] = {}  # cause -> its number, in order of first appearance
-    for row in rows:
-        if row.cause is not None:
-            number.setdefault(row.cause, len(number) + 1)
+    causes = dict.fromkeys(row.cause for row in rows if row.cause is not None)
+    number = {cause: i for i, cause in enumerate(causes, 1)}  # in order of first appearance
     cells = [_HEADER, *(_cells(row, number) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    head, *body = (_line(line, widths) for line in cells)
     lines = [*_wrap(f"{example.name}: {example.title}"), ""]
-    lines += [*_wrap(example.page["network"]), "", _line(_HEADER, widths)]
-    told: set[str] = set()
-    for row, line in zip(rows, cells[1:], strict=True):
-        lines.append(_line(line, widths))
-        if row.cause is not None and row.cause not in told:
-            told.add(row.cause)
-            lines += _wrap(f"[{number[row.cause]}] {row.cause}", indent=6)
-    return "\n".join([*lines, "", _count(rows), "", *_wrap(f"It teaches {example.teaches}.")])
+    lines += [*_wrap(example.page["network"]), "", head]
+    for row, line in zip(rows, body, strict=True):
+        lines.append(line)
+        if row.cause in causes:
+            del causes[row.cause]
+            lines += _wrap(f"[{number[row.cause]}] {row.cause}", " " * 6, " " * 10)
+    verdict = Counter(row.verdict for row in rows)
+    lines += ["", f"{len(rows)} numbers: {verdict['agrees']} agree, {verdict['slip']} slips, "
+              f"{verdict['after']} after an earlier slip", ""]  # fmt: skip
+    return "\n".join([*lines, *_wrap(f"It teaches {example.teaches}.")])
 
 
 def _cells(row: Row, number: dict[str, int]) -> tuple[str, ...]:
@@ -47,28 +48,15 @@ def _cells(row: Row, number: dict[str, int]) -> tuple[str, ...]:
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    step, quantity, hand, fastbp, verdict = (
+    aligned = (
         cell.rjust(width) if column in (2, 3) else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
-    return f"{step}  {quantity}  {hand}  {fastbp}  {verdict}".rstrip()
+    return "  ".join(aligned).rstrip()
 
 
-def _wrap(text: str, *, indent: int = 0) -> list[str]:
-    hanging = indent + 4 if indent else 0
-    return textwrap.wrap(
-        text,
-        width=_WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _count(rows: list[Row]) -> str:
-    verdict = Counter(row.verdict for row in rows)
-    return (
-        f"{len(rows)} numbers: {verdict['agrees']} agree, {verdict['slip']} slips, "
-        f"{verdict['after']} after an earlier slip"
-    )
+def _wrap(text: str, first: str = "", further: str = "") -> list[str]:
+    """Lines of whole words, the first and the further ones after these beginnings."""
+    lines = textwrap.TextWrapper(_WIDTH, first, further)
+    lines.break_long_words = lines.break_on_hyphens = False
+    return lines.wrap(text)

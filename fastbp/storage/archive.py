@@ -35,6 +35,9 @@ _ARRAY_HEADER = re.compile(
     rb"'shape': \(((?:[0-9]{1,18},? ?)*)\), \} *\n",
     re.DOTALL,
 )
+# What `zipfile` raises of an archive it cannot read (NotImplementedError is a RuntimeError).
+_UNREADABLE = (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, OSError, OverflowError,
+               IndexError, struct.error)  # fmt: skip
 # A fixed date (the first a zip archive knows) makes equal models equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -98,18 +101,7 @@ def _read_members(data: bytes) -> dict[str, bytes]:
             return {entry.filename: archive.read(entry) for entry in entries}
     except ModelFormatError:
         raise
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        ValueError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        OverflowError,
-        IndexError,
-        struct.error,
-    ) as error:
+    except _UNREADABLE as error:
         raise ModelFormatError(f"the archive cannot be read: {error}") from error
 
 
@@ -119,7 +111,7 @@ def _read_header(text: bytes) -> dict[str, Any]:
         raise ModelFormatError(f"header length {len(text)} exceeds {MAX_HEADER_BYTES}")
     try:
         header = json.loads(
-            text.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+            text.decode(), object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
         )
     except ModelFormatError:
         raise
@@ -156,10 +148,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         double = next(name for name in names if names.count(name) > 1)
         raise ModelFormatError(f"the header has the key {double!r} twice")
     return result
-
-
-def _refuse(constant: str) -> Any:
-    raise ModelFormatError(f"the header has the number {constant}")
 
 
 def _finite(text: str) -> float:

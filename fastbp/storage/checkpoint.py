@@ -57,8 +57,7 @@ def write(path: PathLike, snapshot: Snapshot) -> None:
     arrays = {f"parameter/{name}": array for name, array in snapshot.parameters.items()}
     arrays |= {f"state/{name}": array for name, array in snapshot.state.items()}
     for name, array in arrays.items():
-        problem = nonfinite(array)
-        if problem:
+        if problem := nonfinite(array):
             raise ValueError(f"{name} {problem}; the model was not saved")
     header = json.dumps(
         {
@@ -135,16 +134,13 @@ def _layout(config: dict[str, Any], arrays: Arrays) -> ParameterLayout:
     """Where the layers' parameters lie; layers which the file's arrays do not fill are refused,
     before memory is taken for them.
     """
-    listed = config.get("layers")
-    if not isinstance(listed, list) or not listed:
-        raise ModelFormatError("the file describes no valid network: it has no layers")
-    if config.get("dtype") not in ("float32", "float64"):
-        raise ModelFormatError(
-            "the file describes no valid network: its dtype is "
-            f"{config.get('dtype')!r}, expected float32 or float64"
-        )
-    layout = ParameterLayout(np.dtype(config["dtype"]))
+    listed, dtype = config.get("layers"), config.get("dtype")
     try:
+        if not isinstance(listed, list) or not listed:
+            raise ValueError("it has no layers")
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"its dtype is {dtype!r}, expected float32 or float64")
+        layout = ParameterLayout(np.dtype(dtype))
         # Any loss will do: only the shapes are of interest here.
         graph = lower([layer_from_config(layer) for layer in listed], Loss("mse"), layout)
     except (ValueError, TypeError) as error:
@@ -178,8 +174,7 @@ def _take(
         array = arrays.pop(prefix + name)
         if array.dtype != dtype:
             raise ModelFormatError(f"{prefix + name} is {array.dtype}, architecture says {dtype}")
-        problem = nonfinite(array)
-        if problem and not allow_nonfinite:
+        if not allow_nonfinite and (problem := nonfinite(array)):
             raise ModelFormatError(f"{prefix + name} {problem}")
         taken[name] = array
     return taken
@@ -189,9 +184,7 @@ def _read_file(path: PathLike) -> bytes:
     """All bytes of a regular file. A FIFO would block and a device might never end."""
     _check_path(path)
     mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, `open` says so
         raise ModelFormatError(f"{os.fspath(path)!r} is not a regular file")
     with open(path, "rb") as stream:
         return stream.read()
@@ -238,15 +231,9 @@ def _replace_file(path: PathLike, data: bytes) -> None:
         with suppress(FileNotFoundError):  # a signal handler may raise once it is replaced
             os.unlink(temporary)
         raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the new name durable. Systems which cannot open a folder have no such call."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if hasattr(os, "O_DIRECTORY"):  # make the new name durable where a folder can be opened
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -7,7 +7,7 @@ one. Nothing is imputed: a missing value is an error which says where it is.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -55,7 +55,7 @@ def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
             raise ValueError(f"{path}: {reason}") from None
     cells = frame.to_numpy(dtype=object, copy=True)
     cells[frame.isna().to_numpy()] = None
-    header = [None if name is None else str(name).strip() for name in cells[0]]
+    header = ["" if name is None else name.strip() for name in cells[0]]
     for position, name in enumerate(header):
         if not name:
             raise ValueError(f"{path}: column {position + 1} has no name")
@@ -63,7 +63,7 @@ def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
             raise ValueError(f"{path}: two columns are called {name!r}")
     if len(cells) == 1:
         raise ValueError(f"{path} has a header and no rows")
-    return {str(name): cells[1:, position] for position, name in enumerate(header)}
+    return {name: cells[1:, position] for position, name in enumerate(header)}
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,21 @@ class NumericColumn:
     mean: float
     scale: float
 
-    def encode(self, cells: Cells) -> NDArray[np.float64]:
-        """Shape (n,) -> (n, 1)."""
-        values = (to_numbers(self.name, cells) - self.mean) / self.scale
-        return values[:, np.newaxis]
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Inverse of `asdict`. Raises KeyError, TypeError, ValueError where the dict is none."""
+        name, mean, scale = _text(config["name"]), float(config["mean"]), float(config["scale"])
+        if not np.isfinite(mean) or not 0.0 < scale < np.inf:
+            raise ValueError(f"column {name!r}: mean {mean} and scale {scale} are not usable")
+        return cls(name, mean, scale)
+
+    def numbers(self, cells: ArrayLike) -> NDArray[np.float64]:
+        """The values in the column's own unit, shape (n,)."""
+        return to_numbers(self.name, as_cells(self.name, cells))
+
+    def encode(self, cells: ArrayLike) -> NDArray[np.float64]:
+        """Standardised values, shape (n,)."""
+        return (self.numbers(cells) - self.mean) / self.scale
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,17 @@ class CategoryColumn:
     name: str
     categories: tuple[str, ...]
 
-    def encode(self, cells: Cells) -> NDArray[np.float64]:
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Inverse of `asdict`. Raises KeyError, TypeError, ValueError where the dict is none."""
+        name, categories = _text(config["name"]), tuple(map(_text, config["categories"]))
+        if len(set(categories)) != len(categories) or not categories:
+            raise ValueError(f"column {name!r}: categories are repeated or absent")
+        return cls(name, categories)
+
+    def encode(self, cells: ArrayLike) -> NDArray[np.float64]:
         """Shape (n,) -> (n, number of categories)."""
-        codes = encode_categories(self.name, cells, self.categories)
-        return np.eye(len(self.categories))[codes]
+        return np.eye(len(self.categories))[encode_categories(self.name, cells, self.categories)]
 
 
 @dataclass(frozen=True)
@@ -124,21 +142,13 @@ class Preprocessing:
             ValueError: a cell is missing or not finite, a column has too many categories, or every
                 column is constant.
         """
-        columns: list[NumericColumn | CategoryColumn] = []
-        dropped = []
-        for name, given in table.items():
-            column = _fit_column(name, as_cells(name, given), rows)
-            if column is None:
-                dropped.append(name)
-            else:
-                columns.append(column)
-        if not columns:
-            raise ValueError(
-                "no column to learn from"
-                if not dropped
-                else f"every column is constant: {_join(dropped)}"
-            )
-        return cls(tuple(columns), tuple(dropped))
+        if not table:
+            raise ValueError("no column to learn from")
+        found = {name: _fit_column(name, as_cells(name, table[name]), rows) for name in table}
+        dropped = tuple(name for name, column in found.items() if column is None)
+        if len(dropped) == len(table):
+            raise ValueError(f"every column is constant: {_join(dropped)}")
+        return cls(tuple(column for column in found.values() if column is not None), dropped)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -163,10 +173,7 @@ class Preprocessing:
         missing = [column.name for column in self.columns if column.name not in table]
         if missing:
             raise ValueError(f"the table has no column {_join(missing)}; it has {_join(table)}")
-        encoded = np.concatenate(
-            [column.encode(as_cells(column.name, table[column.name])) for column in self.columns],
-            axis=1,
-        )
+        encoded = np.column_stack([column.encode(table[column.name]) for column in self.columns])
         with np.errstate(over="ignore"):
             inputs = encoded.astype(dtype)
         if not np.isfinite(inputs).all():
@@ -179,20 +186,17 @@ class Preprocessing:
 
     def to_config(self) -> dict[str, Any]:
         """A dict for JSON, from which `from_config` makes an equal object."""
-        columns: list[dict[str, Any]] = []
-        for column in self.columns:
-            if isinstance(column, NumericColumn):
-                columns.append({"name": column.name, "mean": column.mean, "scale": column.scale})
-            else:
-                columns.append({"name": column.name, "categories": list(column.categories)})
-        return {"columns": columns, "dropped": list(self.dropped)}
+        return asdict(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Inverse of `to_config`. Raises ValueError where the dict is not one of its."""
         try:
-            columns = tuple(_column_from_config(column) for column in config["columns"])
-            dropped = tuple(map(_require_text, config["dropped"]))
+            columns = tuple(
+                (CategoryColumn if "categories" in column else NumericColumn).from_config(column)
+                for column in config["columns"]
+            )
+            dropped = tuple(map(_text, config["dropped"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a description of a preprocessing: {error}") from error
         if not columns:
@@ -231,8 +235,9 @@ def to_numbers(name: str, cells: Cells) -> NDArray[np.float64]:
     return numbers
 
 
-def encode_categories(name: str, cells: Cells, categories: Sequence[str]) -> NDArray[np.int64]:
+def encode_categories(name: str, values: ArrayLike, categories: Sequence[str]) -> NDArray[np.int64]:
     """The place of each cell among `categories`; ValueError names the first that is unknown."""
+    cells = as_cells(name, values)
     place = {category: code for code, category in enumerate(categories)}
     codes = np.array([place.get(str(cell), -1) for cell in cells], dtype=np.int64)
     if codes.size and codes.min() < 0:
@@ -255,8 +260,11 @@ def sorted_names(cells: Cells) -> tuple[str, ...]:
     return tuple(sorted(names, key=float) if all(map(_is_number, names)) else names)
 
 
-def standardisation(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Mean and standard deviation of `values`, or None where they are all equal."""
+def standardisation(name: str, cells: Cells, rows: ArrayLike | None) -> tuple[float, float] | None:
+    """Mean and standard deviation of the numbers in `rows`, or None where they are all equal."""
+    values = to_numbers(name, cells)
+    if rows is not None:
+        values = values[np.asarray(rows)]
     if values.min() == values.max():
         return None
     # Scaled by a power of two first, which is exact: the square of a large number would overflow.
@@ -270,8 +278,7 @@ def _fit_column(
 ) -> NumericColumn | CategoryColumn | None:
     """Describe one column; None where it is constant."""
     if is_numeric(cells):
-        numbers = to_numbers(name, cells)
-        moments = standardisation(numbers if rows is None else numbers[np.asarray(rows)])
+        moments = standardisation(name, cells, rows)
         return None if moments is None else NumericColumn(name, *moments)
     categories = sorted_names(cells)
     numeric = sum(map(_is_number, categories))
@@ -290,19 +297,6 @@ def _fit_column(
     return CategoryColumn(name, categories) if len(categories) > 1 else None
 
 
-def _column_from_config(config: Mapping[str, Any]) -> NumericColumn | CategoryColumn:
-    name = _require_text(config["name"])
-    if "categories" in config:
-        categories = tuple(map(_require_text, config["categories"]))
-        if len(set(categories)) != len(categories) or not categories:
-            raise ValueError(f"column {name!r}: categories are repeated or absent")
-        return CategoryColumn(name, categories)
-    mean, scale = float(config["mean"]), float(config["scale"])
-    if not (np.isfinite(mean) and np.isfinite(scale) and scale > 0.0):
-        raise ValueError(f"column {name!r}: mean {mean} and scale {scale} are not usable")
-    return NumericColumn(name, mean, scale)
-
-
 def _is_number(cell: object) -> bool:
     if isinstance(cell, bool | np.bool_):
         return False
@@ -313,13 +307,12 @@ def _is_number(cell: object) -> bool:
     return True
 
 
-def _require_text(value: object) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {value!r}")
     return value
 
 
-def _join(names: Mapping[str, object] | Sequence[str], *, limit: int = 8) -> str:
-    """The names in quotes, the first `limit` of them."""
-    shown = ", ".join(repr(name) for name in list(names)[:limit])
-    return shown + (", ..." if len(names) > limit else "")
+def _join(names: Mapping[str, object] | Sequence[str]) -> str:
+    """The names in quotes, the first eight of them."""
+    return ", ".join(map(repr, list(names)[:8])) + (", ..." if len(names) > 8 else "")

@@ -1,7 +1,7 @@
 """The column to predict: numbers of classes, or standardised values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.tabular.table import (
     MAX_CATEGORIES,
+    NumericColumn,
     as_cells,
     encode_categories,
     is_numeric,
     sorted_names,
     standardisation,
-    to_numbers,
 )
 
 Task = Literal["classification", "regression"]
@@ -37,7 +37,7 @@ class ClassTarget:
 
     def encode(self, cells: ArrayLike) -> NDArray[np.int64]:
         """Class numbers, shape (n,)."""
-        return encode_categories(self.name, as_cells(self.name, cells), self.classes)
+        return encode_categories(self.name, cells, self.classes)
 
     def decode(self, probabilities: NDArray[Any]) -> list[str]:
         """The most probable class of each row."""
@@ -45,25 +45,11 @@ class ClassTarget:
 
 
 @dataclass(frozen=True)
-class NumberTarget:
+class NumberTarget(NumericColumn):
     """A column of numbers; the network learns (y - mean) / scale."""
 
-    name: str
-    mean: float
-    scale: float
     task: ClassVar[Task] = "regression"
-
-    @property
-    def n_outputs(self) -> int:
-        return 1
-
-    def encode(self, cells: ArrayLike) -> NDArray[np.float64]:
-        """Standardised values, shape (n,)."""
-        return (self.numbers(cells) - self.mean) / self.scale
-
-    def numbers(self, cells: ArrayLike) -> NDArray[np.float64]:
-        """The values in the column's own unit, shape (n,)."""
-        return to_numbers(self.name, as_cells(self.name, cells))
+    n_outputs: ClassVar[int] = 1
 
     def decode(self, output: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs of the network, shape (n, 1), in the column's own unit, shape (n,)."""
@@ -103,8 +89,7 @@ def fit_target(
                 f"target {name!r} has {len(classes)} classes, expected at most {MAX_CATEGORIES}"
             )
         return ClassTarget(name, classes)
-    numbers = to_numbers(name, column)
-    moments = standardisation(numbers if rows is None else numbers[np.asarray(rows)])
+    moments = standardisation(name, column, rows)
     if moments is None:
         raise ValueError(f"target {name!r} is constant")
     return NumberTarget(name, *moments)
@@ -112,33 +97,26 @@ def fit_target(
 
 def target_to_config(target: Target) -> dict[str, Any]:
     """A dict for JSON, from which `target_from_config` makes an equal object."""
-    if isinstance(target, ClassTarget):
-        return {"task": target.task, "name": target.name, "classes": list(target.classes)}
-    return {"task": target.task, "name": target.name, "mean": target.mean, "scale": target.scale}
+    return {"task": target.task, **asdict(target)}
 
 
 def target_from_config(config: Mapping[str, Any]) -> Target:
     """Inverse of `target_to_config`. Raises ValueError where the dict is not one of its."""
     try:
-        name = config["name"]
-        if config["task"] == "classification":
-            classes = tuple(config["classes"])
-            if not all(isinstance(text, str) for text in (name, *classes)) or len(classes) < 2:
-                raise ValueError("not a description of a target: classes")
-            return ClassTarget(name, classes)
-        mean, scale = float(config["mean"]), float(config["scale"])
-    except (KeyError, TypeError) as error:
+        if config["task"] != "classification":
+            return NumberTarget.from_config(config)
+        name, classes = config["name"], tuple(config["classes"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a description of a target: {error}") from error
-    if not isinstance(name, str) or not np.isfinite(mean) or not 0.0 < scale < np.inf:
-        raise ValueError("not a description of a target: mean and scale")
-    return NumberTarget(name, mean, scale)
+    if not all(isinstance(text, str) for text in (name, *classes)) or len(classes) < 2:
+        raise ValueError("not a description of a target: classes")
+    return ClassTarget(name, classes)
 
 
 def _guess_task(column: NDArray[np.object_]) -> Task:
     if not is_numeric(column):
         return "classification"
-    numbers = column.astype(np.float64)
-    distinct = np.unique(numbers)
-    whole = bool(np.isfinite(distinct).all()) and bool((distinct == np.round(distinct)).all())
-    few = len(distinct) <= min(MAX_INTEGER_CLASSES, len(numbers) / 2)
+    distinct = np.unique(column.astype(np.float64))
+    whole = np.isfinite(distinct).all() and (distinct == np.round(distinct)).all()
+    few = len(distinct) <= min(MAX_INTEGER_CLASSES, len(column) / 2)
     return "classification" if whole and few else "regression"

@@ -27,13 +27,9 @@ def minimax(function: Real, weight: Real, low: mpf, high: mpf, degree: int) -> l
     grid = chebyshev(low, high, 24 * size)
     values = [(x, function(x), weight(x)) for x in grid]
     for _ in range(40):
-        matrix = mp.matrix(size, size)
-        right = mp.matrix(size, 1)
-        for i, x in enumerate(nodes):
-            for j in range(degree + 1):
-                matrix[i, j] = weight(x) * x**j
-            matrix[i, degree + 1] = (-1) ** i
-            right[i] = weight(x) * function(x)
+        powers = [[weight(x) * x**j for j in range(degree + 1)] for x in nodes]
+        matrix = mp.matrix([[*row, (-1) ** i] for i, row in enumerate(powers)])
+        right = mp.matrix([weight(x) * function(x) for x in nodes])
         *coefficients, level = mp.lu_solve(matrix, right)
         error = [w * (f - evaluate(coefficients, x)) for x, f, w in values]
         if max(map(abs, error)) < abs(level) * mpf("1.001"):
@@ -112,50 +108,40 @@ def polynomial(
 def exp_polynomial(degree: int, dtype: type) -> None:
     """g of exp(r) - 1 = r + r**2 g(r)."""
     end = mp.log(2) / 2 * mpf("1.002")  # the quotient x/log(2) is rounded after its own rounding
-    polynomial(
-        "r",
-        "exp(r) - 1",
-        lambda r: (mp.expm1(r) - r) / r**2,
-        lambda r: r**2 / abs(mp.expm1(r)),
-        (-end, end),
-        degree,
-        dtype,
-    )
+
+    def g(r: mpf) -> mpf:
+        return (mp.expm1(r) - r) / r**2
+
+    def weight(r: mpf) -> mpf:
+        return r**2 / abs(mp.expm1(r))
+
+    polynomial("r", "exp(r) - 1", g, weight, (-end, end), degree, dtype)
 
 
 def coth_polynomial(degree: int, dtype: type) -> None:
     """c of r coth(r) = 1 + s c(s), s = r**2."""
 
-    def product(s: mpf) -> mpf:
-        return mp.sqrt(s) * mp.coth(mp.sqrt(s))
-
     end = mp.log(2) / 4 * mpf("1.002")  # as for exp, half as far
-    polynomial(
-        "s",
-        "tanh(r)",
-        lambda s: (product(s) - 1) / s,
-        lambda s: s / product(s),
-        (mpf(0), end**2),
-        degree,
-        dtype,
-    )
+
+    def c(s: mpf) -> mpf:
+        return (mp.sqrt(s) * mp.coth(mp.sqrt(s)) - 1) / s
+
+    def weight(s: mpf) -> mpf:
+        return s / (mp.sqrt(s) * mp.coth(mp.sqrt(s)))
+
+    polynomial("s", "tanh(r)", c, weight, (mpf(0), end**2), degree, dtype)
 
 
 def log_polynomial(degree: int, dtype: type) -> None:
     """h of log((1 + s)/(1 - s)) = 2 s + s w h(w), w = s**2; 0 <= s <= 1/3 is log(1) to log(2)."""
 
-    def logarithm(s: mpf) -> mpf:
-        return 2 * mp.atanh(s)
+    def h(w: mpf) -> mpf:
+        return (2 * mp.atanh(mp.sqrt(w)) / mp.sqrt(w) - 2) / w
 
-    polynomial(
-        "w",
-        "the logarithm",
-        lambda w: (logarithm(mp.sqrt(w)) / mp.sqrt(w) - 2) / w,
-        lambda w: mp.sqrt(w) * w / logarithm(mp.sqrt(w)),
-        (mpf(0), mpf(1) / 9),
-        degree,
-        dtype,
-    )
+    def weight(w: mpf) -> mpf:
+        return mp.sqrt(w) * w / (2 * mp.atanh(mp.sqrt(w)))
+
+    polynomial("w", "the logarithm", h, weight, (mpf(0), mpf(1) / 9), degree, dtype)
 
 
 def normal_polynomial(degree: int, farthest: mpf, dtype: type) -> None:
@@ -165,15 +151,14 @@ def normal_polynomial(degree: int, farthest: mpf, dtype: type) -> None:
         a = 4 * v / (1 - v)
         return (a + 4) * mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
 
-    polynomial(
-        "t",
-        "Phi(-a)",
-        lambda t: (tail((1 + t) / 2) - (1 - t)) / ((1 + t) / 2),
-        lambda t: (1 + t) / 2 / tail((1 + t) / 2),
-        (mpf(-1), 2 * farthest / (farthest + 4) - 1),
-        degree,
-        dtype,
-    )
+    def p(t: mpf) -> mpf:
+        return (tail((1 + t) / 2) - (1 - t)) / ((1 + t) / 2)
+
+    def weight(t: mpf) -> mpf:
+        return (1 + t) / 2 / tail((1 + t) / 2)
+
+    end = 2 * farthest / (farthest + 4) - 1
+    polynomial("t", "Phi(-a)", p, weight, (mpf(-1), end), degree, dtype)
 
 
 def ln2_parts(exponent_bits: int, dtype: type) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from support.tolerance import (
     assert_same_training,
 )
 
-from fastbp.benchmark import call, contestant, fresh, hand_written, oracle, run, table, worker
+from fastbp.benchmark import call, contestant, fresh, oracle, run, table, worker
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
@@ -35,11 +36,6 @@ RELU = Workload((3, 6, 5, 4), "relu", "cross_entropy", 8, 3)
 SHORT = Settings(rounds=2, seconds=0.005)
 
 in_repository = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="no repository around")
-
-
-def request(workload, folder, **more):
-    truth = run.step_truth(workload, folder / "truth.npz")
-    return {"kind": "steps", "workload": dataclasses.asdict(workload), "truth": str(truth), **more}
 
 
 class TestOracle:
@@ -98,7 +94,7 @@ class TestWorker:
     )
     @pytest.mark.parametrize("workload", [TANH, RELU], ids=["tanh", "relu"])
     def test_other_steps_are_not(self, workload, name, value, tmp_path, monkeypatch):
-        monkeypatch.setattr(hand_written, name, value)
+        monkeypatch.setattr(by_hand, name, value)
         found, timed = self.asked(by_hand, workload, tmp_path)
         assert found["status"] == "wrong" and "deviation" in found["note"] and timed is None
 
@@ -127,15 +123,17 @@ class TestWorker:
 class TestTeam:
     def test_rows_of_a_missing_peer_and_of_a_process_that_died(self, tmp_path):
         both = Contestant("none", "no_such_peer", ""), Contestant("NumPy", "numpy", "usual")
-        with run.team(both, threads=1) as members:
-            missing, first = members.time([request(TANH, tmp_path)] * 2, SHORT)
+        asked = "steps", TANH, run.step_truth(TANH, tmp_path / "truth.npz"), SHORT
+        with closing(run.Team(both, threads=1)) as team:
+            missing, first = team.time(*asked)
             assert missing["status"] == "missing" and "no_such_peer" in missing["note"]
-            assert first["status"] == "ok" and len(first["seconds"]) == 2
-            members.processes[1].process.kill()
-            members.processes[1].process.wait()
-            _, second = members.time([request(TANH, tmp_path)] * 2, SHORT)
-            assert second["status"] == "failed" and second["seconds"] == []
-            _, third = members.time([request(TANH, tmp_path)] * 2, SHORT)
+            assert first["status"] == "ok" and 0 < first["us_min"] <= first["us_median"]
+            assert first["version"] == f"NumPy {np.__version__}"
+            team.processes[1].process.kill()
+            team.processes[1].process.wait()
+            _, second = team.time(*asked)
+            assert second["status"] == "failed" and "us_min" not in second
+            _, third = team.time(*asked)
             assert third["status"] == "ok"
 
     def test_threads_reach_every_library(self):
@@ -145,12 +143,12 @@ class TestTeam:
 
     @pytest.mark.slow
     def test_sections_beside_the_steps(self):
-        (row,) = call.shuffle_rows([TANH], SHORT, lambda row: None)
+        (row,) = call.shuffle_rows([TANH], SHORT)
         assert row["ratio"] == row["shuffled_us"] / row["us"] > 0
         plain, shuffled = fresh.memory_rows(n_rows=1000)
         assert (plain["shuffle"], shuffled["shuffle"]) == (False, True)
         assert 0 <= plain["peak_bytes"] < 1e8
-        start = fresh.start_row(starts=1)
+        (start,) = fresh.start_rows(starts=1)
         assert start["import_ms_min"] > 0 and start["fit_ms_min"] > 0
 
 

@@ -1,6 +1,6 @@
-"""The contestants' adapters, a module each, with one interface:
+"""The contestants' adapters, a module each of its library's name, with one interface:
 
-    version() -> str
+    NAME                                         of the library as the tables have it
     trainer(workload, variant, threads) -> Run   or raises Refused with the reason
     call(what, variant) -> Call                  where it takes part in the costs of a call
 

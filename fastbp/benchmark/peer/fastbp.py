@@ -7,12 +7,10 @@ set before the process starts, chooses the instruction set.
 from typing import Any
 
 import fastbp as fb
-from fastbp.benchmark.peer import Call, Refused, Run
+from fastbp.benchmark.peer import Call, Run
 from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
 
-
-def version() -> str:
-    return f"fastbp {fb.__version__}"
+NAME = "fastbp"
 
 
 def network(workload: Workload, backend: str | None = None) -> fb.Network:
@@ -54,9 +52,6 @@ def call(workload: Workload, variant: str) -> Call:
     if variant == "net(x)":
         return lambda: net(X)
     if variant == "predictor":
-        make: Any = getattr(net, "predictor", None)
-        if make is None:
-            raise Refused("this version has no predictor")
-        predict = make()
+        predict = net.predictor()
         return lambda: predict(X)
     return lambda: net.predict(X)

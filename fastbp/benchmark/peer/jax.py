@@ -7,11 +7,7 @@ import numpy as np
 from fastbp.benchmark.peer import Run
 from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
 
-
-def version() -> str:
-    import jax
-
-    return f"JAX {jax.__version__}"
+NAME = "JAX"
 
 
 def trainer(workload: Workload, variant: str, threads: int) -> Run:

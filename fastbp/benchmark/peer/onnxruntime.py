@@ -3,11 +3,7 @@
 from fastbp.benchmark.peer import Call, Refused
 from fastbp.benchmark.workload import Workload
 
-
-def version() -> str:
-    import onnxruntime
-
-    return f"ONNX Runtime {onnxruntime.__version__}"
+NAME = "ONNX Runtime"
 
 
 def call(workload: Workload, variant: str) -> Call:

@@ -13,18 +13,13 @@ import numpy as np
 from fastbp.benchmark.peer import Call, Run
 from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
 
+NAME = "scikit-learn"
 DIFFERENCE = "; its Adam adds epsilon to the root before the bias correction"
 
 
 def factor_of(workload: Workload) -> float:
     """mse's gradient by that of its squared loss."""
     return 2 / workload.sizes[-1] if workload.loss == "mse" else 1.0
-
-
-def version() -> str:
-    import sklearn
-
-    return f"scikit-learn {sklearn.__version__}"
 
 
 def model_of(workload: Workload) -> tuple[Any, Array, Array]:

@@ -11,11 +11,7 @@ import numpy as np
 from fastbp.benchmark.peer import Call, Run
 from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
 
-
-def version() -> str:
-    import torch
-
-    return f"PyTorch {torch.__version__}"
+NAME = "PyTorch"
 
 
 def network(workload: Workload) -> Any:
