@@ -11,11 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp.activation import Activation
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_seed
-from fastbp.initializer import (
-    Initializer,
-    resolve_bias_initializer,
-    resolve_kernel_initializer,
-)
+from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_kernel_initializer
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss

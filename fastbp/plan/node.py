@@ -9,30 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastbp.activation import Activation, resolve_activation
+from fastbp.activation import Activation
 from fastbp.plan.arena import Buffer
-from fastbp.plan.operation import Operation
+from fastbp.plan.operation import LINEAR, Operation
 from fastbp.plan.parameter import Tensor
-from fastbp.plan.work import dense_flops
 
-LINEAR = resolve_activation("linear")
+
+def dense_flops(n_in: int, n_out: int, *, reads_input: bool) -> int:
+    """Floating-point operations that a dense layer's products take for each row of a step.
+
+    A multiplication and an addition for each weight: forward, in the kernel's gradient, and in the
+    gradient passed on, which a layer that reads the network's input does without.
+    """
+    return (4 if reads_input else 6) * n_in * n_out
 
 
 class Builder(Protocol):
     """What a node may ask of the plan that is being built; `fastbp.plan.builder` answers."""
 
+    segment: dict[str, int]
+    transpose: dict[str, tuple[int, int]]
     a: dict[int, Buffer]
     z: dict[int, Buffer]
     da: dict[int, Buffer]
     dz: dict[int, Buffer]
 
-    def width(self, value: int) -> int: ...
-
     def at(self, value: int) -> tuple[int, int]: ...
-
-    def segment(self, tensor: Tensor) -> int: ...
-
-    def transpose(self, tensor: Tensor) -> tuple[int, int]: ...
 
     def has_begun(self, value: int) -> bool: ...
 
@@ -139,7 +141,8 @@ class DenseNode(Node):
                 a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
                 c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
                 b=bias.offset if bias else -1,
-                kernel=builder.segment(kernel), bias=builder.segment(bias) if bias else -1,
+                kernel=builder.segment[kernel.name],
+                bias=builder.segment[bias.name] if bias else -1,
             )
         ]  # fmt: skip
 
@@ -148,7 +151,7 @@ class DenseNode(Node):
         if source not in builder.da:
             return []
         dx = builder.da[source]
-        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose(kernel)
+        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose[kernel.name]
         maker = builder.take_derivative(source)
         return [
             Operation(
@@ -184,7 +187,7 @@ class ConcatNode(Node):
 
     def _columns(self, builder: Builder) -> list[tuple[int, int]]:
         """Each source and its first column in `out`."""
-        widths = [builder.width(source) for source in self.sources]
+        widths = [builder.a[source].n for source in self.sources]
         return [(source, sum(widths[:i])) for i, source in enumerate(self.sources)]
 
     def forward(self, builder: Builder) -> list[Operation]:
@@ -194,7 +197,7 @@ class ConcatNode(Node):
             found.append(
                 Operation(
                     "copy",
-                    a=a, lda=lda, n_a=builder.width(source),
+                    a=a, lda=lda, n_a=builder.a[source].n,
                     c=out.offset, ldc=out.ld, n_c=out.n, column_c=column,
                 )
             )  # fmt: skip

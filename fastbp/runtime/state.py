@@ -20,7 +20,6 @@ from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.plan import Purpose
 from fastbp.plan.threshold import BRIEF_WORK
-from fastbp.plan.work import work_per_row
 from fastbp.runtime.guard import Guard
 
 Array = NDArray[Any]
@@ -80,7 +79,7 @@ class State:
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
         self.module = engine_module(self.backend, dtype)
-        self.work_per_row = work_per_row(self.layout)
+        self.work_per_row = self.layout.work_per_row
         self.row_is_brief = self.is_brief(1)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
