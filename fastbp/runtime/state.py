@@ -14,7 +14,7 @@ from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.description import Description
 from fastbp.history import History
-from fastbp.layer.architecture import lower, short_form
+from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
 from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
@@ -142,7 +142,7 @@ class State:
         return found
 
     def __repr__(self) -> str:
-        sizes = "-".join([str(self.n_features), *short_form(self.layers[1:])])
+        sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
         return (
             f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
             f"{self.n_parameters} parameters, {self.backend}>"
