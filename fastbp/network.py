@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
+from fastbp.check.array import Array
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
@@ -20,14 +21,11 @@ from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
 from fastbp.runtime import fit, snapshot, step, train
-from fastbp.runtime.evaluate import evaluate
-from fastbp.runtime.predict import Predictor, respond
+from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
-
-Array = NDArray[Any]
 
 
 class Network:

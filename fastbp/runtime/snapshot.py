@@ -7,15 +7,14 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastbp.backend import default as default_backend
+from fastbp.check.array import Array
 from fastbp.check.input import check_weights
 from fastbp.description import Snapshot
 from fastbp.runtime.guard import reading, writing
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 
 @reading

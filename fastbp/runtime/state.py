@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
-from fastbp.check.array import as_real
+from fastbp.check.array import Array, as_real
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.description import Description
@@ -22,7 +22,6 @@ from fastbp.plan.plan import Purpose
 from fastbp.plan.threshold import BRIEF_WORK
 from fastbp.runtime.guard import Guard
 
-Array = NDArray[Any]
 # An engine for batches of one size, its plan, and the scratch memory it works in.
 Prepared = tuple[Any, Plan, Array]
 _Quick = Callable[[object, int, bool], Array | None]
