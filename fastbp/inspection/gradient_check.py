@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -16,7 +18,7 @@ _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good
 
 def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.check_gradients`."""
-    description = state.description.but(dtype=np.dtype("float64"), metrics=())
+    description = replace(state.description, dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
     set_weights(twin, list(state.parameter_views().values()))
     trace(twin, X, y)

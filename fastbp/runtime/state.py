@@ -72,9 +72,8 @@ class State:
         if self.layout.size > _LIMIT_PARAMETERS:
             from decimal import Decimal  # a float may not hold it
 
-            raise ValueError(
-                f"network needs {Decimal(self.layout.size):.2g} parameters; limit 2^60"
-            )
+            count = f"{Decimal(self.layout.size):.2g}"
+            raise ValueError(f"network needs {count} parameters; limit 2^60")
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
         self.module = engine_module(self.backend, dtype)
@@ -114,11 +113,6 @@ class State:
 
     # what the user sees
 
-    @property
-    def n_parameters(self) -> int:
-        """Numbers in all kernels and biases."""
-        return self.layout.n_parameters
-
     def parameter_views(self) -> dict[str, Array]:
         """By name, as "dense_1/kernel"."""
         return self.layout.views(self.parameters)
@@ -144,7 +138,7 @@ class State:
         sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
         return (
             f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
-            f"{self.n_parameters} parameters, {self.backend}>"
+            f"{self.layout.n_parameters} parameters, {self.backend}>"
         )
 
     # checks of inputs
