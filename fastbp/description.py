@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastbp.activation import Activation
+from fastbp.check.array import Array
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_seed
-from fastbp.initializer import (
-    Initializer,
-    resolve_bias_initializer,
-    resolve_kernel_initializer,
-)
+from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_kernel_initializer
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
@@ -23,28 +21,19 @@ from fastbp.metric import metric, resolve_metric
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
 
 
+@dataclass(frozen=True, eq=False)
 class Description:
     """All that a network's initial values and training follow from; `describe` makes it.
 
-    Never changed: `but` makes another one.  The layers are an Input and others, each with its
-    initializers.
+    The layers are an Input and others, each with its initializers.
     """
 
-    def __init__(
-        self,
-        layers: tuple[Layer, ...],
-        loss: Loss,
-        optimizer: Optimizer,
-        metrics: tuple[str, ...],
-        dtype: np.dtype[Any],
-        seed: int,
-    ) -> None:
-        self.layers, self.loss, self.optimizer = layers, loss, optimizer
-        self.metrics, self.dtype, self.seed = metrics, dtype, seed
-
-    def but(self, **changed: Any) -> Description:
-        """The same but for the given entries, which are not checked."""
-        return Description(**{**vars(self), **changed})
+    layers: tuple[Layer, ...]
+    loss: Loss
+    optimizer: Optimizer
+    metrics: tuple[str, ...]
+    dtype: np.dtype[Any]
+    seed: int
 
     def to_config(self) -> dict[str, Any]:
         """The same as JSON can hold it, for `arguments`."""
@@ -58,6 +47,7 @@ class Description:
         }
 
 
+@dataclass(eq=False)
 class Snapshot:
     """A network's description and numbers; what a file holds.
 
@@ -71,16 +61,11 @@ class Snapshot:
             inputs.
     """
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        parameters: dict[str, NDArray[Any]],
-        state: dict[str, NDArray[Any]],
-        steps: int,
-        extra: Any = None,
-    ) -> None:
-        self.config, self.parameters, self.state = config, parameters, state
-        self.steps, self.extra = steps, extra
+    config: dict[str, Any]
+    parameters: dict[str, Array]
+    state: dict[str, Array]
+    steps: int
+    extra: Any = None
 
 
 def describe(
@@ -121,13 +106,10 @@ def arguments(config: object) -> dict[str, Any]:
     for name in ("layers", "loss", "optimizer", "metrics", "dtype", "seed"):
         if name not in config:
             raise ValueError(f"config lacks {name!r}")
-    return {
+    return {name: config[name] for name in ("metrics", "dtype", "seed")} | {
         "layers": [layer_from_config(layer) for layer in config["layers"]],
         "loss": Loss(**config["loss"]),
         "optimizer": optimizer_from_config(config["optimizer"]),
-        "metrics": config["metrics"],
-        "dtype": config["dtype"],
-        "seed": config["seed"],
     }
 
 

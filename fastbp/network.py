@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
+from fastbp.check.array import Array
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
@@ -20,14 +22,11 @@ from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
 from fastbp.runtime import fit, snapshot, step, train
-from fastbp.runtime.evaluate import evaluate
-from fastbp.runtime.predict import Predictor, respond
+from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
-
-Array = NDArray[Any]
 
 
 class Network:
@@ -253,13 +252,9 @@ class Network:
             check_finite = check_bool(check_finite, name="check_finite")
         state = self._state
         return respond(
-            state,
-            X,
-            state.response_activation,
-            out=out,
-            check_finite=check_finite,
-            n_threads=n_threads,
-        )
+            state, X, state.response_activation,
+            out=out, check_finite=check_finite, n_threads=n_threads,
+        )  # fmt: skip
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
         """`predict` for exactly `batch_size` rows a call, prepared once: a small network answers
@@ -370,7 +365,7 @@ class Network:
 
     @metrics.setter
     def metrics(self, names: tuple[str, ...]) -> None:
-        self._state.description = self._state.description.but(metrics=names)
+        self._state.description = replace(self._state.description, metrics=names)
 
     @property
     def seed(self) -> int:
@@ -395,7 +390,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Numbers in all kernels and biases."""
-        return self._state.n_parameters
+        return self._state.layout.n_parameters
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -451,8 +446,7 @@ class Network:
 
         Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
         """
-        values = arguments(config)
-        return cls(**values, backend=backend or config.get("backend"))
+        return cls(**arguments(config), backend=backend or config.get("backend"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, optimizer state and description to one file, whole or not at all; see

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.plan.work import dense_flops
+from fastbp.plan.node import dense_flops
 
 Array = NDArray[Any]
 LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8

@@ -10,14 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.check.array import (
-    Array,
-    FiniteScan,
-    as_numeric,
-    as_real,
-    is_direct,
-    nonfinite,
-)
+from fastbp.check.array import Array, FiniteScan, as_numeric, as_real, is_direct, nonfinite
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import as_index
 
@@ -121,10 +114,7 @@ def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.uint32]
 
 
 def check_weights(
-    weights: object,
-    *,
-    shapes: Sequence[tuple[str, tuple[int, ...]]],
-    dtype: DTypeLike = np.float64,
+    weights: object, *, shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: DTypeLike = np.float64
 ) -> list[NDArray[np.float64]]:
     """What `set_weights` takes, as private float64 arrays of the given shapes.
 

@@ -15,40 +15,19 @@ import numpy as np
 real = Any  # a number of the network's type, or an array of them
 double = float
 
+real_select = np.where  # (condition, x, y): x where the condition holds, else y
+real_max, real_sign, real_abs = np.maximum, np.sign, np.abs
+real_sqrt, real_tanh = np.sqrt, np.tanh
+
 
 def real_fma(a: real, b: real, c: real) -> real:
     """a b + c; here the product is rounded too"""
     return a * b + c
 
 
-def real_select(condition: Any, x: real, y: real) -> real:
-    """x where the condition holds, else y"""
-    return np.where(condition, x, y)
-
-
-def real_max(x: real, bound: real) -> real:
-    return np.maximum(x, bound)
-
-
 def real_positive(x: real) -> real:
     """x > 0, or the smallest normal number where x was rounded to less"""
     return np.maximum(x, np.finfo(x.dtype).tiny)
-
-
-def real_sign(x: real) -> real:
-    return np.sign(x)
-
-
-def real_abs(x: real) -> real:
-    return np.abs(x)
-
-
-def real_sqrt(x: real) -> real:
-    return np.sqrt(x)
-
-
-def real_tanh(x: real) -> real:
-    return np.tanh(x)
 
 
 def real_expm1_below(x: real) -> real:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import wrap
 
 from fastbp.check.message import counted
@@ -24,7 +24,7 @@ _REGIMES = {
 }
 _WHOLE_GRADIENT = "The optimizer asks for the whole gradient, which no other regime holds."
 
-# What people read for the parts of the arena.
+# What people read for the parts of the arena, in its order; the last is the whole.
 _PARTS = {
     "gradient": "gradients of the blocks",
     "transposes": "transposed kernels",
@@ -91,6 +91,7 @@ class PlanExplanation:
     def _about(self) -> list[str]:
         tiles, tile = counted(self.n_tiles, "tile"), counted(self.tile_rows, "row")
         blocks, block = counted(self.n_blocks, "block"), counted(self.block_rows, "row")
+        epoch = counted(self.n_rows, "row")
         rows = (
             f"{tiles} of {tile}, which one thread takes through all layers at a time; "
             f"{blocks} of {block}, whose gradient is one sum"
@@ -102,11 +103,7 @@ class PlanExplanation:
             *_item("regime", f"{self.regime}: {_REGIMES[self.regime]}"),
             *_item("rows", rows),
             *_item("products", f"{self.flops:,} floating-point operations (FLOP) a step"),
-            *_item(
-                "threads",
-                f"{self.n_threads} with n_threads='auto' in an epoch of "
-                f"{counted(self.n_rows, 'row')}",
-            ),
+            *_item("threads", f"{self.n_threads} with n_threads='auto' in an epoch of {epoch}"),
         ]
 
     def _layers(self) -> list[str]:
@@ -142,6 +139,8 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
     rows = min(rows, total)  # as `fit` does
     n_steps = -(-total // rows)
     plan, n_threads = engine_cache.training_plan(state, rows, n_steps)
+    numbers, vectors = state.parameters, state.optimizer_state
+    memory = {"parameters": numbers.nbytes, "optimizer state": vectors.nbytes}
     return PlanExplanation(
         batch_size=rows,
         dtype=state.dtype.name,
@@ -154,14 +153,9 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
         n_tiles=plan.n_tiles,
         block_rows=plan.block_rows,
         n_blocks=-(-rows // plan.block_rows),
-        layers=tuple(
-            _layer(name, tensors[0], plan) for name, tensors in state.layout.layers.items()
-        ),
+        layers=tuple(_layer(name, own[0], plan) for name, own in state.layout.layers.items()),
         arena=_parts(plan),
-        memory={
-            "parameters": state.parameters.nbytes,
-            "optimizer state": state.optimizer_state.nbytes,
-        },
+        memory=memory,
         flops=rows * sum(plan.flops.values()),
         n_rows=total,
         n_threads=n_threads,
@@ -182,31 +176,19 @@ def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
 
 
 def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
-    has_transpose = any(
-        segment.transpose >= 0 and segment.offset == kernel.offset
-        for segment in plan.segments.segments
-    )
-    return LayerPlan(
-        name=name,
-        shape=kernel.shape,
-        storage="by columns" if kernel.by_columns else "by rows",
-        n_bytes=kernel.size * plan.dtype.itemsize,
-        has_transpose=has_transpose,
-        flops=plan.max_rows * plan.flops[name],
-    )
+    storage = "by columns" if kernel.by_columns else "by rows"
+    n_bytes, flops = kernel.size * plan.dtype.itemsize, plan.max_rows * plan.flops[name]
+    has_transpose = kernel.name in plan.segments.transpose
+    return LayerPlan(name, kernel.shape, storage, n_bytes, has_transpose, flops)
 
 
 def _parts(plan: Plan) -> dict[str, int]:
     """Bytes of each part of the arena: from where it starts to where the next one does."""
-    names = [field.name for field in fields(plan.arena) if not field.name.endswith("stride")]
-    starts = [getattr(plan.arena, name) * plan.dtype.itemsize for name in names]
-    ends = [*starts[1:], 0]  # the last name is that of the whole, and its start the size
-    return {
-        name: end - start if name != "size" else start
-        for name, start, end in zip(names, starts, ends, strict=True)
-    }
+    starts = [getattr(plan.arena, name) * plan.dtype.itemsize for name in _PARTS]
+    sizes = [end - start for start, end in pairwise(starts)]
+    return dict(zip(_PARTS, [*sizes, starts[-1]], strict=True))
 
 
-def _item(name: str, text: str) -> Sequence[str]:
+def _item(name: str, text: str) -> list[str]:
     """A name, and beside it the lines of a text."""
     return wrap(text, 98, initial_indent=f"{name:<10}", subsequent_indent=" " * 10)

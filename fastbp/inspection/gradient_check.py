@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastbp.check.array import Array
 from fastbp.inspection.trace import trace
-from fastbp.runtime.evaluate import evaluate
+from fastbp.runtime.predict import evaluate
 from fastbp.runtime.snapshot import set_weights
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good to about 1e-9
 
 
 def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     """See `Network.check_gradients`."""
-    description = state.description.but(dtype=np.dtype("float64"), metrics=())
+    description = replace(state.description, dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
     set_weights(twin, list(state.parameter_views().values()))
     trace(twin, X, y)

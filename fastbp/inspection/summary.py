@@ -14,7 +14,7 @@ def summary(state: State) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append(lines[1])
     lines.append(
-        f"{state.n_parameters} parameters, {state.dtype}, loss {state.loss.name}, "
+        f"{state.layout.n_parameters} parameters, {state.dtype}, loss {state.loss.name}, "
         f"{type(state.optimizer).__name__}, seed {state.seed}, backend {state.backend} "
         f"({state.instruction_set})"
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastbp.check.array import Array
 from fastbp.plan import Plan
 from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import writing
 from fastbp.runtime.predict import predict
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 
 @writing

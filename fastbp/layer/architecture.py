@@ -53,12 +53,8 @@ def initialized(
     """
     first, *rest = layers
     assert isinstance(first, Input)
-    return (first, *Choice(kernel, bias, first.units, alone=len(rest) == 1).chain(rest))
-
-
-def short_form(layers: Sequence[Layer]) -> list[str]:
-    """Widths for the short form: "(64-64)+" for a Residual, "(32|32)" for a Branch."""
-    return [layer.short_form() for layer in layers]
+    alone = len(rest) == 1 and isinstance(rest[0], Dense)
+    return (first, *Choice(kernel, bias, first.units, alone).chain(rest))
 
 
 def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:

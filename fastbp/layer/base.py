@@ -66,16 +66,11 @@ class Layer:
 
     def to_config(self) -> dict[str, Any]:
         """A description that JSON can hold, without given initial values."""
-        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in _saved(self)}}
+        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in saved(self)}}
 
     @classmethod
     def complete_config(cls, values: dict[str, Any]) -> dict[str, Any]:
         """The entries of a description, with those that earlier versions did not write."""
-        return values
-
-    @classmethod
-    def read_blocks(cls, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        """The entries of a description, with layers for the descriptions of layers in it."""
         return values
 
 
@@ -86,7 +81,7 @@ class Choice:
     Attributes:
         kernel, bias: what the network names for all layers, or None for the default.
         n_features: of the network's input where the layer reads it, else None.
-        alone: whether the layer is the network's only one.
+        alone: whether the layer is the network's only one, and no block.
     """
 
     kernel: str | Initializer | None
@@ -98,10 +93,6 @@ class Choice:
         """Layers one after another, of which only the first reads what the chain reads."""
         later = self if self.n_features is None else replace(self, n_features=None)
         return tuple(layer.initialized(later if i else self) for i, layer in enumerate(layers))
-
-    def inside(self) -> Choice:
-        """The choice for layers inside another, none of which is the network's only one."""
-        return replace(self, alone=False) if self.alone else self
 
     @staticmethod
     def first(*initializers: str | Initializer | None) -> str | Initializer:
@@ -143,17 +134,11 @@ def layer_from_config(config: object) -> Layer:
     >>> layer_from_config(Dense(3, "relu").to_config())
     Dense(3, 'relu')
     """
-    return _from_config(config, depth=0)
+    return _from_config(config, 0)
 
 
-def layers_from_config(config: object, *, depth: int) -> list[Layer]:
-    """The same of a list, inside so many others."""
-    if not isinstance(config, list):
-        raise ModelFormatError(f"layers must be a list, got {shown(config)}")
-    return [_from_config(layer, depth=depth) for layer in config]
-
-
-def _from_config(config: object, *, depth: int) -> Layer:
+def _from_config(config: object, depth: int) -> Layer:
+    """The same inside so many others."""
     if depth > _DEPTH:
         raise ModelFormatError(f"layers are nested more than {_DEPTH} deep")
     if not isinstance(config, Mapping):
@@ -164,19 +149,18 @@ def _from_config(config: object, *, depth: int) -> Layer:
         raise ModelFormatError(f"unknown layer {shown(kind)}; known: {', '.join(KINDS)}")
     made = KINDS[kind]
     values = made.complete_config(values)
-    if values.keys() != set(_saved(made)):
-        wrong = sorted(map(str, values.keys() ^ set(_saved(made))))
+    if values.keys() != set(saved(made)):
+        wrong = sorted(map(str, values.keys() ^ set(saved(made))))
         raise ModelFormatError(f"layer '{kind}' has extra or missing keys: {', '.join(wrong)}")
-    values = made.read_blocks(values, depth + 1)
     try:
-        return made(**{name: _read(name, value) for name, value in values.items()})
+        return made(**{name: _read(name, value, depth) for name, value in values.items()})
     except ModelFormatError:
         raise
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"layer '{kind}': {error}") from None
 
 
-def _saved(layer: Layer | type[Layer]) -> list[str]:
+def saved(layer: Layer | type[Layer]) -> list[str]:
     """The fields of which a description consists."""
     return [field.name for field in fields(layer) if field.name not in layer.unsaved]  # type: ignore[arg-type]
 
@@ -190,8 +174,14 @@ def _plain(value: Any) -> Any:
     return initializer_config(value) if isinstance(value, Initializer) else value
 
 
-def _read(name: str, value: Any) -> Any:
+def _read(name: str, value: Any, depth: int) -> Any:
     """What `_plain` made plain, by the name of its field."""
+    if name in ("layers", "branches"):
+        if not isinstance(value, list):
+            raise ModelFormatError(f"{name} must be a list, got {shown(value)}")
+        if name == "branches":
+            return [_read("layers", part, depth) for part in value]
+        return [_from_config(layer, depth + 1) for layer in value]
     if name == "activation":
         if not isinstance(value, Mapping):
             raise ModelFormatError(f"activation must be an object, got {shown(value)}")

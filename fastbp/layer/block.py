@@ -8,16 +8,8 @@ from typing import Any, Self
 
 from fastbp.activation import Activation, resolve_activation
 from fastbp.check.message import shown
-from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, default_initializers, resolve_kernel_initializer
-from fastbp.layer.base import (
-    Choice,
-    Layer,
-    check_chain,
-    layers_from_config,
-    set_fields,
-    with_fields,
-)
+from fastbp.layer.base import Choice, Layer, check_chain, set_fields, with_fields
 from fastbp.layer.dense import Dense
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
@@ -67,15 +59,13 @@ class Residual(Layer):
         own = check_chain(layers, name="Residual layers")
         if not own:
             raise ValueError("Residual layers must hold at least one layer, got 0")
-        set_fields(
-            self,
-            layers=own,
-            projection=projection,
-            activation=resolve_activation(activation),
-            projection_initializer=resolve_kernel_initializer(
-                projection_initializer, name="projection_initializer"
-            ),
+        initializer = resolve_kernel_initializer(
+            projection_initializer, name="projection_initializer"
         )
+        set_fields(
+            self, layers=own, projection=projection, activation=resolve_activation(activation),
+            projection_initializer=initializer,
+        )  # fmt: skip
 
     def to_config(self) -> dict[str, Any]:
         """See `Layer`; as before version 0.2 where the projection starts as it did then."""
@@ -92,15 +82,9 @@ class Residual(Layer):
             return values
         return {"projection_initializer": _PROJECTION_DEFAULT[projection]} | values
 
-    @classmethod
-    def read_blocks(cls, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        """See `Layer`."""
-        return values | {"layers": layers_from_config(values["layers"], depth=depth)}
-
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`; a projection is a linear layer that reads what the block reads."""
         own = self.projection_initializer
-        choice = choice.inside()
         if self.projection is not None:
             default, _ = default_initializers("linear", n_features=choice.n_features)
             own = choice.first(own, choice.kernel, default)
@@ -164,17 +148,8 @@ class Branch(Layer):
         own = tuple(check_chain(part, name=f"branches[{i}]") for i, part in enumerate(branches))
         set_fields(self, branches=own, merge=merge)
 
-    @classmethod
-    def read_blocks(cls, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        """See `Layer`."""
-        parts = values["branches"]
-        if not isinstance(parts, list):
-            raise ModelFormatError(f"branches must be a list, got {shown(parts)}")
-        return values | {"branches": [layers_from_config(part, depth=depth) for part in parts]}
-
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`."""
-        choice = choice.inside()
         return with_fields(self, branches=tuple(choice.chain(part) for part in self.branches))
 
     def short_form(self) -> str:

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.activation import Activation, resolve_activation
 from fastbp.check.array import as_numeric, as_real
 from fastbp.check.message import shown
-from fastbp.check.scalar import check_real, check_size
+from fastbp.check.scalar import check_bool, check_real, check_size
 from fastbp.initializer import (
     Initializer,
     default_initializers,
     resolve_bias_initializer,
     resolve_kernel_initializer,
 )
-from fastbp.layer.base import Choice, Layer, set_fields, with_fields
+from fastbp.layer.base import Choice, Layer, saved, set_fields, with_fields
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
 from fastbp.plan.node import DenseNode
@@ -92,14 +92,14 @@ class Dense(Layer):
             self,
             units=units,
             activation=resolve_activation(activation),
-            use_bias=_flag(use_bias, "use_bias"),
+            use_bias=check_bool(use_bias, name="use_bias"),
             kernel_initializer=resolve_kernel_initializer(kernel_initializer),
             bias_initializer=resolve_bias_initializer(bias_initializer),
             weights=_given(weights, name="weights", ndim=2, units=units),
             bias=_given(bias, name="bias", ndim=1, units=units),
             l1=check_real(l1, name="l1", minimum=0),
             l2=check_real(l2, name="l2", minimum=0),
-            regularize_bias=_flag(regularize_bias, "regularize_bias"),
+            regularize_bias=check_bool(regularize_bias, name="regularize_bias"),
             name=_checked_name(name),
         )
         if bias is not None and not use_bias:
@@ -107,19 +107,14 @@ class Dense(Layer):
 
     def _plain(self) -> tuple[object, ...]:
         """Every field that is no array."""
-        return tuple(
-            getattr(self, field.name) for field in fields(self)
-            if field.name not in self.unsaved
-        )  # fmt: skip
+        return tuple(getattr(self, name) for name in saved(self))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         assert isinstance(other, Dense)
-        return (
-            self._plain() == other._plain()
-            and _same(self.weights, other.weights)
-            and _same(self.bias, other.bias)
+        return self._plain() == other._plain() and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in self.unsaved
         )
 
     def __hash__(self) -> int:
@@ -205,10 +200,6 @@ def _given(
     return own
 
 
-def _same(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> bool:
-    return a is b or (a is not None and b is not None and np.array_equal(a, b))
-
-
 def _checked_name(name: object) -> str | None:
     if name is None:
         return None
@@ -217,9 +208,3 @@ def _checked_name(name: object) -> str | None:
     if not name or "/" in name:
         raise ValueError(f"name of Dense must not be empty or contain '/', got {shown(name)}")
     return name
-
-
-def _flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}")
-    return value

@@ -38,22 +38,14 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     weight_decay = 0.0  # AdamW has one
+    formula = "adam"
+    state_names = ("m", "v")
 
     def __post_init__(self) -> None:
         self._set_real("learning_rate", minimum=0)
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)
-
-    @property
-    def formula(self) -> str:
-        """Its step in formula/optimizer.py."""
-        return "adam"
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """The vectors, as long as the parameters, that it keeps between steps."""
-        return ("m", "v")
 
 
 @refuses_unknown

@@ -9,7 +9,7 @@ from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
 from fastbp.check.message import shown
-from fastbp.check.scalar import check_real
+from fastbp.check.scalar import check_bool, check_real
 from fastbp.formula import optimizer as formulas
 
 _ALIASES = {  # what other libraries call an argument
@@ -49,12 +49,12 @@ class Optimizer:
     @property
     def numbers(self) -> tuple[float, ...]:
         """What the scalars of a step are made of, in the order of the formula."""
-        return tuple(float(getattr(self, name)) for name in number_names(self.formula))
+        return tuple(float(getattr(self, name)) for name in _names(self.formula)[0])
 
     @property
     def powers(self) -> tuple[float, ...]:
         """The numbers whose running powers the formula takes, in its order."""
-        return tuple(float(getattr(self, name)) for name in power_names(self.formula))
+        return tuple(float(getattr(self, name)) for name in _names(self.formula)[1])
 
     def to_config(self) -> dict[str, Any]:
         """Name and numbers as JSON can hold them."""
@@ -64,34 +64,20 @@ class Optimizer:
         object.__setattr__(self, name, check_real(getattr(self, name), name=name, **limits))
 
     def _set_bool(self, name: str) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False, got {shown(value)}")
+        object.__setattr__(self, name, check_bool(getattr(self, name), name=name))
 
 
 @cache
-def number_names(formula: str) -> tuple[str, ...]:
-    return tuple(name for name in _arguments(formula) if not name.endswith("_power"))
-
-
-@cache
-def power_names(formula: str) -> tuple[str, ...]:
-    powers = [name for name in _arguments(formula) if name.endswith("_power")]
-    return tuple(name.removesuffix("_power") for name in powers)
-
-
-def _arguments(formula: str) -> list[str]:
-    """Of the function that computes the scalars of a step, or the scalars themselves."""
+def _names(formula: str) -> tuple[list[str], list[str]]:
+    """The numbers, and those with running powers, of which the scalars of a step are made."""
+    step = signature(getattr(formulas, formula))
+    n_slots = str(step.return_annotation).count(",")  # the results beside w
+    given = list(step.parameters)[2 + n_slots :]
     compute = getattr(formulas, f"{formula}_scalars", None)
     if compute is not None:
-        return list(signature(compute).parameters)
-    return list(signature(getattr(formulas, formula)).parameters)[2 + n_slots(formula) :]
-
-
-@cache
-def n_slots(formula: str) -> int:
-    """The results beside w."""
-    return str(signature(getattr(formulas, formula)).return_annotation).count(",")
+        given = list(signature(compute).parameters)
+    powers = [name.removesuffix("_power") for name in given if name.endswith("_power")]
+    return [name for name in given if not name.endswith("_power")], powers
 
 
 # ---- wrong arguments ----------------------------------------------------------------------------

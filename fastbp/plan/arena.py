@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -24,49 +25,30 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Arena:
-    """Offsets in numbers; `*_stride` from one worker's part to the next one's."""
+    """Offsets in numbers, in this order; `*_stride` from one worker's part to the next one's."""
 
     gradient: int
     transposes: int
     activations: int
-    activation_stride: int
     chunk: int
-    chunk_stride: int
     last_good: int
     size: int
+    activation_stride: int
+    chunk_stride: int
 
 
 def place(
-    dtype: np.dtype[Any],
-    *,
-    gradient: int,
-    transposes: int,
-    activations: int,
-    activation_parts: int,
-    chunk: int,
-    last_good: int,
-    n_workers: int,
-) -> Arena:
-    """Lay the parts out one after the other, each from a block boundary."""
-    activation_stride, chunk_stride = padded(activations, dtype), padded(chunk, dtype)
-    sizes = [
-        padded(gradient, dtype),
-        padded(transposes, dtype),
-        activation_stride * activation_parts,
-        chunk_stride * n_workers,
-        padded(last_good, dtype),
-    ]
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return Arena(
-        gradient=starts[0],
-        transposes=starts[1],
-        activations=starts[2],
-        activation_stride=activation_stride,
-        chunk=starts[3],
-        chunk_stride=chunk_stride,
-        last_good=starts[4],
-        size=sum(sizes),
-    )
+    dtype: np.dtype[Any], gradient: int, transposes: int, activations: tuple[int, int],
+    chunk: tuple[int, int], last_good: int,
+) -> Arena:  # fmt: skip
+    """Lay the parts out one after the other, each from a block boundary.
+
+    `activations` and `chunk` are the size of one worker's part and how many there are.
+    """
+    sizes = ((gradient, 1), (transposes, 1), activations, chunk, (last_good, 1))
+    strides = [padded(size, dtype) for size, _ in sizes]
+    parts = [stride * n for stride, (_, n) in zip(strides, sizes, strict=True)]
+    return Arena(*accumulate(parts, initial=0), *strides[2:4])
 
 
 def allocate(size: int, dtype: np.dtype[Any], *, purpose: str) -> NDArray[Any]:

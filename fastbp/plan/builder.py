@@ -6,9 +6,9 @@ from collections import Counter
 
 from fastbp.plan.arena import Buffer
 from fastbp.plan.graph import Graph
-from fastbp.plan.node import LINEAR, Node, take_derivative
-from fastbp.plan.operation import Operation
-from fastbp.plan.parameter import Tensor, padded, row_length
+from fastbp.plan.node import Node, take_derivative
+from fastbp.plan.operation import LINEAR, Operation
+from fastbp.plan.parameter import padded, row_length
 from fastbp.plan.segment import Segments
 
 
@@ -22,6 +22,7 @@ class Builder:
     Attributes:
         a, z: the buffers of outputs, and of those pre-activations that are kept, by value.
         da, dz: those of the gradients by either; a value without one needs none.
+        segment, transpose: by name of a tensor, as in `Segments`.
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class Builder:
         input_gradient: bool,
     ) -> None:
         self.graph, self.segments, self.separate = graph, segments, separate
-        self.input = self._buffer(0)
-        self.a: dict[int, Buffer] = {}
+        self.segment, self.transpose = segments.index, segments.transpose
+        self.a = {0: self._buffer(0)}
         self.z: dict[int, Buffer] = {}
         self.da: dict[int, Buffer] = {}
         self.dz: dict[int, Buffer] = {}
@@ -61,8 +62,7 @@ class Builder:
 
     def _buffers(self) -> list[Buffer]:
         kinds = (self.a, self.z, self.da, self.dz)
-        every = [self.input, *(buffer for kind in kinds for buffer in kind.values())]
-        return list({id(buffer): buffer for buffer in every}.values())
+        return list({id(buffer): buffer for kind in kinds for buffer in kind.values()}.values())
 
     @property
     def numbers_per_row(self) -> int:
@@ -73,12 +73,10 @@ class Builder:
         """Whether rows of x are copied: where the gradient of a tensor reads their padding, or
         where as they lie they would share cache sets.
         """
-        whole = padded(self.input.n, self.graph.parameters.dtype)
-        return self.input.ld > whole or any(
-            node.reads_padding and 0 in node.sources
-            for node in self.graph.nodes
-            if self.input.n < whole
-        )
+        source = self.a[0]
+        whole = padded(source.n, self.graph.parameters.dtype)
+        reads = any(node.reads_padding and 0 in node.sources for node in self.graph.nodes)
+        return source.ld > whole or (source.n < whole and reads)
 
     def place(self, rows: int) -> None:
         """Give every buffer room for `rows` rows."""
@@ -130,21 +128,9 @@ class Builder:
 
     # what nodes ask
 
-    def width(self, value: int) -> int:
-        """Columns of a value."""
-        return self.graph.width[value]
-
     def at(self, value: int) -> tuple[int, int]:
         """Offset and row length of a value; the input is read through the engine's own pointer."""
         return (-1, 0) if value == 0 else (self.a[value].offset, self.a[value].ld)
-
-    def segment(self, tensor: Tensor) -> int:
-        """The row of a tensor in the table of segments."""
-        return self.segments.index[tensor.name]
-
-    def transpose(self, tensor: Tensor) -> tuple[int, int]:
-        """Offset and row length of a tensor's transpose among the transposes."""
-        return self.segments.transpose[tensor.name]
 
     def has_begun(self, value: int) -> bool:
         """Whether the gradient of a value has a first term; from now on it has."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fastbp.loss import Loss
-from fastbp.plan.node import LINEAR, Node
+from fastbp.plan.node import Node
+from fastbp.plan.operation import LINEAR
 from fastbp.plan.parameter import ParameterLayout
 
 

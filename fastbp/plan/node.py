@@ -9,30 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastbp.activation import Activation, resolve_activation
+from fastbp.activation import Activation
 from fastbp.plan.arena import Buffer
-from fastbp.plan.operation import Operation
+from fastbp.plan.operation import LINEAR, Operation
 from fastbp.plan.parameter import Tensor
-from fastbp.plan.work import dense_flops
 
-LINEAR = resolve_activation("linear")
+
+def dense_flops(n_in: int, n_out: int, *, reads_input: bool) -> int:
+    """Floating-point operations that a dense layer's products take for each row of a step.
+
+    A multiplication and an addition for each weight: forward, in the kernel's gradient, and in the
+    gradient passed on, which a layer that reads the network's input does without.
+    """
+    return (4 if reads_input else 6) * n_in * n_out
 
 
 class Builder(Protocol):
     """What a node may ask of the plan that is being built; `fastbp.plan.builder` answers."""
 
+    segment: dict[str, int]
+    transpose: dict[str, tuple[int, int]]
     a: dict[int, Buffer]
     z: dict[int, Buffer]
     da: dict[int, Buffer]
     dz: dict[int, Buffer]
 
-    def width(self, value: int) -> int: ...
-
     def at(self, value: int) -> tuple[int, int]: ...
-
-    def segment(self, tensor: Tensor) -> int: ...
-
-    def transpose(self, tensor: Tensor) -> tuple[int, int]: ...
 
     def has_begun(self, value: int) -> bool: ...
 
@@ -120,45 +122,35 @@ class DenseNode(Node):
     def forward(self, builder: Builder) -> list[Operation]:
         kernel, bias, out = self.kernel, self.bias, builder.a[self.out]
         a, lda = builder.at(self.sources[0])
-        return [
-            Operation(
-                "dense",
-                a=a, lda=lda, n_a=kernel.shape[0], c=out.offset, ldc=out.ld, n_c=out.n,
-                w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
-                b=bias.offset if bias else -1,
-                **activated(self, builder),
-            )
-        ]  # fmt: skip
+        return [Operation(
+            "dense", a=a, lda=lda, n_a=kernel.shape[0], c=out.offset, ldc=out.ld, n_c=out.n,
+            w=kernel.offset, ldw=kernel.ld, by_columns=int(kernel.by_columns),
+            b=bias.offset if bias else -1, **activated(self, builder),
+        )]  # fmt: skip
 
     def gradients(self, builder: Builder) -> list[Operation]:
         kernel, bias, dz = self.kernel, self.bias, builder.dz[self.out]
         a, lda = builder.at(self.sources[0])
-        return [
-            Operation(
-                "dense_gradient",
-                a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
-                c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
-                b=bias.offset if bias else -1,
-                kernel=builder.segment(kernel), bias=builder.segment(bias) if bias else -1,
-            )
-        ]  # fmt: skip
+        return [Operation(
+            "dense_gradient", a=a, lda=lda, n_a=kernel.shape[0], y=dz.offset, ldy=dz.ld, n_y=dz.n,
+            c=kernel.offset, n_c=kernel.rows, ldw=kernel.ld, by_columns=int(kernel.by_columns),
+            b=bias.offset if bias else -1, kernel=builder.segment[kernel.name],
+            bias=builder.segment[bias.name] if bias else -1,
+        )]  # fmt: skip
 
     def backward(self, builder: Builder) -> list[Operation]:
         source, kernel, dz = self.sources[0], self.kernel, builder.dz[self.out]
         if source not in builder.da:
             return []
         dx = builder.da[source]
-        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose(kernel)
+        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose[kernel.name]
         maker = builder.take_derivative(source)
-        return [
-            Operation(
-                "dense_input",
-                a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
-                w=w, ldw=ldw, by_columns=int(kernel.by_columns),
-                accumulate=int(builder.has_begun(source)),
-                **(derived(maker, builder) if maker else {}),
-            )
-        ]  # fmt: skip
+        return [Operation(
+            "dense_input", a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+            w=w, ldw=ldw, by_columns=int(kernel.by_columns),
+            accumulate=int(builder.has_begun(source)),
+            **(derived(maker, builder) if maker else {}),
+        )]  # fmt: skip
 
 
 class AddNode(Node):
@@ -167,13 +159,10 @@ class AddNode(Node):
     def forward(self, builder: Builder) -> list[Operation]:
         out = builder.a[self.out]
         (a, lda), (y, ldy) = map(builder.at, self.sources)
-        return [
-            Operation(
-                "add",
-                a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
-                **activated(self, builder),
-            )
-        ]  # fmt: skip
+        return [Operation(
+            "add", a=a, lda=lda, n_a=out.n, y=y, ldy=ldy, c=out.offset, ldc=out.ld, n_c=out.n,
+            **activated(self, builder),
+        )]  # fmt: skip
 
     def backward(self, builder: Builder) -> list[Operation]:
         return [op for source in self.sources for op in pass_on(self, builder, source, 0)]
@@ -184,20 +173,17 @@ class ConcatNode(Node):
 
     def _columns(self, builder: Builder) -> list[tuple[int, int]]:
         """Each source and its first column in `out`."""
-        widths = [builder.width(source) for source in self.sources]
+        widths = [builder.a[source].n for source in self.sources]
         return [(source, sum(widths[:i])) for i, source in enumerate(self.sources)]
 
     def forward(self, builder: Builder) -> list[Operation]:
         out, found = builder.a[self.out], []
         for source, column in self._columns(builder):
             a, lda = builder.at(source)
-            found.append(
-                Operation(
-                    "copy",
-                    a=a, lda=lda, n_a=builder.width(source),
-                    c=out.offset, ldc=out.ld, n_c=out.n, column_c=column,
-                )
-            )  # fmt: skip
+            found.append(Operation(
+                "copy", a=a, lda=lda, n_a=builder.a[source].n,
+                c=out.offset, ldc=out.ld, n_c=out.n, column_c=column,
+            ))  # fmt: skip
         return found
 
     def backward(self, builder: Builder) -> list[Operation]:
@@ -212,12 +198,10 @@ def pass_on(node: Node, builder: Builder, source: int, column: int) -> list[Oper
     if source not in builder.da:
         return []
     dz, dx = builder.dz[node.out], builder.da[source]
-    return [
-        Operation(
-            "accumulate" if builder.has_begun(source) else "copy",
-            a=dz.offset, lda=dz.ld, n_a=dx.n, column_a=column, c=dx.offset, ldc=dx.ld, n_c=dx.n,
-        )
-    ]  # fmt: skip
+    return [Operation(
+        "accumulate" if builder.has_begun(source) else "copy",
+        a=dz.offset, lda=dz.ld, n_a=dx.n, column_a=column, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+    )]  # fmt: skip
 
 
 def take_derivative(node: Node, builder: Builder) -> list[Operation]:
@@ -225,12 +209,10 @@ def take_derivative(node: Node, builder: Builder) -> list[Operation]:
     if node.activation == LINEAR:
         return []
     da, dz = builder.da[node.out], builder.dz[node.out]
-    return [
-        Operation(
-            "activation_backward",
-            a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n, **derived(node, builder),
-        )
-    ]  # fmt: skip
+    return [Operation(
+        "activation_backward", a=da.offset, c=dz.offset, ldc=dz.ld, n_c=dz.n,
+        **derived(node, builder),
+    )]  # fmt: skip
 
 
 def activated(node: Node, builder: Builder) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp.activation import Activation
 
-_LINEAR = Activation("linear")
+LINEAR = Activation("linear")
 _COLUMN = {"int": np.int64, "float": np.float64}  # of a field of that type
 
 
@@ -48,7 +48,7 @@ class Operation:
     accumulate: int = 0
     kernel: int = -1
     bias: int = -1
-    activation: Activation = _LINEAR
+    activation: Activation = LINEAR
 
     @property
     def alpha(self) -> float:
@@ -59,12 +59,12 @@ class Operation:
 class Program:
     """A list of operations, and their numbers as a structured array, one field a column."""
 
-    operations: tuple[Operation, ...]
+    operations: list[Operation]
     table: NDArray[Any]
 
 
-def program(operations: Sequence[Operation]) -> Program:
-    return Program(tuple(operations), _table(operations, Operation, ("alpha",)))
+def program(operations: list[Operation]) -> Program:
+    return Program(operations, table(operations, Operation, "alpha"))
 
 
 @dataclass(frozen=True)
@@ -86,22 +86,10 @@ class Segment:
     l2: float
 
 
-@dataclass(frozen=True)
-class SegmentTable:
-    """Segments, and the same as a structured array."""
-
-    segments: tuple[Segment, ...]
-    table: NDArray[Any]
-
-
-def segment_table(segments: Sequence[Segment]) -> SegmentTable:
-    return SegmentTable(tuple(segments), _table(segments, Segment, ()))
-
-
-def _table(rows: Sequence[Any], kind: type, also: Sequence[str]) -> NDArray[Any]:
+def table(rows: Sequence[Any], kind: type, *also: str) -> NDArray[Any]:
     """The numbers among the fields of a dataclass, and `also` some properties that are floats."""
-    columns = [(field.name, str(field.type)) for field in fields(kind)]
-    columns = [column for column in columns if column[1] in _COLUMN]
-    columns += [(name, "float") for name in also]
-    dtype = np.dtype([(name, _COLUMN[type_name]) for name, type_name in columns])
-    return np.array([tuple(getattr(row, name) for name, _ in columns) for row in rows], dtype)
+    kinds = {field.name: _COLUMN.get(str(field.type)) for field in fields(kind)}
+    kinds |= dict.fromkeys(also, np.float64)
+    dtype = np.dtype([(name, own) for name, own in kinds.items() if own is not None])
+    names = dtype.names or ()
+    return np.array([tuple(getattr(row, name) for name in names) for row in rows], dtype)

@@ -120,6 +120,15 @@ class ParameterLayout:
         self.n_parameters = self.size = 0
         self._count: dict[str, int] = {}
 
+    @property
+    def work_per_row(self) -> float:
+        """What a step is taken to cost for each row: 6 a parameter; a forward pass a third of it.
+
+        Only for decisions, of which some decide bits: the thresholds were measured in this unit,
+        which has biases, and the first layer's like any other, and it stays as it is.
+        """
+        return 6.0 * self.n_parameters
+
     def begin(self, kind: str, name: str | None = None) -> str:
         """The name of the next layer: its own, or "dense_3" for the third of kind "dense".
 

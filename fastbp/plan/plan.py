@@ -10,7 +10,8 @@ import numpy as np
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
 from fastbp.plan.arena import Arena, Buffer
-from fastbp.plan.operation import Program, SegmentTable
+from fastbp.plan.operation import Program
+from fastbp.plan.segment import Segments
 from fastbp.plan.tiling import Regime
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
@@ -30,60 +31,26 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
 _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 
-@dataclass(frozen=True)
-class Programs:
-    """The operations in their order, and the segments that they and the optimizer go by.
+@dataclass(frozen=True, kw_only=True)
+class Plan(Regime):
+    """Offsets and row lengths are in numbers.
 
-    `weight_gradient` sums the gradients of tensors where threads share kernels; elsewhere
-    `backward` does it on its way.
+    Attributes:
+        max_rows: the most rows of a batch.
+        flops: floating-point operations of the products of a step by layer, for each row.
+        tile_rows, block_rows, chunk_rows: that are taken together: of a tile, of a block whose
+            gradient is one sum, and of a kernel whose gradient is summed at a time.
+        keeps_batch: whether the activations of all rows stay in memory, not those of one tile for
+            each thread.
+        gathers: whether rows of x are copied to `input`.
+        buffers: every intermediate value of a trace by name, as "dense_1/z".
+        forward, backward, weight_gradient: the operations in their order; the last sums the
+            gradients of tensors where threads share kernels, elsewhere `backward` does it on its
+            way.
+        segments: what the operations and the optimizer go by.
     """
 
-    forward: Program
-    backward: Program
-    weight_gradient: Program
-    segments: SegmentTable
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """Rows that are taken together: of a tile, of a block whose gradient is one sum, and of a
-    kernel whose gradient is summed at a time.
-    """
-
-    tile_rows: int
-    block_rows: int
-    chunk_rows: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Where things lie; offsets and row lengths in numbers.
-
-    With `keeps_batch` the activations of all rows stay in memory, otherwise those of one tile for
-    each thread.  With `gathers` rows of x are copied to `input`.  `buffers` has every intermediate
-    value of a trace by name, as "dense_1/z".
-    """
-
-    arena: Arena
-    keeps_batch: bool
-    gathers: bool
-    input: int
-    ld_input: int
-    output: int
-    ld_output: int
-    output_gradient: int
-    input_gradient: int
-    buffers: dict[str, Buffer]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What was asked for: sizes, the loss, the optimizer, and the arithmetic it takes.
-
-    `max_rows` is the most rows of a batch; `flops` counts the products of a step by layer, for each
-    row.
-    """
-
+    # what was asked for
     dtype: np.dtype[Any]
     purpose: Purpose
     max_rows: int
@@ -96,11 +63,25 @@ class Problem:
     loss_divisor: float
     work_per_row: float
     flops: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Plan(Problem, Regime, Tiling, Programs, Memory):
-    """Its parts side by side, as the engines read them."""
+    # memory
+    tile_rows: int
+    block_rows: int
+    chunk_rows: int
+    arena: Arena
+    keeps_batch: bool
+    gathers: bool
+    input: int
+    ld_input: int
+    output: int
+    ld_output: int
+    output_gradient: int
+    input_gradient: int
+    buffers: dict[str, Buffer]
+    # what runs
+    forward: Program
+    backward: Program
+    weight_gradient: Program
+    segments: Segments
 
     @property
     def seconds_per_row(self) -> float:

@@ -5,19 +5,25 @@ kernels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from fastbp.plan.graph import Graph
-from fastbp.plan.operation import Segment, SegmentTable, segment_table
+from fastbp.plan.operation import Segment, table
 from fastbp.plan.parameter import row_length
 
 
 @dataclass(frozen=True)
 class Segments:
-    """`index` and `transpose` are by tensor name: its row in the table, and where its transpose
-    lies (offset, ld).
+    """Segments, and the same as a structured array.
+
+    `index` and `transpose` are by tensor name: its row in the table, and where its transpose lies
+    (offset, ld).
     """
 
-    table: SegmentTable
+    segments: list[Segment]
+    table: NDArray[Any]
     index: dict[str, int]
     transpose: dict[str, tuple[int, int]]
     transposes_size: int
@@ -34,16 +40,9 @@ def parameter_segments(
         offset, ld = transpose.get(tensor.name, (-1, 0))
         decays = int(decay_bias or tensor.decays)
         own = Segment(
-            tensor.offset,
-            tensor.rows,
-            tensor.ld,
-            tensor.columns,
-            offset,
-            ld,
-            decays,
-            tensor.l1,
-            tensor.l2,
-        )
+            tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays,
+            tensor.l1, tensor.l2,
+        )  # fmt: skip
         if merge and segments and _alike(segments[-1], own):
             last = segments[-1]
             size = last.rows * last.ld + own.rows * own.ld
@@ -51,7 +50,7 @@ def parameter_segments(
         else:
             segments.append(own)
         index[tensor.name] = len(segments) - 1
-    return Segments(segment_table(segments), index, transpose, transposes_size)
+    return Segments(segments, table(segments, Segment), index, transpose, transposes_size)
 
 
 def _alike(a: Segment, b: Segment) -> bool:

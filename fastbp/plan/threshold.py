@@ -157,7 +157,7 @@ FEW_OUTPUTS = Threshold(
     decides_bits=True,
 )  # fmt: skip
 
-# ---- threads and calls, in the work of plan/work.py, of which a core does about 100 in a ns
+# ---- threads and calls, in the unit of `ParameterLayout.work_per_row`, about 100 in a ns on a core
 
 THREAD_STEP_WORK = Threshold(
     800_000, "work of a step, for another thread",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from fastbp.plan.graph import Graph
 from fastbp.plan.parameter import block
@@ -33,22 +30,20 @@ class Regime:
     """How threads share a step of training.
 
     Attributes:
+        wants_whole_gradient: whether the optimizer rules out what follows.
         weight_parallel: they share kernels, whose gradients go straight into the optimizer, so that
             nothing ever holds a whole gradient; it needs the activations of all rows.
         latency_rows: up to so many rows one thread takes the latency path, whose gradients do too.
-        wants_whole_gradient: whether the optimizer rules both out.
         comparisons: the sizes that decided, in the order in which they were compared.
     """
 
-    weight_parallel: bool
-    latency_rows: int
     wants_whole_gradient: bool
-    comparisons: tuple[Comparison, ...]
+    weight_parallel: bool = False
+    latency_rows: int = 0
+    comparisons: tuple[Comparison, ...] = ()
 
 
-def choose_regime(
-    graph: Graph, rows: int, work_per_row: float, *, wants_whole_gradient: bool
-) -> Regime:
+def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime:
     """The regime of training in batches of up to `rows` rows."""
     latency_rows, found = 0, []
     if not wants_whole_gradient:
@@ -58,31 +53,24 @@ def choose_regime(
         many = ACTIVATIONS_FOR_EACH.compare(activations, times=size)
         found = [large, many] if large.reached else [large]
         if large.reached and not many.reached:
-            return Regime(True, 0, False, tuple(found))
-        if _has_latency_path(graph):
+            return Regime(False, weight_parallel=True, comparisons=tuple(found))
+        narrow = max(graph.width) <= block(graph.parameters.dtype)
+        if narrow and all(node.has_latency_path for node in graph.nodes):
             latency_rows = LATENCY_ROWS.value - 1
             found.append(LATENCY_ROWS.compare(rows))
-    found.append(BLOCK_WORK.compare(rows * work_per_row))
-    return Regime(False, latency_rows, wants_whole_gradient, tuple(found))
+    found.append(BLOCK_WORK.compare(rows * graph.parameters.work_per_row))
+    return Regime(wants_whole_gradient, latency_rows=latency_rows, comparisons=tuple(found))
 
 
-def _has_latency_path(graph: Graph) -> bool:
-    """Whether the network is a chain of layers that are each no wider than 64 bytes."""
-    narrow = max(graph.width) <= block(graph.parameters.dtype)
-    return narrow and all(node.has_latency_path for node in graph.nodes)
-
-
-def tiles(
-    numbers_per_row: int, dtype: np.dtype[Any], rows: int, work_per_row: float
-) -> tuple[int, int]:
+def tiles(graph: Graph, rows: int, numbers_per_row: int) -> tuple[int, int]:
     """Rows of a tile and of a block, multiples of 8 where there are as many.
 
     A block, of which the gradient is one sum, is a whole number of tiles.
     """
-    fitting = TILE_BYTES.value // (numbers_per_row * dtype.itemsize) // 8 * 8
+    fitting = TILE_BYTES.value // (numbers_per_row * graph.parameters.dtype.itemsize) // 8 * 8
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
     n_blocks = 1
-    if rows * work_per_row >= BLOCK_WORK.value:
+    if rows * graph.parameters.work_per_row >= BLOCK_WORK.value:
         n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
     block_rows = _eighths(-(-rows // n_blocks), rows)
     tiles_in_block = -(-block_rows // most)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
 from fastbp.plan import Plan, compile_plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.plan import Purpose
 from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK
 from fastbp.runtime.state import Prepared, State
-
-Array = NDArray[Any]
 
 _PREDICT_ROWS = 256
 # Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import sys
+import time
+from collections.abc import Mapping, Sequence
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastbp.check.input import check_batches, check_parameters
+from fastbp.check.array import Array
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.history import History
-from fastbp.runtime.epochs import Epochs, check_threads, warn_once
-from fastbp.runtime.evaluate import measure
-from fastbp.runtime.progress import Progress
+from fastbp.runtime.predict import measure
 from fastbp.runtime.state import State
+from fastbp.runtime.train import Epochs, warn_once
 
-Array = NDArray[Any]
 _Pair = tuple[Array, Array]
+_PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
 
 
 def fit(
@@ -39,28 +39,22 @@ def fit(
     try:
         guard.begin_writing(token)
         epochs = check_integer(epochs, name="epochs", minimum=0)
-        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-        shuffle = check_bool(shuffle, name="shuffle")
-        n_threads = check_threads(n_threads)
-        progress = Progress(verbose, epochs)
+        progress = _Progress(verbose, epochs)
         check_finite = check_bool(check_finite, name="check_finite")
-        rows, target = state.checked_pair(X, y, check_finite=check_finite)
-        validation = _check_validation(state, validation_data, check_finite)
-        order = None if batches is None else check_batches(batches, n_rows=len(rows))
-        check_parameters(state.parameter_views(), isfinite=state.scan)
-        warn_once(state, rows, X)
-        state.history = History()
         call = Epochs(
-            state, rows, target,
-            batch_size=batch_size, shuffle=shuffle, n_threads=n_threads, batches=order,
+            state, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads,
+            batches=batches, check_finite=check_finite,
         )  # fmt: skip
+        validation = _check_validation(state, validation_data, check_finite)
+        warn_once(state, call.X, X)
+        state.history = History()
         _run(call, epochs, validation, progress)
         return state.history
     finally:
         guard.writers.discard(token)
 
 
-def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: Progress) -> None:
+def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: _Progress) -> None:
     """All epochs; in one call of the engine where nobody asks for more than their losses."""
     state = call.state
     history = state.history
@@ -103,3 +97,30 @@ def _check_validation(state: State, validation_data: object, check_finite: bool)
         return state.checked_pair(*validation_data, check_finite=check_finite)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
+
+
+class _Progress:
+    """One printed line an epoch; on a terminal under "auto" no more than a few a second.
+
+    Raises ValueError for a `verbose` that is none.
+    """
+
+    def __init__(self, verbose: object, epochs: int) -> None:
+        self.throttled = isinstance(verbose, str) and verbose == "auto"
+        if not self.throttled and not (isinstance(verbose, int) and verbose in (0, 1, 2)):
+            raise ValueError(f"verbose must be True, False or 'auto', got {shown(verbose)}")
+        self.enabled = sys.stdout.isatty() if self.throttled else bool(verbose)
+        self.epochs = epochs
+        self.begin = time.perf_counter()
+        self.shown_at = 0.0
+
+    def show(self, epoch: int, figures: Mapping[str, float]) -> None:
+        if not self.enabled:
+            return
+        now = time.perf_counter()
+        last = epoch + 1 == self.epochs
+        if self.throttled and not last and now - self.shown_at < _PRINT_SECONDS:
+            return
+        self.shown_at = now
+        text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        print(f"epoch {epoch + 1}/{self.epochs}  {text}  {now - self.begin:.1f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from fastbp.check.message import counted
@@ -60,28 +61,23 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 def reading(verb: _Verb) -> _Verb:
     """A verb whose first argument is the state, which leaves the parameters alone."""
 
-    @wraps(verb)
-    def guarded(state: Any, *args: Any, **kwargs: Any) -> Any:
-        guard, token = state.guard, object()
-        try:
-            guard.begin_reading(token)
-            return verb(state, *args, **kwargs)
-        finally:
-            guard.readers.discard(token)
-
-    return cast(_Verb, guarded)
+    return _guarded(verb, Guard.begin_reading, attrgetter("readers"))
 
 
 def writing(verb: _Verb) -> _Verb:
     """A verb whose first argument is the state, which changes it."""
+    return _guarded(verb, Guard.begin_writing, attrgetter("writers"))
 
+
+def _guarded(verb: _Verb, begin: Callable[[Guard, object], None], users: attrgetter[Any]) -> _Verb:
     @wraps(verb)
     def guarded(state: Any, *args: Any, **kwargs: Any) -> Any:
         guard, token = state.guard, object()
+        tokens = users(guard)
         try:
-            guard.begin_writing(token)
+            begin(guard, token)
             return verb(state, *args, **kwargs)
         finally:
-            guard.writers.discard(token)
+            tokens.discard(token)
 
     return cast(_Verb, guarded)

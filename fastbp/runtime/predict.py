@@ -1,21 +1,20 @@
-"""The verbs that compute outputs: for any rows, or a fixed number again and again."""
+"""The verbs that compute outputs, for any rows or a fixed number again and again, or measure
+them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastbp.check.array import as_numeric
+from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
+from fastbp.metric import metric
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 
 def respond(
@@ -27,9 +26,7 @@ def respond(
     check_finite: bool = True,
     n_threads: int | str = "auto",
 ) -> Array:
-    """The outputs for each row, by the activation named `transform`; see
-    `Network.predict`.
-    """
+    """The outputs for each row, by the activation named `transform`; see `Network.predict`."""
     if state.row_is_brief and out is None and n_threads == "auto":
         found = _respond_to_row(state, X, transform)
         if found is not None:
@@ -72,6 +69,37 @@ def predict(state: State, X: Array, out: Array, transform: str, n_threads: int |
         engine_cache.give_back(state, engine)
 
 
+def evaluate(state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str) -> dict[str, float]:
+    """See `Network.evaluate`."""
+    guard, token = state.guard, object()
+    try:
+        guard.begin_reading(token)
+        rows, target = state.checked_pair(X, y)
+        return measure(state, rows, target, n_threads)
+    finally:
+        guard.readers.discard(token)
+
+
+def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
+    """The same of checked data."""
+    threads = engine_cache.threads_to_predict(state, len(X), n_threads)
+    engine = engine_cache.take_predictor(state, threads)
+    try:
+        tile_loss = np.empty(-(-len(X) // engine.plan.tile_rows))
+        if engine.evaluate(X, y, tile_loss, n_threads=threads):
+            raise engine.take_pending()
+    finally:
+        engine_cache.give_back(state, engine)
+    found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
+    if state.description.metrics:
+        response = np.empty((len(X), state.n_outputs), state.dtype)
+        predict(state, X, response, state.response_activation, n_threads)
+        with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
+            for name in state.description.metrics:
+                found[name] = metric(name, loss=state.loss)(response, y)
+    return found
+
+
 class Predictor:
     """`Network.predict` for a fixed number of rows, prepared once: `network.predictor()`.
 
@@ -92,7 +120,8 @@ class Predictor:
         self._transform = state.response_activation
         self._out = allocate(size, state.dtype, purpose="outputs")[:size].reshape(rows, -1)
         engine = engine_cache.bound_predictor(state, self._out)
-        self._respond = _never if engine is None else engine.respond
+        # calls too long to keep the interpreter to themselves are left to `_predict`
+        self._respond = (lambda *_: None) if engine is None else engine.respond
 
     @property
     def batch_size(self) -> int:
@@ -120,8 +149,3 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"<Predictor of {counted(self.batch_size, 'row')} for {self._state!r}>"
-
-
-def _never(X: object, transform: str) -> None:
-    """For calls too long to keep the interpreter to themselves."""
-    return None

@@ -7,15 +7,14 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastbp.backend import default as default_backend
+from fastbp.check.array import Array
 from fastbp.check.input import check_weights
 from fastbp.description import Snapshot
 from fastbp.runtime.guard import reading, writing
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 
 @reading
@@ -25,26 +24,18 @@ def snapshot(state: State, *, extra: Any = None) -> Snapshot:
 
 
 def _snapshot(state: State, extra: Any = None) -> Snapshot:
-    counters = {
-        "power": state.powers.copy(), "epochs": np.array([float(state.epochs)])
-    }  # fmt: skip
-    return Snapshot(
-        config=state.description.to_config(),
-        parameters=_copies(state.parameter_views()),
-        state=_copies(state.optimizer_state_views()) | counters,
-        steps=state.steps,
-        extra=extra,
-    )
+    counters = {"power": state.powers.copy(), "epochs": np.array([float(state.epochs)])}
+    parameters = _copies(state.parameter_views())
+    vectors = _copies(state.optimizer_state_views()) | counters
+    return Snapshot(state.description.to_config(), parameters, vectors, state.steps, extra)
 
 
 @writing
 def restore(state: State, held: Snapshot) -> None:
     """Take over the numbers of a network of the same description."""
-    for views, values in (
-        (state.parameter_views(), held.parameters), (state.optimizer_state_views(), held.state),
-    ):  # fmt: skip
-        for name, view in views.items():
-            view[...] = values[name]
+    values = held.parameters | held.state
+    for name, view in (state.parameter_views() | state.optimizer_state_views()).items():
+        view[...] = values[name]
     state.powers[:] = held.state["power"]
     state.epochs = int(held.state["epochs"][0])
     state.steps = held.steps
@@ -53,15 +44,10 @@ def restore(state: State, held: Snapshot) -> None:
 @reading
 def pickled(state: State) -> dict[str, Any]:
     """See `Network.__getstate__`."""
-    held = _snapshot(state)
-    return {
-        "config": held.config,
-        "backend": None if state.backend == default_backend else state.backend,
-        "parameters": held.parameters,
-        "state": held.state,
-        "steps": held.steps,
-        "history": deepcopy(state.history),
-    }
+    held = vars(_snapshot(state))
+    del held["extra"]
+    backend = None if state.backend == default_backend else state.backend
+    return held | {"backend": backend, "history": deepcopy(state.history)}
 
 
 @writing

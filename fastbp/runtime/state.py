@@ -6,24 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
-from fastbp.check.array import as_real
+from fastbp.check.array import Array, as_real
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.description import Description
 from fastbp.history import History
-from fastbp.layer.architecture import lower, short_form
+from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
 from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.plan import Purpose
 from fastbp.plan.threshold import BRIEF_WORK
-from fastbp.plan.work import work_per_row
 from fastbp.runtime.guard import Guard
 
-Array = NDArray[Any]
 # An engine for batches of one size, its plan, and the scratch memory it works in.
 Prepared = tuple[Any, Plan, Array]
 _Quick = Callable[[object, int, bool], Array | None]
@@ -74,13 +72,12 @@ class State:
         if self.layout.size > _LIMIT_PARAMETERS:
             from decimal import Decimal  # a float may not hold it
 
-            raise ValueError(
-                f"network needs {Decimal(self.layout.size):.2g} parameters; limit 2^60"
-            )
+            count = f"{Decimal(self.layout.size):.2g}"
+            raise ValueError(f"network needs {count} parameters; limit 2^60")
         self.backend = resolve_backend(backend)
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
         self.module = engine_module(self.backend, dtype)
-        self.work_per_row = work_per_row(self.layout)
+        self.work_per_row = self.layout.work_per_row
         self.row_is_brief = self.is_brief(1)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
@@ -116,11 +113,6 @@ class State:
 
     # what the user sees
 
-    @property
-    def n_parameters(self) -> int:
-        """Numbers in all kernels and biases."""
-        return self.layout.n_parameters
-
     def parameter_views(self) -> dict[str, Array]:
         """By name, as "dense_1/kernel"."""
         return self.layout.views(self.parameters)
@@ -143,10 +135,10 @@ class State:
         return found
 
     def __repr__(self) -> str:
-        sizes = "-".join([str(self.n_features), *short_form(self.layers[1:])])
+        sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
         return (
             f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
-            f"{self.n_parameters} parameters, {self.backend}>"
+            f"{self.layout.n_parameters} parameters, {self.backend}>"
         )
 
     # checks of inputs

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
-from numpy.typing import ArrayLike, NDArray
-
-from fastbp.check.array import as_numeric
+from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_X
 from fastbp.check.message import counted
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
 from fastbp.runtime import engine_cache
 from fastbp.runtime.state import State
-
-Array = NDArray[Any]
 
 
 def forward(state: State, X: ArrayLike) -> Array:

@@ -1,24 +1,109 @@
-"""`Network.train_on_batch` and `train_steps`: optimizer steps without a history."""
+"""Training: whole epochs in one call of the engine, `Network.train_steps` and `train_on_batch`."""
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+import warnings
+from collections.abc import Sequence
 
-from fastbp.check.input import check_parameters
-from fastbp.check.scalar import check_bool, check_integer
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.check.array import Array
+from fastbp.check.input import check_batches, check_parameters
+from fastbp.check.scalar import check_bool, check_integer, check_n_threads
+from fastbp.check.scale import unevenness
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
-from fastbp.runtime.epochs import (
-    DIVERGED,
-    INTERRUPTED,
-    Epochs,
-    check_threads,
-    not_finite,
-    warn_once,
-)
 from fastbp.runtime.state import State
 
+_INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
+
+
+class Epochs:
+    """The epochs of one call of `fit` or `train_steps`: what stays the same from run to run.
+
+    Raises TypeError, ValueError for what `Network.fit` refuses.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        n_threads: int | str,
+        batches: Sequence[Sequence[int]] | None = None,
+        check_finite: bool = True,
+    ) -> None:
+        self.state = state
+        self.batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        shuffle = check_bool(shuffle, name="shuffle") and batches is None
+        most_threads = check_n_threads(n_threads)
+        # "auto" is decided when the work is known
+        self.n_threads = "auto" if n_threads == "auto" else most_threads
+        self.X, self.y = state.checked_pair(X, y, check_finite=check_finite)
+        n_rows = len(self.X)
+        if n_rows >= 2**32 and (shuffle or batches is not None):
+            raise ValueError(f"X has {n_rows} rows: an order of rows takes at most {2**32 - 1}")
+        self.shuffled = np.empty(n_rows, np.uint32) if shuffle else None
+        self.batch_rows: NDArray[np.uint32] | None = None
+        self.batch_offsets: NDArray[np.int64] | None = None
+        if batches is None:
+            self.batch_size = min(self.batch_size, n_rows)
+            self.n_batches = -(-n_rows // self.batch_size)
+        else:
+            self.batch_rows, self.batch_offsets = check_batches(batches, n_rows=n_rows)
+            self.batch_size = int(np.diff(self.batch_offsets).max())
+            self.n_batches = len(self.batch_offsets) - 1
+        check_parameters(state.parameter_views(), isfinite=state.scan)
+        self.finished = np.zeros(0)  # losses of the last run's whole epochs
+
+    def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
+        """The losses of `epochs` epochs; `first` is how many this call has done before."""
+        state = self.state
+        engine, _, threads = engine_cache.take_trainer(
+            state, self.batch_size, self.n_threads, self.n_batches * epochs
+        )
+        losses = np.zeros(epochs)
+        try:
+            engine.train(
+                self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
+                n_threads=threads, shuffled=self.shuffled,
+                batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
+                seed=state.seed, first_epoch=state.epochs, max_steps=max_steps,
+            )  # fmt: skip
+        finally:
+            # a signal handler may raise as soon as the call returns: what was done counts
+            status, epoch, batch = engine.take_progress(state)
+            self.finished = losses[:epoch]
+        if status == _DIVERGED:
+            loss, epoch = float(losses[epoch]), first + epoch
+            where = f"the end of epoch {epoch}" if epoch else "before the call"
+            place = f" at epoch {epoch + 1}, batch {batch + 1}"
+            raise _divergence(state, loss, place, f"restored to {where}")
+        if status == _INTERRUPTED:
+            raise engine.take_pending()
+        return losses
+
+
+def _divergence(state: State, loss: float, place: str, parameters: str) -> DivergenceError:
+    what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
+    rate = state.optimizer.learning_rate
+    return DivergenceError(f"{what}{place} (learning_rate={rate}); parameters {parameters}")
+
+
+def warn_once(state: State, X: Array, given: object) -> None:
+    """Of columns of very different size, where `fit` or `train_steps` of a network was called."""
+    if state.scale_was_checked:
+        return
+    text = unevenness(X, given)
+    if text:
+        # the caller of the network's method, which called the verb, which called this
+        warnings.warn(text, UserWarning, stacklevel=4)
+    state.scale_was_checked = True
 
 
 def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
@@ -27,17 +112,15 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
     try:
         guard.begin_writing(token)
         rows, target = state.checked_pair(X, y)
-        engine, _, _ = engine_cache.engine(state, "train", len(rows))
+        engine = engine_cache.engine(state, "train", len(rows))[0]
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, _, _ = engine.take_progress(state)
-        if status == DIVERGED:
-            rate = state.optimizer.learning_rate
-            what = not_finite(loss)
-            raise DivergenceError(f"{what} (learning_rate={rate}); parameters unchanged")
-        if status == INTERRUPTED:
+        if status == _DIVERGED:
+            raise _divergence(state, loss, "", "unchanged")
+        if status == _INTERRUPTED:
             raise engine.take_pending()
         return loss
     finally:
@@ -59,27 +142,18 @@ def train_steps(
     try:
         guard.begin_writing(token)
         steps = check_integer(steps, name="steps", minimum=1)
-        batch_size = check_integer(batch_size, name="batch_size", minimum=1)
-        shuffle = check_bool(shuffle, name="shuffle")
-        n_threads = check_threads(n_threads)
-        rows, target = state.checked_pair(X, y)
-        check_parameters(state.parameter_views(), isfinite=state.scan)
-        warn_once(state, rows, X)
-        call = Epochs(
-            state, rows, target, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads
-        )
-        epochs = -(-steps // call.n_batches)
-        rows_at_last = min((steps - (epochs - 1) * call.n_batches) * call.batch_size, len(rows))
+        call = Epochs(state, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
+        warn_once(state, call.X, X)
+        n_rows, n_batches = len(call.X), call.n_batches
+        epochs = -(-steps // n_batches)
+        rows_at_last = min((steps - (epochs - 1) * n_batches) * call.batch_size, n_rows)
         total, done = 0.0, 0
         while done < epochs:
-            losses = call.run(
-                min(epochs - done, _EPOCHS_AT_ONCE),
-                first=done,
-                max_steps=steps - done * call.n_batches,
-            )
-            total += float(losses.sum()) * len(rows)
-            done += len(losses)
-        total -= float(losses[-1]) * (len(rows) - rows_at_last)
-        return total / ((epochs - 1) * len(rows) + rows_at_last)
+            part = min(epochs - done, _EPOCHS_AT_ONCE)
+            losses = call.run(part, first=done, max_steps=steps - done * n_batches)
+            total += float(losses.sum()) * n_rows
+            done += part
+        total -= float(losses[-1]) * (n_rows - rows_at_last)
+        return total / ((epochs - 1) * n_rows + rows_at_last)
     finally:
         guard.writers.discard(token)

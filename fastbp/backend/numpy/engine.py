@@ -10,24 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastbp import random
-from fastbp.backend.numpy.kernel import (
-    Backward,
-    Forward,
-    find_activation,
-    find_loss,
-    find_step,
-    formula_names,
-)
+from fastbp.backend.numpy.kernel import find_activation, find_loss, find_step, formula_names
+from fastbp.check.array import Array
 from fastbp.plan import Plan
-from fastbp.plan.operation import Operation, Program, Segment
-
-Array = NDArray[Any]
+from fastbp.plan.operation import Operation, Program
 
 COMPLETED, INTERRUPTED, DIVERGED = 0, 1, 2
-
 
 # overflow and nan are found in the loss, as by the compiled engine
 _quiet = np.errstate(all="ignore")
@@ -43,18 +33,15 @@ class Engine:
         self.plan, self.w, self.power = plan, parameters, power
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
-        n_gradients = max(0, arena.transposes - arena.gradient) // parameters.size
-        size = n_gradients * parameters.size
-        self.gradients = scratch[arena.gradient : arena.gradient + size].reshape(
-            n_gradients, parameters.size
-        )
+        size = (arena.transposes - arena.gradient) // parameters.size * parameters.size
+        self.gradients = scratch[arena.gradient :][:size].reshape(-1, parameters.size)
         self.transposes = scratch[arena.transposes : arena.activations]
         self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
         self.progress = (COMPLETED, 0, 0, 0)
         self.n_rows = self.n_batches = 0
         # every name is looked up here, so that one that is unknown is an error now
-        self._activations: dict[Any, tuple[Forward, Backward]] = {}
+        self._activations = {}
         for program in (plan.forward, plan.backward, plan.weight_gradient):
             for op in program.operations:
                 if op.kind not in _OPERATIONS:
@@ -90,29 +77,25 @@ class Engine:
         for segment in self.plan.segments.segments:
             if segment.transpose >= 0:
                 stored = self._stored(self.w, segment.offset, segment.rows, segment.ld)
-                copy = self._stored(
-                    self.transposes, segment.transpose, segment.columns, segment.ld_transpose
-                )
+                at, ld = segment.transpose, segment.ld_transpose
+                copy = self._stored(self.transposes, at, segment.columns, ld)
                 copy[:, : segment.rows] = stored[:, : segment.columns].T
 
     # operations
 
     def _run(
-        self, program: Program, x: Array, first: int, gradient: Array | None, start: bool
-    ) -> None:
+        self, program: Program, x: Array, first: int = 0, gradient: Array | None = None,
+        start: bool = True,
+    ) -> None:  # fmt: skip
         for op in program.operations:
-            self._operate(op, x, first, gradient, start)
-
-    def _operate(
-        self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
-    ) -> None:
-        a = x if op.a < 0 else self._rows(op.a, op.lda or op.ldc, op.n_a or op.n_c, len(x), first)
-        if op.kind == "dense_gradient":
-            assert gradient is not None
-            self._dense_parameters(op, a, first, gradient, start)
-        else:
-            c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
-            _OPERATIONS[op.kind](self, op, x, a, c, first)
+            lda, n_a = op.lda or op.ldc, op.n_a or op.n_c
+            a = x if op.a < 0 else self._rows(op.a, lda, n_a, len(x), first)
+            if op.kind == "dense_gradient":
+                assert gradient is not None
+                self._dense_parameters(op, a, first, gradient, start)
+            else:
+                c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
+                _OPERATIONS[op.kind](self, op, x, a, c, first)
 
     def _dense(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         z = a @ self._kernel(op)
@@ -258,7 +241,7 @@ class Engine:
             part = x[begin : begin + plan.tile_rows]
             first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
-            self._run(plan.forward, part, first, None, True)
+            self._run(plan.forward, part, first)
             total += self._loss(len(part), y[begin : begin + plan.tile_rows], first, mean)
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
         if plan.weight_gradient.operations:
@@ -276,20 +259,16 @@ class Engine:
         plan = self.plan
         if plan.weight_gradient.operations:
             gradient = np.zeros_like(self.w)
-            for op in plan.weight_gradient.operations:
-                self._operate(op, self._x, 0, gradient, True)
+            self._run(plan.weight_gradient, self._x, 0, gradient)
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
         for segment in plan.segments.segments:
-            self._step(segment, gradient)
+            run = slice(segment.offset, segment.offset + segment.rows * segment.ld)
+            self._optimizer_step(
+                self._numbers, self.power[: len(self._bases)], self.w[run], gradient[run],
+                self.states[:, run], l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
+            )  # fmt: skip
         self.refresh()
-
-    def _step(self, segment: Segment, gradient: Array) -> None:
-        run = slice(segment.offset, segment.offset + segment.rows * segment.ld)
-        self._optimizer_step(
-            self._numbers, self.power[: len(self._bases)], self.w[run], gradient[run],
-            self.states[:, run], l1=segment.l1, l2=segment.l2, decays=bool(segment.decays),
-        )  # fmt: skip
 
     def train_batch(self, x: Array, y: Array) -> float:
         self.plan.check("train_batch", len(x))
@@ -313,7 +292,7 @@ class Engine:
         show = find_activation(transform, 0.0, plan.dtype)[0]
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
-            self._run(plan.forward, part, 0, None, True)
+            self._run(plan.forward, part)
             z = self._rows(plan.output, plan.ld_output, plan.n_outputs, len(part), 0)
             out[begin : begin + len(part)] = show(z)
         return COMPLETED
@@ -324,17 +303,17 @@ class Engine:
         step = self.plan.tile_rows
         for i, begin in enumerate(range(0, len(x), step)):
             part = x[begin : begin + step]
-            self._run(self.plan.forward, part, 0, None, True)
+            self._run(self.plan.forward, part)
             tile_loss[i] = self._loss(len(part), y[begin : begin + step], 0, 0.0)
         return COMPLETED
 
     @_quiet
     def forward(self, x: Array) -> None:
-        plan = self.plan
-        plan.check("forward", len(x))
+        self.plan.check("forward", len(x))
         self.n_rows = len(x)
-        self._rows(plan.input, plan.ld_input, plan.n_features, len(x), 0)[...] = x
-        self._run(plan.forward, self._input(), 0, None, True)
+        rows = self._input()
+        rows[...] = x
+        self._run(self.plan.forward, rows)
 
     def _input(self) -> Array:
         return self._rows(self.plan.input, self.plan.ld_input, self.plan.n_features, self.n_rows, 0)
@@ -349,7 +328,7 @@ class Engine:
     def backward(self) -> None:
         self.plan.check("backward")
         self.refresh()
-        self._run(self.plan.backward, self._input(), 0, self.gradients[0], True)
+        self._run(self.plan.backward, self._input(), 0, self.gradients[0])
 
     @_quiet
     def step(self) -> None:

@@ -11,11 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastbp.check.array import Array
 from fastbp.formula import activation, loss, optimizer
 
-Array = NDArray[Any]
 Forward = Callable[[Array], Array]
 Backward = Callable[[Array, Array, Array], Array]  # of d, z, a
 LossRows = Callable[[Array, Array, float, Array], float]
