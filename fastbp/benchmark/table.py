@@ -1,6 +1,6 @@
 """Rows as text for a terminal, and a result as Markdown for the README."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastbp.check.message import counted
@@ -21,20 +21,19 @@ def step_line(row: Row) -> str:
     start = [f"{row['workload']}, batch {row['batch_size']}", row["threads"], row["contestant"]]
     if row["status"] != "ok":
         return f"{STEP.format(*start, *[''] * 9).rstrip()}  {row['status']}: {row['note']}"
-    return STEP.format(
-        *start, figure(row["us_min"]), figure(row["us_median"]), f"{row['samples_per_s']:.3g}",
-        f"{row['gflop_per_s']:.3g}", _optional(row, "fraction"), f"{row['import_s']:.2f}",
-        f"{row['compile_s']:.2f}", f"{row['loss_deviation']:.0e}",
-        f"{row['parameter_deviation']:.0e}",
-    )  # fmt: skip
+    cells = [figure(row["us_min"]), figure(row["us_median"])]
+    cells += [f"{row[name]:.3g}" for name in ("samples_per_s", "gflop_per_s")]
+    cells += [_optional(row, name) for name in ("fraction", "import_s", "compile_s")]
+    cells += [f"{row[name]:.0e}" for name in ("loss_deviation", "parameter_deviation")]
+    return STEP.format(*start, *cells)
 
 
 def ratio_line(row: Row) -> str:
     return RATIO.format(
         f"{row['workload']}, batch {row['batch_size']}", row["threads"], figure(row["fastbp_us"]),
         figure(row["best_peer_us"]), row["best_peer"], _optional(row, "ratio"),
-        figure(row["pytorch_us"]) if "pytorch_us" in row else "",
-        _optional(row, "pytorch_ratio"), _optional(row, "numpy_ratio"), _optional(row, "fraction"),
+        _optional(row, "pytorch_us", figure), _optional(row, "pytorch_ratio"),
+        _optional(row, "numpy_ratio"), _optional(row, "fraction"),
     )  # fmt: skip
 
 
@@ -95,8 +94,8 @@ def markdown(result: Row) -> str:
         cells = [
             row["workload"], row["batch_size"], row["threads"], figure(row["fastbp_us"]),
             row["best_peer"], figure(row["best_peer_us"]), _optional(row, "ratio"),
-            figure(row["pytorch_us"]) if "pytorch_us" in row else "",
-            _optional(row, "pytorch_ratio"), _optional(row, "fraction"),
+            _optional(row, "pytorch_us", figure), _optional(row, "pytorch_ratio"),
+            _optional(row, "fraction"),
         ]  # fmt: skip
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     settings, machine = result["settings"], result["machine"]
@@ -142,8 +141,9 @@ def figure(microseconds: float) -> str:
     return f"{microseconds:.0f}" if microseconds >= 100 else f"{microseconds:.3g}"
 
 
-def _optional(row: Row, name: str) -> str:
-    if name not in row:
-        return ""
-    value: float = row[name]
+def _ratio(value: float) -> str:
     return f"{value:.2f}" if value < 10 else figure(value)
+
+
+def _optional(row: Row, name: str, form: Callable[[float], str] = _ratio) -> str:
+    return form(row[name]) if name in row else ""

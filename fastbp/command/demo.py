@@ -3,6 +3,11 @@
 import argparse
 
 from fastbp.command.option import add_backend, add_epochs, add_seed
+from fastbp.command.progress import accuracy, speed, train_with_progress
+from fastbp.dataset import load_digits
+from fastbp.network import Network
+from fastbp.optimizer import Adam
+from fastbp.tabular.split import split_rows
 
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-3
@@ -21,18 +26,13 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import fastbp as fb
-    from fastbp.command.progress import accuracy, speed, train_with_progress
-    from fastbp.dataset import load_digits
-    from fastbp.tabular.split import split_rows
-
     X, y = load_digits()
     train, test = split_rows(len(X), test_size=0.25, seed=arguments.seed, labels=y)
-    network = fb.Network(
+    network = Network(
         [64, 128, 10],
         activation="relu",
         loss="cross_entropy",
-        optimizer=fb.Adam(LEARNING_RATE),
+        optimizer=Adam(LEARNING_RATE),
         seed=arguments.seed,
         backend=arguments.backend,
     )

@@ -8,6 +8,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from fastbp.command.option import add_backend, add_separator
+from fastbp.error import ModelFormatError
+from fastbp.network import Network
+from fastbp.storage.checkpoint import read
+from fastbp.tabular.table import Preprocessing, read_csv
+from fastbp.tabular.target import ClassTarget, target_from_config
 
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,12 +34,6 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from fastbp.error import ModelFormatError
-    from fastbp.network import Network
-    from fastbp.storage.checkpoint import read
-    from fastbp.tabular.table import Preprocessing, read_csv
-    from fastbp.tabular.target import ClassTarget, target_from_config
-
     try:
         held = read(arguments.model)
         network, extra = Network._from_snapshot(held, backend=arguments.backend), held.extra

@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fastbp import Network
+from fastbp.network import Network
 
 LINES = 10
 
 
 def train_with_progress(
-    network: "Network",
+    network: Network,
     X: NDArray[Any],
     y: NDArray[Any],
     *,
@@ -42,7 +41,7 @@ def train_with_progress(
     return seconds
 
 
-def accuracy(network: "Network", X: NDArray[Any], y: NDArray[np.int64]) -> float:
+def accuracy(network: Network, X: NDArray[Any], y: NDArray[np.int64]) -> float:
     """The share of rows whose most probable class is the right one.
 
     Not one of the network's own metrics: `fit` would take those after every epoch, in the time
@@ -51,7 +50,7 @@ def accuracy(network: "Network", X: NDArray[Any], y: NDArray[np.int64]) -> float
     return float((network.predict_classes(X) == y).mean())
 
 
-def speed(network: "Network", *, rows: int, epochs: int, seconds: float) -> str:
+def speed(network: Network, *, rows: int, epochs: int, seconds: float) -> str:
     """One line: how long it took and what it ran on."""
     return (
         f"{seconds:.2f} s training, {rows * epochs / max(seconds, 1e-9):,.0f} samples/s, "

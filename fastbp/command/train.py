@@ -1,27 +1,20 @@
 """`fastbp train`: a network for a CSV table."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.command.option import (
-    add_backend,
-    add_epochs,
-    add_seed,
-    add_separator,
-    add_value,
-    integer,
-    positive,
-    share,
-    sizes,
-)
-
-if TYPE_CHECKING:
-    from fastbp import Network
-    from fastbp.tabular.table import Preprocessing, Table
-    from fastbp.tabular.target import Target
+from fastbp.command import option
+from fastbp.command.progress import accuracy, speed, train_with_progress
+from fastbp.network import Network
+from fastbp.optimizer import Adam
+from fastbp.runtime.snapshot import snapshot
+from fastbp.storage.checkpoint import check_destination, write
+from fastbp.tabular.split import split_rows
+from fastbp.tabular.table import Preprocessing, Table, read_csv
+from fastbp.tabular.target import ClassTarget, Target, fit_target, target_to_config
 
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,39 +30,32 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
     drop = "leave a column out (repeatable)"
     parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help=drop)
     hidden = "sizes of the hidden layers"
-    add_value(parser, "--layers", "N,N", hidden, type=sizes, default="64,64")
+    option.add_value(parser, "--layers", "N,N", hidden, type=option.sizes, default="64,64")
     parser.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
-    add_epochs(parser, default=100)
-    parser.add_argument("--batch-size", type=integer(minimum=1), default=32, metavar="N")
+    option.add_epochs(parser, default=100)
+    parser.add_argument("--batch-size", type=option.integer(minimum=1), default=32, metavar="N")
     adam = "of the optimizer, Adam"
-    add_value(parser, "--learning-rate", "X", adam, type=positive, default=0.001)
+    option.add_value(parser, "--learning-rate", "X", adam, type=option.positive, default=0.001)
     held_out = "share of the rows held out for the test"
-    add_value(parser, "--test-size", "SHARE", held_out, type=share, default=0.25)
+    option.add_value(parser, "--test-size", "SHARE", held_out, type=option.share, default=0.25)
     parser.add_argument("--save", metavar="model.npz", help="write the model for `fastbp predict`")
-    add_seed(parser)
-    add_backend(parser)
-    add_separator(parser)
+    option.add_seed(parser)
+    option.add_backend(parser)
+    option.add_separator(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import fastbp as fb
-    from fastbp.command.progress import speed, train_with_progress
-    from fastbp.runtime.snapshot import snapshot
-    from fastbp.storage.checkpoint import check_destination, write
-    from fastbp.tabular.table import read_csv
-    from fastbp.tabular.target import target_to_config
-
     if arguments.save is not None:
         check_destination(arguments.save)
     table = read_csv(arguments.data, separator=arguments.separator)
     preprocessing, target, train, test = _prepare(table, arguments)
     X, y = preprocessing.transform(table), target.encode(table[target.name])
-    network = fb.Network(
+    network = Network(
         [X.shape[1], *arguments.layers, target.n_outputs],
         activation=arguments.activation,
         loss="cross_entropy" if target.task == "classification" else "mse",
-        optimizer=fb.Adam(arguments.learning_rate),
+        optimizer=Adam(arguments.learning_rate),
         seed=arguments.seed,
         backend=arguments.backend,
     )
@@ -90,13 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(
-    table: "Table", arguments: argparse.Namespace
-) -> tuple["Preprocessing", "Target", NDArray[np.int64], NDArray[np.int64]]:
+    table: Table, arguments: argparse.Namespace
+) -> tuple[Preprocessing, Target, NDArray[np.int64], NDArray[np.int64]]:
     """Describe inputs and target, and divide the rows."""
-    from fastbp.tabular.split import split_rows
-    from fastbp.tabular.table import Preprocessing
-    from fastbp.tabular.target import fit_target
-
     for name in (arguments.target, *arguments.drop):
         if name not in table:
             raise ValueError(
@@ -118,11 +100,7 @@ def _prepare(
     return Preprocessing.fit(inputs, rows=train), target, train, test
 
 
-def _announce(
-    preprocessing: "Preprocessing", target: "Target", *, n_train: int, n_test: int
-) -> None:
-    from fastbp.tabular.target import ClassTarget
-
+def _announce(preprocessing: Preprocessing, target: Target, *, n_train: int, n_test: int) -> None:
     kind = f"{len(target.classes)} classes" if isinstance(target, ClassTarget) else "a number"
     print(
         f"{target.task} of {target.name!r} ({kind}) from {len(preprocessing.columns)} columns, "
@@ -133,12 +111,9 @@ def _announce(
 
 
 def _scores(
-    network: "Network", target: "Target", X: NDArray[Any], cells: NDArray[np.object_]
+    network: Network, target: Target, X: NDArray[Any], cells: NDArray[np.object_]
 ) -> dict[str, float]:
     """Accuracy and loss, or R^2 and errors in the unit of the target."""
-    from fastbp.command.progress import accuracy
-    from fastbp.tabular.target import ClassTarget
-
     if isinstance(target, ClassTarget):
         labels = target.encode(cells)
         loss = network.evaluate(X, labels)["loss"]

@@ -1,6 +1,6 @@
 """The five networks, and how each number on the page follows from the engine's own trace.
 
-Every definition says where the page's names stand in the network (`layout`) and holds one
+Every definition says where the page's names stand in the network (`layers`) and holds one
 mapping from a trace to the page's quantities. The mappings only pick, multiply and divide what
 the engine reports: no forward or backward pass is computed here.
 """
@@ -33,8 +33,8 @@ def _branch_and_skip(layers: Sequence[Dense]) -> list[Any]:
 class Definition:
     """One worked example's network and its dictionary of quantities."""
 
-    layout: dict[str, list[Any]]  # parameter array -> the page's names, in the array's shape
-    activation: tuple[str, ...]  # one per dense layer, in the order of `layout`
+    # of each dense layer its activation, the page's names in its kernel's shape and in its bias'
+    layers: Sequence[tuple[str, list[list[str]], list[str]]]
     loss: str
     quantity: Quantity  # trace, parameters by name, X (n, n_features) -> quantities by name
     arrange: Callable[[Sequence[Dense]], list[Any]] = list
@@ -46,14 +46,14 @@ class Definition:
         start = stated_parameters(page["parameters"])
         layers = [
             Dense(
-                len(self.layout[f"dense_{number}/bias"]),
+                len(bias),
                 activation,
-                weights=[[start[w] for w in row] for row in self.layout[f"dense_{number}/kernel"]],
-                bias=[start[b] for b in self.layout[f"dense_{number}/bias"]],
+                weights=[[start[w] for w in row] for row in kernel],
+                bias=[start[b] for b in bias],
                 l2=self.l2,
                 regularize_bias=self.l2 > 0.0,
             )
-            for number, activation in enumerate(self.activation, 1)
+            for activation, kernel, bias in self.layers
         ]
         return Network(
             [Input(len(page["inputs"][0])), *self.arrange(layers)],
@@ -67,8 +67,9 @@ class Definition:
     def named(self, arrays: Mapping[str, Any], *, prefix: str = "") -> dict[str, float]:
         """The page's name -> value, from arrays by parameter name ("dense_1/kernel", ...)."""
         return {
-            name: float(arrays[prefix + parameter][index])
-            for parameter, names in self.layout.items()
+            name: float(arrays[f"{prefix}dense_{number}/{part}"][index])
+            for number, (_, kernel, bias) in enumerate(self.layers, 1)
+            for part, names in (("kernel", kernel), ("bias", bias))
             for index, name in np.ndenumerate(np.array(names))
         }
 
@@ -153,50 +154,36 @@ def _adam_l2(trace: Trace, p: Parameters, X: NDArray[np.float64]) -> dict[str, f
     return quantity
 
 
-_TWO_TWO_ONE: dict[str, list[Any]] = {
-    "dense_1/kernel": [["w1", "w3"], ["w2", "w4"]],
-    "dense_1/bias": ["b1", "b2"],
-    "dense_2/kernel": [["w5"], ["w6"]],
-    "dense_2/bias": ["b"],
-}
+_FIRST, _LAST = ([["w1", "w3"], ["w2", "w4"]], ["b1", "b2"]), ([["w5"], ["w6"]], ["b"])
 
 DEFINITION = {
     "linear_sigmoid": Definition(
-        layout=_TWO_TWO_ONE, activation=("linear", "sigmoid"), loss="mse", quantity=_linear_sigmoid
+        [("linear", *_FIRST), ("sigmoid", *_LAST)], loss="mse", quantity=_linear_sigmoid
     ),
     "skip_connection": Definition(
-        layout={
-            "dense_1/kernel": [[f"w1[{i},{j}]" for j in range(3)] for i in range(2)],
-            "dense_1/bias": ["b1[0]", "b1[1]", "b1[2]"],
-            "dense_2/kernel": [["w2[0]"], ["w2[1]"], ["w2[2]"]],
-            "dense_2/bias": ["b2"],
-            "dense_3/kernel": [["w3[0]"], ["w3[1]"]],
-            "dense_3/bias": ["b3"],
-        },
-        activation=("tanh", "relu", "linear"),
+        [
+            (
+                "tanh",
+                [[f"w1[{i},{j}]" for j in range(3)] for i in range(2)],
+                ["b1[0]", "b1[1]", "b1[2]"],
+            ),
+            ("relu", [["w2[0]"], ["w2[1]"], ["w2[2]"]], ["b2"]),
+            ("linear", [["w3[0]"], ["w3[1]"]], ["b3"]),
+        ],
         loss="half_sse",
         quantity=_skip_connection,
         arrange=_branch_and_skip,
     ),
     "two_outputs": Definition(
-        layout={
-            "dense_1/kernel": [["w1", "w3"], ["w2", "w4"]],
-            "dense_1/bias": ["b1", "b2"],
-            "dense_2/kernel": [["w5", "w7"], ["w6", "w8"]],
-            "dense_2/bias": ["b3", "b4"],
-        },
-        activation=("sigmoid", "sigmoid"),
+        [("sigmoid", *_FIRST), ("sigmoid", [["w5", "w7"], ["w6", "w8"]], ["b3", "b4"])],
         loss="half_sse",
         quantity=_two_outputs,
         symbol="J",
     ),
     "logistic": Definition(
-        layout={"dense_1/kernel": [["w0"], ["w1"]], "dense_1/bias": ["w2"]},
-        activation=("sigmoid",),
-        loss="binary_cross_entropy",
-        quantity=_logistic,
+        [("sigmoid", [["w0"], ["w1"]], ["w2"])], loss="binary_cross_entropy", quantity=_logistic
     ),
     "adam_l2": Definition(
-        layout=_TWO_TWO_ONE, activation=("relu", "relu"), loss="mse", quantity=_adam_l2, l2=0.1
+        [("relu", *_FIRST), ("relu", *_LAST)], loss="mse", quantity=_adam_l2, l2=0.1
     ),
 }

@@ -7,15 +7,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.tabular.table import (
-    MAX_CATEGORIES,
-    NumericColumn,
-    as_cells,
-    encode_categories,
-    is_numeric,
-    sorted_names,
-    standardisation,
-)
+from fastbp.tabular import table
 
 Task = Literal["classification", "regression"]
 
@@ -37,7 +29,7 @@ class ClassTarget:
 
     def encode(self, cells: ArrayLike) -> NDArray[np.int64]:
         """Class numbers, shape (n,)."""
-        return encode_categories(self.name, cells, self.classes)
+        return table.encode_categories(self.name, cells, self.classes)
 
     def decode(self, probabilities: NDArray[Any]) -> list[str]:
         """The most probable class of each row."""
@@ -45,7 +37,7 @@ class ClassTarget:
 
 
 @dataclass(frozen=True)
-class NumberTarget(NumericColumn):
+class NumberTarget(table.NumericColumn):
     """A column of numbers; the network learns (y - mean) / scale."""
 
     task: ClassVar[Task] = "regression"
@@ -77,19 +69,18 @@ def fit_target(
     >>> fit_target("price", ["1.5", "2.5"])
     NumberTarget(name='price', mean=2.0, scale=0.5)
     """
-    column = as_cells(name, cells)
+    column = table.as_cells(name, cells)
     if task == "auto":
         task = _guess_task(column)
     if task == "classification":
-        classes = sorted_names(column)
+        classes = table.sorted_names(column)
         if len(classes) < 2:
             raise ValueError(f"target {name!r} is constant: every row has {classes[0]!r}")
-        if len(classes) > MAX_CATEGORIES:
-            raise ValueError(
-                f"target {name!r} has {len(classes)} classes, expected at most {MAX_CATEGORIES}"
-            )
+        if len(classes) > table.MAX_CATEGORIES:
+            too_many = f"{len(classes)} classes, expected at most {table.MAX_CATEGORIES}"
+            raise ValueError(f"target {name!r} has {too_many}")
         return ClassTarget(name, classes)
-    moments = standardisation(name, column, rows)
+    moments = table.standardisation(name, column, rows)
     if moments is None:
         raise ValueError(f"target {name!r} is constant")
     return NumberTarget(name, *moments)
@@ -114,7 +105,7 @@ def target_from_config(config: Mapping[str, Any]) -> Target:
 
 
 def _guess_task(column: NDArray[np.object_]) -> Task:
-    if not is_numeric(column):
+    if not table.is_numeric(column):
         return "classification"
     distinct = np.unique(column.astype(np.float64))
     whole = np.isfinite(distinct).all() and (distinct == np.round(distinct)).all()

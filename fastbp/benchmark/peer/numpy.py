@@ -32,19 +32,20 @@ class HandWritten:
     def __init__(self, workload: Workload, *, tuned: bool) -> None:
         self.workload, self.tuned, self.weights = workload, tuned, workload.weights()
         self.X, self.y = workload.data()
-        self.slopes = [np.zeros_like(part) for part in self.weights]
-        self.parameters, self.gradients = self.weights, self.slopes
+        self.derivatives = [np.zeros_like(part) for part in self.weights]
+        self.parameters, self.gradients = self.weights, self.derivatives
         if tuned:
             self.parameters, self.weights = one_vector(self.weights)
-            self.gradients, self.slopes = one_vector(self.slopes)
+            self.gradients, self.derivatives = one_vector(self.derivatives)
         self.m, self.v, self.root = (
             [np.zeros_like(part) for part in self.parameters] for _ in range(3)
         )
         rows, real = workload.batch_size, workload.dtype
+        of_slope = real if workload.activation == "tanh" else np.bool_
         self.a, self.d, self.slope = (
-            [np.empty((rows, n), real) for n in workload.sizes[1:]] for _ in range(3)
+            [np.empty((rows, n), kind) for n in workload.sizes[1:]]
+            for kind in (real, real, of_slope)
         )
-        self.mask = [np.empty((rows, n), np.bool_) for n in workload.sizes[1:]]
         self.column = np.empty((rows, 1), real)
         self.row = np.arange(rows)
         self.ones = np.ones(rows, real)
@@ -97,22 +98,21 @@ class HandWritten:
     def _backward(self, x: Array) -> None:
         for i in reversed(range(len(self.a))):
             before, d = self.a[i - 1] if i else x, self.d[i]
-            np.matmul(before.T, d, out=self.slopes[2 * i])
+            np.matmul(before.T, d, out=self.derivatives[2 * i])
             if self.tuned:
-                np.matmul(self.ones, d, out=self.slopes[2 * i + 1])
+                np.matmul(self.ones, d, out=self.derivatives[2 * i + 1])
             else:
-                np.sum(d, axis=0, out=self.slopes[2 * i + 1])
+                np.sum(d, axis=0, out=self.derivatives[2 * i + 1])
             if i == 0:
                 break
             np.matmul(d, self.weights[2 * i].T, out=self.d[i - 1])
-            factor = self.mask[i - 1]
+            slope = self.slope[i - 1]
             if self.workload.activation == "tanh":
-                factor = self.slope[i - 1]
-                np.multiply(before, before, out=factor)
-                np.subtract(1, factor, out=factor)
+                np.multiply(before, before, out=slope)
+                np.subtract(1, slope, out=slope)
             else:
-                np.greater(before, 0, out=factor)
-            np.multiply(self.d[i - 1], factor, out=self.d[i - 1])
+                np.greater(before, 0, out=slope)
+            np.multiply(self.d[i - 1], slope, out=self.d[i - 1])
 
     def _sgd(self) -> None:
         for w, g in zip(self.parameters, self.gradients, strict=True):
