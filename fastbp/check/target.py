@@ -26,7 +26,6 @@ def check_y(
     n_out: int,
     domain: str,
     dtype: DTypeLike,
-    name: str = "y",
     check_finite: bool = True,
     isfinite: FiniteScan | None = None,
 ) -> Array:
@@ -46,73 +45,67 @@ def check_y(
             that is no distribution ("class"), a target outside [0, 1] ("interval").
     """
     dtype = np.dtype(dtype)
-    array = as_numeric(y, name=name, dtype=dtype, text_advice=_text_advice(domain))
+    array = as_numeric(y, name="y", dtype=dtype, text_advice=_text_advice(domain))
     if array.ndim not in (1, 2):
         got = f"shape {array.shape}" if array.ndim else shown(y)
-        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
+        raise ValueError(f"y must be 1-D (rows) or 2-D (rows, outputs), got {got}")
     if array.shape[0] != n_rows:
-        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
+        raise ValueError(f"X has {counted(n_rows, 'row')}, y has {array.shape[0]}")
     columns = 1 if array.ndim == 1 else array.shape[1]
     is_labels = domain == "class" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
-        return _class_index(array, name=name, n_out=n_out, check_finite=check_finite)
+        return _class_index(array, n_out, check_finite)
     if columns != n_out:
         advice = _column_advice(array, n_out) if columns == 1 else ""
-        raise ValueError(
-            f"{name} has {counted(columns, 'column')}, network has {counted(n_out, 'output')}"
-            f"{advice}"
-        )
-    result = as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+        got, expected = counted(columns, "column"), counted(n_out, "output")
+        raise ValueError(f"y has {got}, network has {expected}{advice}")
+    result = as_real(array, name="y", dtype=dtype, check_finite=check_finite, isfinite=isfinite)
     if result.size and domain == "interval":
-        _check_probability(result, name=name)
+        _check_probability(result)
     if result.size and domain == "class":
-        _check_distribution(result, name=name)
+        _check_distribution(result)
     return result.reshape(n_rows, n_out)
 
 
-def _class_index(array: Array, *, name: str, n_out: int, check_finite: bool) -> NDArray[np.int32]:
+def _class_index(array: Array, n_out: int, check_finite: bool) -> NDArray[np.int32]:
     own = np.array(array, order="C")  # first the copy, then the check
     if own.dtype.kind == "f":
         if check_finite:
-            as_real(own, name=name, dtype=own.dtype)
+            as_real(own, name="y", dtype=own.dtype)
         with np.errstate(invalid="ignore"):
             flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
         if flat >= 0:
-            raise ValueError(
-                f"{name}{place(own.shape, flat)} = {shown(own.flat[flat])} is not a class index"
-            )
+            where, value = place(own.shape, flat), shown(own.flat[flat])
+            raise ValueError(f"y{where} = {value} is not a class index")
     else:
         own = own.astype(np.int64, copy=False)
     flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
     if flat >= 0:
         value, advice = shown(array.flat[flat]), _index_advice(array, n_out)
-        raise ValueError(
-            f"{name}{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}"
-        )
+        raise ValueError(f"y{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}")
     return own.astype(np.int32).reshape(-1)
 
 
-def _check_probability(array: Array, *, name: str) -> None:
+def _check_probability(array: Array) -> None:
     if array.min() >= 0 and array.max() <= 1:
         return
     flat = first_where(lambda block: (block < 0) | (block > 1), array)
     if flat >= 0:
         value, advice = shown(array.flat[flat]), _probability_advice(array)
-        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
+        raise ValueError(f"y{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
 
 
-def _check_distribution(array: Array, *, name: str) -> None:
+def _check_distribution(array: Array) -> None:
     total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
     wrong = np.abs(total - 1.0) > 1e-3
     row = int(wrong.argmax()) if wrong.any() else len(array)
     flat = -1 if array.min() >= 0 else first_where(lambda block: block < 0, array)
     if 0 <= flat and flat // array.shape[1] <= row:
-        where, value = place(array.shape, flat), shown(array.flat[flat])
-        raise ValueError(
-            f"{name}[{flat // array.shape[1]}] is not a distribution ({name}{where} = {value} < 0)"
-        )
+        row, where = flat // array.shape[1], place(array.shape, flat)
+        value = shown(array.flat[flat])
+        raise ValueError(f"y[{row}] is not a distribution (y{where} = {value} < 0)")
     if row < len(array):
-        raise ValueError(f"{name}[{row}] is not a distribution (sum {shown(float(total[row]))})")
+        raise ValueError(f"y[{row}] is not a distribution (sum {shown(float(total[row]))})")
 
 
 def _text_advice(domain: str) -> str:

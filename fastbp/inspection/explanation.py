@@ -142,24 +142,15 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
     numbers, vectors = state.parameters, state.optimizer_state
     memory = {"parameters": numbers.nbytes, "optimizer state": vectors.nbytes}
     return PlanExplanation(
-        batch_size=rows,
-        dtype=state.dtype.name,
-        backend=state.backend,
-        instruction_set=state.instruction_set,
-        regime=_regime(plan, state.backend),
-        wants_whole_gradient=plan.wants_whole_gradient,
-        comparisons=_comparisons(plan, n_steps),
-        tile_rows=plan.tile_rows,
-        n_tiles=plan.n_tiles,
-        block_rows=plan.block_rows,
-        n_blocks=-(-rows // plan.block_rows),
+        batch_size=rows, dtype=state.dtype.name,
+        backend=state.backend, instruction_set=state.instruction_set,
+        regime=_regime(plan, state.backend), wants_whole_gradient=plan.wants_whole_gradient,
+        comparisons=_comparisons(plan, n_steps), tile_rows=plan.tile_rows, n_tiles=plan.n_tiles,
+        block_rows=plan.block_rows, n_blocks=-(-rows // plan.block_rows),
         layers=tuple(_layer(name, own[0], plan) for name, own in state.layout.layers.items()),
-        arena=_parts(plan),
-        memory=memory,
-        flops=rows * sum(plan.flops.values()),
-        n_rows=total,
-        n_threads=n_threads,
-    )
+        arena=_parts(plan), memory=memory, flops=rows * sum(plan.flops.values()),
+        n_rows=total, n_threads=n_threads,
+    )  # fmt: skip
 
 
 def _regime(plan: Plan, backend: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fastbp.plan.arena import Buffer
-from fastbp.plan.graph import Graph
+from fastbp.plan.graph import BY_PARTS, Graph, Purpose
 from fastbp.plan.node import Node, take_derivative
 from fastbp.plan.operation import LINEAR, Operation
 from fastbp.plan.parameter import padded, row_length
@@ -15,7 +15,7 @@ from fastbp.plan.segment import Segments
 class Builder:
     """Buffers of one plan, and what its nodes have to know of each other.
 
-    With `separate` (for a trace) every pre-activation, output, gradient by output and gradient by
+    For a trace every pre-activation, output, gradient by output and gradient by
     pre-activation keeps a buffer of its own; otherwise a derivative is taken in place, in the
     operation that completes the gradient where one does.
 
@@ -25,29 +25,22 @@ class Builder:
         segment, transpose: by name of a tensor, as in `Segments`.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        segments: Segments,
-        *,
-        gradients: bool,
-        separate: bool,
-        input_gradient: bool,
-    ) -> None:
-        self.graph, self.segments, self.separate = graph, segments, separate
+    def __init__(self, graph: Graph, segments: Segments, purpose: Purpose) -> None:
+        self.graph, self.segments, self.separate = graph, segments, purpose == "trace"
         self.segment, self.transpose = segments.index, segments.transpose
         self.a = {0: self._buffer(0)}
         self.z: dict[int, Buffer] = {}
         self.da: dict[int, Buffer] = {}
         self.dz: dict[int, Buffer] = {}
-        if input_gradient:
+        if purpose in BY_PARTS:
             self.da[0] = self.dz[0] = self._buffer(0)
         for node in graph.nodes:
-            out, keeps = node.out, separate and node.activation != LINEAR
+            out, keeps = node.out, self.separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
             if keeps or node.activation.needs_z:
                 self.z[out] = self._buffer(out)
-            if gradients or out == graph.output:  # evaluating a loss writes its gradient too
+            # evaluating a loss writes its gradient too
+            if purpose != "predict" or out == graph.output:
                 self.da[out] = self.dz[out] = self._buffer(out)
                 if keeps:
                     self.dz[out] = self._buffer(out)

@@ -9,13 +9,11 @@ from fastbp.optimizer import Optimizer
 from fastbp.plan import tiling
 from fastbp.plan.arena import place
 from fastbp.plan.builder import Builder
-from fastbp.plan.graph import Graph
+from fastbp.plan.graph import BY_PARTS, Graph, Purpose
 from fastbp.plan.operation import program
-from fastbp.plan.plan import Plan, Purpose
+from fastbp.plan.plan import Plan
 from fastbp.plan.segment import parameter_segments
 from fastbp.plan.tiling import Regime
-
-_BY_PARTS = ("manual", "trace")  # where forward, backward and step are calls of their own
 
 
 def compile_plan(
@@ -36,14 +34,9 @@ def compile_plan(
     regime = Regime(optimizer.wants_whole_gradient)
     if purpose == "train":
         regime = tiling.choose_regime(graph, rows, optimizer.wants_whole_gradient)
-    segments = parameter_segments(
-        graph, decay_bias=optimizer.decay_bias, merge=not regime.weight_parallel,
-        input_gradient=purpose in _BY_PARTS, transposes=not forward_alone,
-    )  # fmt: skip
-    builder = Builder(
-        graph, segments, gradients=not forward_alone, separate=purpose == "trace",
-        input_gradient=purpose in _BY_PARTS,
-    )  # fmt: skip
+    merge = not regime.weight_parallel
+    segments = parameter_segments(graph, purpose, decay_bias=optimizer.decay_bias, merge=merge)
+    builder = Builder(graph, segments, purpose)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
     backward = [] if forward_alone else builder.backward(with_tensors=not regime.weight_parallel)
     work = graph.parameters.work_per_row
@@ -63,7 +56,7 @@ def _memory(
     builder: Builder, regime: Regime, purpose: Purpose, rows: int, n_workers: int, n_states: int
 ) -> dict[str, Any]:
     """Which rows are taken together, and where everything lies; places the builder's buffers."""
-    graph, by_parts = builder.graph, purpose in _BY_PARTS
+    graph, by_parts = builder.graph, purpose in BY_PARTS
     size, chunk_rows, n_chunk = graph.parameters.size, 0, 0
     if regime.weight_parallel:
         tile_rows, block_rows = tiling.dealt_tiles(rows)

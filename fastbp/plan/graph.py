@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fastbp.loss import Loss
 from fastbp.plan.node import Node
 from fastbp.plan.operation import LINEAR
 from fastbp.plan.parameter import ParameterLayout
+
+# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
+# step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
+# number in memory of its own.
+Purpose = Literal["train", "predict", "manual", "trace"]
+BY_PARTS = ("manual", "trace")
 
 
 class Lowered(Protocol):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
 from fastbp.plan.arena import Arena, Buffer
+from fastbp.plan.graph import Purpose
 from fastbp.plan.operation import Program
 from fastbp.plan.segment import Segments
 from fastbp.plan.tiling import Regime
-
-# "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
-# step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
-# number in memory of its own.
-Purpose = Literal["train", "predict", "manual", "trace"]
 
 # What an engine of such a plan can be asked. Any other call would find memory too small for it, or
 # laid out for something else ("manual" is compiled without the loss).

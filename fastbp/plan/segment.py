@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastbp.plan.graph import Graph
+from fastbp.plan.graph import BY_PARTS, Graph, Purpose
 from fastbp.plan.operation import Segment, table
 from fastbp.plan.parameter import row_length
 
@@ -30,10 +30,10 @@ class Segments:
 
 
 def parameter_segments(
-    graph: Graph, *, decay_bias: bool, merge: bool, input_gradient: bool, transposes: bool
+    graph: Graph, purpose: Purpose, *, decay_bias: bool, merge: bool
 ) -> Segments:
     """One segment a tensor; with `merge`, alike neighbours without a transpose become one."""
-    transpose, transposes_size = _place_transposes(graph, input_gradient) if transposes else ({}, 0)
+    transpose, transposes_size = _place_transposes(graph, purpose)
     segments: list[Segment] = []
     index: dict[str, int] = {}
     for tensor in graph.parameters.tensors:
@@ -57,12 +57,12 @@ def _alike(a: Segment, b: Segment) -> bool:
     return a.transpose == b.transpose == -1 and (a.l1, a.l2, a.decays) == (b.l1, b.l2, b.decays)
 
 
-def _place_transposes(graph: Graph, input_gradient: bool) -> tuple[dict[str, tuple[int, int]], int]:
+def _place_transposes(graph: Graph, purpose: Purpose) -> tuple[dict[str, tuple[int, int]], int]:
     """Where the transposes lie that are read where a gradient is passed on, and their size."""
     found: dict[str, tuple[int, int]] = {}
     size = 0
     for node in graph.nodes:
-        if input_gradient or any(node.sources):
+        if purpose in BY_PARTS or (purpose == "train" and any(node.sources)):
             for tensor in node.transposed:
                 ld = row_length(tensor.rows, graph.parameters.dtype)
                 found[tensor.name] = (size, ld)

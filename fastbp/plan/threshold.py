@@ -1,7 +1,8 @@
 """The sizes at which a plan changes what it does: one table for the plan and for its explanation.
 
 Measured on an AMD EPYC with AVX-512, on one core where no threads are named.  A threshold that
-decides bits is compared with sizes alone, never with anything of the machine or of the threads.
+decides bits is compared with sizes alone, never with anything of the machine or of the threads:
+those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, BLOCK_WORK, TILE_BYTES and FEW_OUTPUTS.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ class Threshold:
         size: what is compared with it.
         decides: what it decides.
         evidence: the measurement, or where there is none the reason, that set it.
-        decides_bits: whether results may differ in the last bit with it.
         reached, missed: for an explanation, what follows where the size is at least the value, and
             where it is less; {size} and {limit} are what was compared.
     """
@@ -27,7 +27,6 @@ class Threshold:
     size: str
     decides: str
     evidence: str
-    decides_bits: bool
     reached: str = ""
     missed: str = ""
 
@@ -83,7 +82,7 @@ _THREADS = (
 WEIGHT_PARALLEL_PARAMETERS = Threshold(
     8192, "parameters, padding included",
     decides="whether kernels are large enough for threads to share them",
-    evidence=_REGIMES, decides_bits=True,
+    evidence=_REGIMES,
     reached="{size} parameters, padding included, are at least {limit}: the kernels are large "
     "enough for threads to share.",
     missed="{size} parameters, padding included, are less than {limit}: the kernels are too small "
@@ -93,7 +92,7 @@ WEIGHT_PARALLEL_PARAMETERS = Threshold(
 ACTIVATIONS_FOR_EACH = Threshold(
     6, "activations of a batch and their gradients",
     decides="from how many for each parameter on a step costs less where threads share rows",
-    evidence=_REGIMES, decides_bits=True,
+    evidence=_REGIMES,
     reached="A batch has {size} activations and gradients of activations, at least {limit}, six "
     "for each parameter: too many to keep them all, so threads share the rows of a batch.",
     missed="A batch has {size} activations and gradients of activations, less than {limit}, six "
@@ -105,7 +104,6 @@ LATENCY_ROWS = Threshold(
     decides="from how many rows on such a network does not take the latency path",
     evidence="a step of 2-8-1 with tanh and Adam took 0.075 us on the latency path and 0.141 "
     "without it for 1 row, 0.165 and 0.230 for 8 rows; 16 rows were a draw",
-    decides_bits=False,
     reached="No layer is wider than 64 bytes, but the rows of a batch are {size}, at least "
     "{limit}: the latency path, which keeps a step in registers, would hardly be faster.",
     missed="No layer is wider than 64 bytes, and the rows of a batch are {size}, less than "
@@ -116,7 +114,6 @@ BLOCK_WORK = Threshold(
     500_000, "work of a step, for more than one block",
     decides="whether a batch of 32 rows or more is cut into blocks that threads can share",
     evidence="so much work takes about 3 us on one core, dealing it out to threads 0.7 us",
-    decides_bits=True,
     reached="The work of a step, 6 x parameters x rows, is {size}, at least {limit}: worth more "
     "than one thread, so 32 rows or more make two blocks for threads to share, 256 or more four.",
     missed="The work of a step, 6 x parameters x rows, is {size}, less than {limit}: not worth a "
@@ -129,7 +126,6 @@ TILE_BYTES = Threshold(
     256 * 1024, "bytes of a tile's activations",
     decides="the rows of a tile, where threads share rows",
     evidence="half of a second-level cache of 1 MB, with room for the weights",
-    decides_bits=True,
 )  # fmt: skip
 
 # One kernel's gradient goes to the optimizer in chunks that stay in the second-level cache; the
@@ -139,7 +135,6 @@ CHUNK_BYTES = Threshold(
     decides="the rows of a kernel whose gradient is summed at a time, where threads share kernels",
     evidence="784-512-128-512-784, batch 256: 6.8 ms with chunks of 128 KB, 6.3 ms with 256 KB, "
     "6.6 ms with 512 KB",
-    decides_bits=False,
 )  # fmt: skip
 
 # Batches of one row read nothing again, and their chunks fit the first level.
@@ -147,14 +142,12 @@ CHUNK_BYTES_ONE_ROW = Threshold(
     32 * 1024, "bytes of a kernel's gradient",
     decides="the same for batches of one row",
     evidence="784-500-10, SGD: 70 us with chunks of 256 KB, 61 with 32 KB",
-    decides_bits=False,
 )  # fmt: skip
 
 FEW_OUTPUTS = Threshold(
     5, "outputs of a layer",
     decides="from how many on its kernel is stored by rows",
     evidence="padding the rows of fewer to 64 bytes would multiply the kernel's size",
-    decides_bits=True,
 )  # fmt: skip
 
 # ---- threads and calls, in the unit of `ParameterLayout.work_per_row`, about 100 in a ns on a core
@@ -162,7 +155,7 @@ FEW_OUTPUTS = Threshold(
 THREAD_STEP_WORK = Threshold(
     800_000, "work of a step, for another thread",
     decides="whether n_threads='auto' deals a step out to more than one thread",
-    evidence=_THREADS, decides_bits=False,
+    evidence=_THREADS,
     reached="The work of a step is {size}, at least {limit}: long enough to deal out to threads.",
     missed="The work of a step is {size}, less than {limit}: n_threads='auto' keeps to one thread, "
     "as dealing out so short a step would not pay.",
@@ -171,7 +164,7 @@ THREAD_STEP_WORK = Threshold(
 THREAD_CALL_WORK = Threshold(
     100_000_000, "work of an epoch, for another thread",
     decides="whether n_threads='auto' starts more than one thread for a call",
-    evidence=_THREADS, decides_bits=False,
+    evidence=_THREADS,
     reached="The work of an epoch is {size}, at least {limit}: long enough to start threads for.",
     missed="The work of an epoch is {size}, less than {limit}: n_threads='auto' keeps to one "
     "thread, as starting another would not pay.",
@@ -181,5 +174,4 @@ BRIEF_WORK = Threshold(
     1_000_000, "work of a forward pass: 2 x parameters x rows",
     decides="up to what work a call keeps the interpreter to itself",
     evidence="about 20 us on one core",
-    decides_bits=False,
 )  # fmt: skip

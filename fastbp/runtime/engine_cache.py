@@ -10,7 +10,7 @@ from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
 from fastbp.plan import Plan, compile_plan
 from fastbp.plan.arena import allocate
-from fastbp.plan.plan import Purpose
+from fastbp.plan.graph import Purpose
 from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK
 from fastbp.runtime.state import Prepared, State
 

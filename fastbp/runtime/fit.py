@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -26,25 +27,19 @@ def fit(
     y: ArrayLike,
     *,
     epochs: int,
-    batch_size: int,
-    shuffle: bool,
-    batches: Sequence[Sequence[int]] | None,
     validation_data: tuple[ArrayLike, ArrayLike] | None,
-    n_threads: int | str,
     verbose: bool | int | str,
     check_finite: bool,
+    **options: Any,
 ) -> History:
-    """See `Network.fit`."""
+    """See `Network.fit`; the other options are those of `Epochs`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
         epochs = check_integer(epochs, name="epochs", minimum=0)
         progress = _Progress(verbose, epochs)
         check_finite = check_bool(check_finite, name="check_finite")
-        call = Epochs(
-            state, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads,
-            batches=batches, check_finite=check_finite,
-        )  # fmt: skip
+        call = Epochs(state, X, y, check_finite=check_finite, **options)
         validation = _check_validation(state, validation_data, check_finite)
         warn_once(state, call.X, X)
         state.history = History()

@@ -18,7 +18,7 @@ from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
 from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
-from fastbp.plan.plan import Purpose
+from fastbp.plan.graph import Purpose
 from fastbp.plan.threshold import BRIEF_WORK
 from fastbp.runtime.guard import Guard
 

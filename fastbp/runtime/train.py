@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,22 +128,13 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         guard.writers.discard(token)
 
 
-def train_steps(
-    state: State,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    steps: int,
-    batch_size: int,
-    shuffle: bool,
-    n_threads: int | str,
-) -> float:
-    """See `Network.train_steps`."""
+def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **options: Any) -> float:
+    """See `Network.train_steps`; the options are those of `Epochs`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
         steps = check_integer(steps, name="steps", minimum=1)
-        call = Epochs(state, X, y, batch_size=batch_size, shuffle=shuffle, n_threads=n_threads)
+        call = Epochs(state, X, y, **options)
         warn_once(state, call.X, X)
         n_rows, n_batches = len(call.X), call.n_batches
         epochs = -(-steps // n_batches)
