@@ -151,6 +151,9 @@ cdef class Engine:
         for i, operation in enumerate(program.operations):
             found.at[i].op = rows[i]
             found.at[i].kernel = find_operation(operation.kind)
+            found.at[i].gradient = find_gradient(operation.kind)
+            if program is self.plan.weight_gradient and found.at[i].gradient == NULL:
+                raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
             found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha)
         return found
 

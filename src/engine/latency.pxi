@@ -54,7 +54,7 @@ cdef void find_latency_layers(Engine engine):
     for i in range(engine.backward_program.n):
         bound = &engine.backward_program.at[i]
         op = &bound.op
-        if bound.kernel == whole_dense_gradient:
+        if bound.gradient != NULL:
             layer -= 1
             found = &engine.latency_layers[layer]
             found.dz = engine.activations + op.y

@@ -55,8 +55,12 @@ cdef struct BoundOperation      # an operation and the kernels of its names
 
 ctypedef void (*operation_kernel)(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil
 
+ctypedef void (*gradient_kernel)(Operation* op, RowTile* tile, int start, Py_ssize_t begin, Py_ssize_t end, real* kernel,
+                                 real* bias) noexcept nogil
+
 cdef struct BoundOperation:
     operation_kernel kernel
+    gradient_kernel gradient    # of stored rows begin..end of a tensor; NULL where the operation sums none
     Activation activation
     Operation op
 
@@ -75,7 +79,7 @@ cdef operation_kernel find_operation(str name) except NULL:
     if name == "dense_input":
         return dense_input
     if name == "dense_gradient":
-        return whole_dense_gradient
+        return whole_gradient
     if name == "activation_backward":
         return activation_backward
     if name == "add":
@@ -85,6 +89,13 @@ cdef operation_kernel find_operation(str name) except NULL:
     if name == "accumulate":
         return accumulate_columns
     raise unknown("operation", name)
+
+
+cdef gradient_kernel find_gradient(str name) noexcept:
+    """What sums a part of a tensor's gradient, which the weight-parallel regime asks for; NULL for other operations."""
+    if name == "dense_gradient":
+        return dense_gradient
+    return NULL
 
 
 cdef inline void run_program(Program* program, RowTile* tile, Weights* weights, int start) noexcept nogil:
@@ -153,10 +164,10 @@ cdef void dense_input(BoundOperation* bound, RowTile* tile, Weights* weights, in
     times_slope(bound, tile, c)
 
 
-cdef void whole_dense_gradient(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
-    """The gradient of a whole kernel and bias."""
+cdef void whole_gradient(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
+    """The gradient of a whole tensor, and of the bias that goes with it."""
     cdef Operation* op = &bound.op
-    dense_gradient(op, tile, start, 0, op.n_c, weights.gradient + op.c,
+    bound.gradient(op, tile, start, 0, op.n_c, weights.gradient + op.c,
                    weights.gradient + op.b if op.b >= 0 else NULL)
 
 

@@ -204,7 +204,8 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     """Gradient and update of one slice of a kernel, a chunk of rows at a time while it is in cache; a bias goes with one."""
     cdef RowTile tile
     cdef Step* step = &call.step
-    cdef Operation* op = &engine.gradient_program.at[index].op
+    cdef BoundOperation* bound = &engine.gradient_program.at[index]
+    cdef Operation* op = &bound.op
     cdef const Segment* segment = &engine.segments[op.kernel]
     cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), end
     cdef Py_ssize_t stop = share(segment.rows, part + 1, call.n_threads)
@@ -221,14 +222,14 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
         tile.x_row = engine.sizes.ld_input
     while begin < stop:
         end = min(begin + engine.sizes.chunk_rows, stop)
-        dense_gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
+        bound.gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
         keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,
                             (end - begin) * segment.ld, chunk)
         if segment.transpose >= 0:
             transpose_rows(engine, segment, begin, end)
         begin = end
     if op.bias >= 0 and part == index % call.n_threads:
-        dense_gradient(op, &tile, START_ZERO, 0, 0, chunk, chunk)
+        bound.gradient(op, &tile, START_ZERO, 0, 0, chunk, chunk)
         segment = &engine.segments[op.bias]
         keep_and_step_range(engine, call, segment, segment.offset, segment.ld, chunk)
 
