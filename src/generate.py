@@ -39,6 +39,8 @@ class ToCython(ast.NodeTransformer):
         return ast.Name(f"<{self.kind}>{node.value!r}")
 
     def visit_AnnAssign(self, node):
+        if node.value is None:
+            raise SyntaxError(f"{ast.unparse(node)}: a local of a formula gets its value at once")
         self.declared.append(f"cdef {ast.unparse(node.annotation)} {ast.unparse(node.target)}")
         return ast.copy_location(ast.Assign([node.target], self.visit(node.value)), node)
 
@@ -58,6 +60,8 @@ def inline_function(function):
 def constant(node):
     """A macro: a variable of the module would be read again in every turn of a loop."""
     (target,) = node.targets
+    if not isinstance(node.value, ast.Constant):
+        raise SyntaxError(f"{target.id}: a constant of the formulas is a plain positive number")
     return f'''cdef extern from *:
     """
     #define {target.id} ((real){node.value.value!r})

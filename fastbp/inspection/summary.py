@@ -10,6 +10,7 @@ def summary(state: State) -> str:
     """The table that `Network.summary` prints."""
     outline = Outline(state.layout.layers)
     outline.chain(state.layers, 0)
+    outline.end()
     lines = aligned(outline.rows)
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append(lines[1])

@@ -40,6 +40,12 @@ class Outline:
         count = sum(tensor.n_parameters for tensor in tensors)
         self.add(name + note, units, activation, count)
 
+    def end(self) -> None:
+        """Raise RuntimeError where a layer with parameters has added no row of its own."""
+        left = ", ".join(name for name, _ in self._own)
+        if left:
+            raise RuntimeError(f"no row for {left}: the layer's summarize must call add_own")
+
     def chain(self, layers: Iterable[Summarized], width: int) -> int:
         """The rows of layers one after another; see `Layer.summarize`."""
         for layer in layers:

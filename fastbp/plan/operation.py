@@ -19,13 +19,12 @@ _COLUMN = {"int": np.int64, "float": np.float64}  # of a field of that type
 class Operation:
     """One kernel call; offsets in numbers, -1 for none.
 
-    `kind` names the kernel: "dense", "dense_input", "dense_gradient", "activation_backward",
-    "add", "copy" or "accumulate".  The numbers are the struct of src/engine/operation.pxi, in its
-    order, with the activation's alpha for the last.
+    `kind` names a kernel, one of OPERATIONS in src/engine/operation.pxi.  The numbers are the
+    struct there, in its order, with the activation's alpha for the last.
 
     a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
     parameters (w of "dense_input" among the transposes unless `by_columns`), c and b of
-    "dense_gradient" in the gradient.
+    a gradient in the flat gradient.
     """
 
     kind: str

@@ -154,6 +154,8 @@ cdef class Engine:
             found.at[i].gradient = find_gradient(operation.kind)
             if program is self.plan.weight_gradient and found.at[i].gradient == NULL:
                 raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
+            if found.at[i].gradient != NULL and not 0 <= rows[i].kernel < self.n_segments:
+                raise ValueError(f"operation {operation.kind!r} names no segment")
             found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha)
         return found
 

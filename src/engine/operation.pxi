@@ -6,7 +6,7 @@ cdef struct Operation:
     long long lda
     long long n_a           # its columns, without padding
     long long column_a      # its first column, for "copy" and "accumulate"
-    long long c             # result: offset in the activations, or in the gradient for "dense_gradient"
+    long long c             # result: offset in the activations, or in the flat gradient
     long long ldc
     long long n_c
     long long column_c
@@ -19,7 +19,7 @@ cdef struct Operation:
     long long b             # bias: offset in the parameters
     long long z             # pre-activation: offset in the activations
     long long accumulate
-    long long kernel        # "dense_gradient": index of the kernel's segment
+    long long kernel        # of a gradient: index of the segment of its tensor
     long long bias          # and of the bias's, or -1
     double alpha            # of the activation
 

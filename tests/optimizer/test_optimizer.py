@@ -13,6 +13,7 @@ from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
 import fastbp as fb
+from fastbp.plan.threshold import WEIGHT_PARALLEL_PARAMETERS
 
 Array = NDArray[Any]
 
@@ -161,7 +162,12 @@ def test_trajectory_through_a_bottleneck(
 
 
 @pytest.mark.parametrize("seed", slow_but(range(300, 315), range(300, 360)))
-def test_trajectory_of_random_networks(seed: int, backend: str) -> None:
+@pytest.mark.parametrize("smallest", [WEIGHT_PARALLEL_PARAMETERS.value, 1])
+def test_trajectory_of_random_networks(
+    seed: int, smallest: int, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the regime of their size, and where even the smallest kernels are shared by threads."""
+    monkeypatch.setattr(WEIGHT_PARALLEL_PARAMETERS, "value", smallest)
     assert_trajectory(random_case(seed), backend, "float64")
 
 
@@ -190,6 +196,10 @@ def assert_trajectory(case: Case, backend: str, dtype: str) -> None:
     assert_near(
         history.history["loss"], means, dtype=dtype, length=length, magnitude=np.abs(means) + 1
     )
+    for tensor in network._state.layout.tensors:
+        stored = network._state.parameters[tensor.offset : tensor.offset + tensor.size]
+        padding = stored.reshape(tensor.rows, tensor.ld)[:, tensor.columns :]
+        assert (padding == 0).all(), tensor.name
     for (name, got), value in zip(network.parameters.items(), want, strict=True):
         size = np.abs(value).max() + 1
         assert_near(got, value, dtype=dtype, length=length, magnitude=size, name=name)
