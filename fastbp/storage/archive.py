@@ -142,11 +142,11 @@ def _read_header(text: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ModelFormatError(f"the header has the key {double!r} twice")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ModelFormatError(f"the header has the key {name!r} twice")
+        result[name] = value
     return result
 
 
