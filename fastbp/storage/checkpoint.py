@@ -58,18 +58,9 @@ def write(path: PathLike, snapshot: Snapshot) -> None:
     for name, array in arrays.items():
         if problem := nonfinite(array):
             raise ValueError(f"{name} {problem}; the model was not saved")
-    header = json.dumps(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "writer": __version__,
-            "network": snapshot.config,
-            "steps": int(snapshot.steps),
-            "extra": snapshot.extra,
-        },
-        allow_nan=False,
-        ensure_ascii=False,
-    ).encode()
+    entries = {"format": FORMAT, "version": VERSION, "writer": __version__}
+    entries |= {"network": snapshot.config, "steps": int(snapshot.steps), "extra": snapshot.extra}
+    header = json.dumps(entries, allow_nan=False, ensure_ascii=False).encode()
     if len(header) > MAX_HEADER_BYTES:
         raise ValueError(
             f"the description of the model takes {len(header)} bytes, "
