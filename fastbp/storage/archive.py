@@ -89,8 +89,7 @@ def _read_members(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if len(set(names)) != len(names):
+            if len({entry.filename for entry in entries}) != len(entries):
                 raise ModelFormatError("the archive has two members of one name")
             # Stored, not compressed, and no more in all than the file is long: no archive of a few
             # bytes can unfold to gigabytes.

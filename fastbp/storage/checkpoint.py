@@ -89,11 +89,8 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
     description, layout = _network(config, arrays)
     shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
     parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
-    vectors = {
-        f"{name}/{tensor}": shape
-        for name in description.optimizer.state_names
-        for tensor, shape in shapes.items()
-    }
+    slots = description.optimizer.state_names
+    vectors = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
     state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
     counters = {"power": (2,), "epochs": (1,)}
     state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)
