@@ -254,14 +254,13 @@ def initial_value(
         return own.gain * _orthogonal(*shape, seed=seed, index=index)
     fan = {"fan_in": float(fan_in), "fan_out": float(fan_out), "fan_avg": (fan_in + fan_out) / 2.0}
     variance = own.scale / fan[own.mode]
-    count = math.prod(shape)
+    stream = seed, random.INITIALIZE, index, math.prod(shape)
     if own.distribution == "uniform":
-        unit = 2.0 * random.uniform(seed, random.INITIALIZE, index, count) - 1.0
-        value = math.sqrt(3.0 * variance) * unit
+        value = math.sqrt(3.0 * variance) * (2.0 * random.uniform(*stream) - 1.0)
     elif own.distribution == "normal":
-        value = math.sqrt(variance) * random.normal(seed, random.INITIALIZE, index, count)
+        value = math.sqrt(variance) * random.normal(*stream)
     else:
-        cut = random.truncated_normal(seed, random.INITIALIZE, index, count)
+        cut = random.truncated_normal(*stream)
         value = math.sqrt(variance / random.TRUNCATED_VARIANCE) * cut
     return value.reshape(shape)
 

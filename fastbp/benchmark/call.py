@@ -39,10 +39,7 @@ def call_rows(settings: Settings) -> Iterator[Row]:
     """A row for each kind of call and who makes it, on one thread."""
     for what, workload, contestants in CALLS:
         workload = dataclasses.replace(workload, dtype=settings.dtype)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            closing(Team(contestants, threads=1)) as team,
-        ):
+        with tempfile.TemporaryDirectory() as folder, closing(Team(contestants, threads=1)) as team:
             truth = call_truth(workload, Path(folder) / "truth.npz")
             answers = team.time("call", workload, truth, settings)
         for contestant, answer in zip(contestants, answers, strict=True):

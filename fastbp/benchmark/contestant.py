@@ -95,16 +95,13 @@ class Process:
         if "status" in self.first:
             return dict(self.first)
         about = {"adapter": self.contestant.adapter, "variant": self.contestant.variant}
-        return self.first | self._ask({"do": "prepare", "threads": self.threads} | about | request)
-
-    def round(self) -> dict[str, Any]:
-        return self._ask({"do": "round"})
+        return self.first | self.ask({"do": "prepare", "threads": self.threads} | about | request)
 
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin
         try:
             print(json.dumps(request), file=self.process.stdin, flush=True)

@@ -48,8 +48,7 @@ def train(workload: Workload, steps: int) -> tuple[Array, list[Array]]:
     X, y = workload.data()
     X = X.astype(np.float64)
     weights = [part.astype(np.float64) for part in workload.weights()]
-    m = [np.zeros_like(part) for part in weights]
-    v = [np.zeros_like(part) for part in weights]
+    m, v = ([np.zeros_like(part) for part in weights] for _ in range(2))
     losses = []
     for t in range(1, steps + 1):
         start = (t - 1) % workload.n_batches * workload.batch_size

@@ -79,16 +79,18 @@ def times(workload: Workload, constants: Constants, threads: int = 1) -> dict[st
     size = c.itemsize
     loads = size * (max(LOADS_PER_FMA, 1 / rows) * products * c.lanes + words * n_parameters)
     stores = size * (words * n_parameters + rows * n_units)
-    level = _level(size * words * n_parameters / threads, c.caches)
+    footprint = size * words * n_parameters / threads
+    # 0 for L1, 1 for L2, 2 for L3, 3 for memory: the first that holds as much
+    level = sum(footprint >= 0.9 * cache for cache in c.caches)
     memory = 0.0
     if level:
         memory = size * (2 * n_weights - sizes[0] * sizes[1]) / c.read[level]
         memory += 2 * size * words * n_parameters / c.rewrite[level]
-    divide = divisions * c.divide_s + n_parameters / c.lanes * update_quotients * c.quotient_s
+    quotients_of_update = n_parameters / c.lanes * update_quotients
     found = {
         "FMA": fma / c.fma_per_s,
         "vector": (fma + other) / c.vector_per_s,
-        "divide": divide,
+        "divide": divisions * c.divide_s + quotients_of_update * c.quotient_s,
         "load/store": max(loads / c.read[0], 2 * stores / c.rewrite[0]),
         "memory": memory,
     }
@@ -101,11 +103,6 @@ def limit(workload: Workload, constants: Constants, threads: int = 1) -> tuple[f
     busy = times(workload, constants, threads)
     bound = max(busy, key=lambda name: busy[name])
     return busy[bound], bound
-
-
-def _level(footprint: float, caches: tuple[int, ...]) -> int:
-    """0 for L1, 1 for L2, 2 for L3, 3 for memory: the first that holds as much."""
-    return next((i for i, size in enumerate(caches) if footprint < 0.9 * size), len(caches))
 
 
 def _latency(workload: Workload, c: Constants) -> float:

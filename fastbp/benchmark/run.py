@@ -66,7 +66,7 @@ class Team:
             for process, answer, seconds in zip(self.processes, answers, taken, strict=True):
                 if answer["status"] == "ok" and sum(seconds) < enough:
                     time.sleep(PAUSE if self.threads > 1 else 0)
-                    found = process.round()
+                    found = process.ask({"do": "round"})
                     if "status" in found:
                         answer |= found
                     else:

@@ -127,10 +127,9 @@ def prepare(request: Answer) -> tuple[Answer, Timed | None]:
     try:
         truth = request["truth"] and np.load(request["truth"])
         found, timed = prepared(adapter, workload, request, truth)
-    except Refused as reason:
-        found, timed = {"status": "refused", "note": str(reason)}, None
-    except ModuleNotFoundError as reason:  # more than its own module
-        found, timed = {"status": "missing", "note": str(reason)}, None
+    except (Refused, ModuleNotFoundError) as reason:  # a module beside its own
+        status = "refused" if isinstance(reason, Refused) else "missing"
+        found, timed = {"status": status, "note": str(reason)}, None
     return {"version": f"{adapter.NAME} {number}"} | found, timed
 
 

@@ -36,12 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DivergenceError as error:
         print(f"fastbp: {error} (a smaller --learning-rate may help)", file=sys.stderr)
         return FAILURE
-    except ChildProcessError as error:
-        print(f"fastbp: error: {error}", file=sys.stderr)
-        return FAILURE
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"fastbp: error: {_describe(error)}", file=sys.stderr)
-        return USAGE_ERROR
+        return FAILURE if isinstance(error, ChildProcessError) else USAGE_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

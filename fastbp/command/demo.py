@@ -42,12 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     print(f"handwritten digits: {len(train)} to train, {len(test)} to test, 64 -> 128 -> 10")
     seconds = train_with_progress(
-        network,
-        X[train],
-        y[train],
-        epochs=arguments.epochs,
-        batch_size=BATCH_SIZE,
-        report=said,
+        network, X[train], y[train], epochs=arguments.epochs, batch_size=BATCH_SIZE, report=said
     )
     print(f"{said()} after {arguments.epochs} epochs")
     print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))

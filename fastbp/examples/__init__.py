@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,8 @@ def load(name: str, *, backend: str | None = None) -> Example:
     """
     if name not in DEFINITION:
         raise ValueError(f"name: unknown example {name!r}; expected one of {', '.join(DEFINITION)}")
-    page, definition = _pages()[name], DEFINITION[name]
+    text = resources.files(__name__).joinpath("worked_examples.json").read_text(encoding="utf-8")
+    page, definition = json.loads(text)[name], DEFINITION[name]
     X = np.array(page["inputs"], dtype=np.float64)
     everything = [list(range(1, len(X) + 1))] * page["steps"]
     return Example(
@@ -54,9 +54,3 @@ def load(name: str, *, backend: str | None = None) -> Example:
         page=page,
         definition=definition,
     )
-
-
-def _pages() -> dict[str, Any]:
-    text = resources.files(__name__).joinpath("worked_examples.json").read_text(encoding="utf-8")
-    pages: dict[str, Any] = json.loads(text)
-    return pages

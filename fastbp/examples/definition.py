@@ -156,17 +156,15 @@ def _adam_l2(trace: Trace, p: Parameters, X: NDArray[np.float64]) -> dict[str, f
 
 _FIRST, _LAST = ([["w1", "w3"], ["w2", "w4"]], ["b1", "b2"]), ([["w5"], ["w6"]], ["b"])
 
+_THREE_BIASES = ["b1[0]", "b1[1]", "b1[2]"]
+
 DEFINITION = {
     "linear_sigmoid": Definition(
         [("linear", *_FIRST), ("sigmoid", *_LAST)], loss="mse", quantity=_linear_sigmoid
     ),
     "skip_connection": Definition(
         [
-            (
-                "tanh",
-                [[f"w1[{i},{j}]" for j in range(3)] for i in range(2)],
-                ["b1[0]", "b1[1]", "b1[2]"],
-            ),
+            ("tanh", [[f"w1[{i},{j}]" for j in range(3)] for i in range(2)], _THREE_BIASES),
             ("relu", [["w2[0]"], ["w2[1]"], ["w2[2]"]], ["b2"]),
             ("linear", [["w3[0]"], ["w3[1]"]], ["b3"]),
         ],

@@ -89,8 +89,7 @@ def _read_members(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if len(set(names)) != len(names):
+            if len({entry.filename for entry in entries}) != len(entries):
                 raise ModelFormatError("the archive has two members of one name")
             # Stored, not compressed, and no more in all than the file is long: no archive of a few
             # bytes can unfold to gigabytes.
@@ -142,11 +141,11 @@ def _read_header(text: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ModelFormatError(f"the header has the key {double!r} twice")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ModelFormatError(f"the header has the key {name!r} twice")
+        result[name] = value
     return result
 
 

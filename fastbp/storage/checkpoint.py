@@ -28,7 +28,6 @@ from fastbp.check.array import nonfinite
 from fastbp.check.message import shown
 from fastbp.description import Description, Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
-from fastbp.layer import layer_from_config
 from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
 from fastbp.plan.parameter import ParameterLayout
@@ -59,18 +58,9 @@ def write(path: PathLike, snapshot: Snapshot) -> None:
     for name, array in arrays.items():
         if problem := nonfinite(array):
             raise ValueError(f"{name} {problem}; the model was not saved")
-    header = json.dumps(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "writer": __version__,
-            "network": snapshot.config,
-            "steps": int(snapshot.steps),
-            "extra": snapshot.extra,
-        },
-        allow_nan=False,
-        ensure_ascii=False,
-    ).encode()
+    entries = {"format": FORMAT, "version": VERSION, "writer": __version__}
+    entries |= {"network": snapshot.config, "steps": int(snapshot.steps), "extra": snapshot.extra}
+    header = json.dumps(entries, allow_nan=False, ensure_ascii=False).encode()
     if len(header) > MAX_HEADER_BYTES:
         raise ValueError(
             f"the description of the model takes {len(header)} bytes, "
@@ -96,15 +86,11 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
     """
     header, arrays = unpack(_read_file(path))
     config = header["network"]
-    layout = _layout(config, arrays)
-    description = _description(config)
+    description, layout = _network(config, arrays)
     shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
     parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
-    vectors = {
-        f"{name}/{tensor}": shape
-        for name in description.optimizer.state_names
-        for tensor, shape in shapes.items()
-    }
+    slots = description.optimizer.state_names
+    vectors = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
     state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
     counters = {"power": (2,), "epochs": (1,)}
     state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)
@@ -119,38 +105,27 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
     return Snapshot(config, parameters, state, header["steps"], header["extra"])
 
 
-def _description(config: dict[str, Any]) -> Description:
-    """What `config` says, to the last entry."""
+def _network(config: dict[str, Any], arrays: Arrays) -> tuple[Description, ParameterLayout]:
+    """What `config` says, to the last entry, and where the parameters lie; layers which the file's
+    arrays do not fill are refused, before memory is taken for them.
+    """
     try:
         found = describe(**arguments(config))
+        layout = ParameterLayout(found.dtype)
+        # Any loss will do: only the shapes are of interest here.
+        graph = lower(found.layers, Loss("mse"), layout)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
+        raise ModelFormatError(
+            f"the file describes no valid network: {type(error).__name__}: {error}"
+        ) from error
     if json.loads(json.dumps(found.to_config())) != config:
         raise ModelFormatError("the file's description of the network has extra or other keys")
-    return found
-
-
-def _layout(config: dict[str, Any], arrays: Arrays) -> ParameterLayout:
-    """Where the layers' parameters lie; layers which the file's arrays do not fill are refused,
-    before memory is taken for them.
-    """
-    listed, dtype = config.get("layers"), config.get("dtype")
-    try:
-        if not isinstance(listed, list) or not listed:
-            raise ValueError("it has no layers")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"its dtype is {dtype!r}, expected float32 or float64")
-        layout = ParameterLayout(np.dtype(dtype))
-        # Any loss will do: only the shapes are of interest here.
-        graph = lower([layer_from_config(layer) for layer in listed], Loss("mse"), layout)
-    except (ValueError, TypeError) as error:
-        raise ModelFormatError(f"the file describes no valid network: {error}") from error
     for tensor in layout.tensors:
         _require(arrays, f"parameter/{tensor.name}", tensor.shape)
     widest = max(graph.width)
     if widest > max(_ANY_WIDTH, sum(array.size for array in arrays.values())):
         raise ModelFormatError(f"a layer is {widest} wide, more than the file's weights can feed")
-    return layout
+    return found, layout
 
 
 def _require(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:

@@ -38,14 +38,8 @@ def read_csv(path: str | os.PathLike[str], *, separator: str = ",") -> Table:
     # column for an index, both in silence.
     with open(path, "rb") as stream:
         try:
-            frame = pd.read_csv(
-                stream,
-                sep=separator,
-                header=None,
-                dtype=str,
-                encoding="utf-8-sig",
-                skipinitialspace=True,
-            )
+            text = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True}
+            frame = pd.read_csv(stream, sep=separator, header=None, **text)
         except pd.errors.EmptyDataError:
             raise ValueError(f"{path} is empty") from None
         except UnicodeDecodeError as error:
@@ -224,14 +218,10 @@ def to_numbers(name: str, cells: Cells) -> NDArray[np.float64]:
         numbers = cells.astype(np.float64)
     except (ValueError, TypeError):
         row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
-        raise ValueError(
-            f"column {name!r} is numeric, but data row {row + 1} has {str(cells[row])!r}"
-        ) from None
+        raise ValueError(f"column {name!r} is numeric, but {_at(row, cells)}") from None
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))
-        raise ValueError(
-            f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, expected a finite number"
-        )
+        raise ValueError(f"column {name!r}: {_at(row, cells)}, expected a finite number")
     return numbers
 
 
@@ -243,8 +233,8 @@ def encode_categories(name: str, values: ArrayLike, categories: Sequence[str]) -
     if codes.size and codes.min() < 0:
         row = int(np.argmax(codes < 0))
         raise ValueError(
-            f"column {name!r}: data row {row + 1} has {str(cells[row])!r}, which "
-            f"training did not see; known: {_join(categories)}"
+            f"column {name!r}: {_at(row, cells)}, which training did not see; "
+            f"known: {_join(categories)}"
         )
     return codes
 
@@ -286,8 +276,8 @@ def _fit_column(
         # A stray "?" would otherwise turn a measured quantity into hundreds of names.
         row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
         raise ValueError(
-            f"column {name!r} holds mostly numbers, but data row {row + 1} has "
-            f"{str(cells[row])!r}: correct the cell or leave the column out"
+            f"column {name!r} holds mostly numbers, but {_at(row, cells)}: "
+            "correct the cell or leave the column out"
         )
     if len(categories) > MAX_CATEGORIES:
         raise ValueError(
@@ -305,6 +295,11 @@ def _is_number(cell: object) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _at(row: int, cells: Cells) -> str:
+    """Where a cell is and what it holds, for a message."""
+    return f"data row {row + 1} has {str(cells[row])!r}"
 
 
 def _text(value: object) -> str:

@@ -394,9 +394,9 @@ class TestSignedNonsense:
         for layers, message in (
             ([large, *network["layers"][1:]], r"is \(3, 4\), architecture says \(1073741824, 4\)"),
             (network["layers"] + [doubling] * 60, "is 1152921504606846976 wide, more than"),
-            ([], "it has no layers"),
+            ([], "layers must be a non-empty list"),
             (network["layers"][1:], "the first layer must be an Input"),
-            (network["layers"][:1] * 2, "after the first must be"),
+            (network["layers"][:1] * 2, r"layers\[1\] must be a Dense, Residual or Branch"),
         ):
             changed = self.with_header(members, network={**network, "layers": layers})
             self.refuse(tmp_path, changed, message)

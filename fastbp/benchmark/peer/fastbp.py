@@ -15,12 +15,14 @@ NAME = "fastbp"
 
 def network(workload: Workload, backend: str | None = None) -> fb.Network:
     hidden = [fb.Dense(n, workload.activation) for n in workload.sizes[1:-1]]
-    adam = fb.Adam(LEARNING_RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+    optimizer: Any = fb.SGD(LEARNING_RATE)
+    if workload.optimizer == "adam":
+        optimizer = fb.Adam(LEARNING_RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
     layers: list[Any] = [fb.Input(workload.sizes[0]), *hidden, fb.Dense(workload.sizes[-1])]
     net = fb.Network(
         layers,
         loss=workload.loss,
-        optimizer=adam if workload.optimizer == "adam" else fb.SGD(LEARNING_RATE),
+        optimizer=optimizer,
         dtype=workload.dtype,
         seed=0,
         backend=backend,
