@@ -85,11 +85,8 @@ def _chosen_backend() -> str:
         raise ImportError(
             f"FASTBP_BACKEND=cython but the compiled kernels are missing; {_remedy()}"
         )
-    warnings.warn(
-        f"fastbp has no compiled kernels here and uses NumPy, many times slower; {_remedy()}",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+    text = f"fastbp has no compiled kernels here and uses NumPy, many times slower; {_remedy()}"
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
     return "numpy"
 
 

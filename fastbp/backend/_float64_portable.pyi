@@ -16,31 +16,15 @@ _Row = NDArray[np.uint32]
 class Engine:
     plan: Plan
     def __new__(
-        cls,
-        plan: Plan,
-        parameters: _Real,
-        state: _Real,
-        scratch: _Real,
-        tile_loss: _Double,
+        cls, plan: Plan, parameters: _Real, state: _Real, scratch: _Real, tile_loss: _Double,
         power: _Double,
-    ) -> Engine: ...
+    ) -> Engine: ...  # fmt: skip
     def train(
-        self,
-        x: _Real,
-        y: NDArray[Any],
-        *,
-        batch_size: int,
-        epochs: int,
-        losses: _Double,
-        n_threads: int = 1,
-        shuffled: _Row | None = None,
-        batch_rows: _Row | None = None,
-        batch_offsets: _Long | None = None,
-        seed: int = 0,
-        first_epoch: int = 0,
-        max_steps: int = -1,
-        guarded: bool = True,
-    ) -> None: ...
+        self, x: _Real, y: NDArray[Any], *, batch_size: int, epochs: int, losses: _Double,
+        n_threads: int = 1, shuffled: _Row | None = None, batch_rows: _Row | None = None,
+        batch_offsets: _Long | None = None, seed: int = 0, first_epoch: int = 0,
+        max_steps: int = -1, guarded: bool = True,
+    ) -> None: ...  # fmt: skip
     def train_batch(self, x: _Real, y: NDArray[Any]) -> float: ...
     def take_progress(self, counter: Any) -> tuple[int, int, int]: ...
     def predict(self, x: _Real, out: _Real, transform: str, n_threads: int) -> int: ...

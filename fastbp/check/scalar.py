@@ -172,10 +172,7 @@ def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
     if number < 1:
         raise ValueError(expected)
     if number > 4 * cores:
-        warnings.warn(
-            f"n_threads = {number} is more than 4 times the available {cores}; using {4 * cores}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        text = f"n_threads = {number} is more than 4 times the available {cores}; using {4 * cores}"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
         return 4 * cores
     return number

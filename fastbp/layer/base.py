@@ -25,7 +25,8 @@ class Layer:
     """What a network is made of: the base of `Input`, `Dense`, `Residual` and `Branch`.
 
     A class of layers is a frozen dataclass which names its `kind` and defines `lower`.  What else
-    a layer answers has a default here; the description is made from the dataclass's fields.
+    a layer answers has a default here; the description is made from the dataclass's fields.  Layers
+    inside a layer are its field `layers`, lists of them `branches`.
 
     Attributes:
         kind: the class's name in descriptions; naming it makes the class known to them.

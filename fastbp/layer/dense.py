@@ -195,7 +195,7 @@ def _given(
         turned = array.ndim == ndim == 2 and array.shape[0] == units
         advice = f": transposed? pass {name}.T" if turned else ""
         raise ValueError(f"{name} of Dense must have shape {expected}, got {array.shape}{advice}")
-    own: NDArray[np.float64] = as_real(np.array(array, order="C"), name=name, dtype=_FLOAT64)
+    own = as_real(np.array(array, order="C"), name=name, dtype=_FLOAT64)
     own.flags.writeable = False
     return own
 

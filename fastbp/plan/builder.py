@@ -15,9 +15,9 @@ from fastbp.plan.segment import Segments
 class Builder:
     """Buffers of one plan, and what its nodes have to know of each other.
 
-    For a trace every pre-activation, output, gradient by output and gradient by
-    pre-activation keeps a buffer of its own; otherwise a derivative is taken in place, in the
-    operation that completes the gradient where one does.
+    For a trace every pre-activation, output, gradient by output and gradient by pre-activation
+    keeps a buffer of its own; otherwise a derivative is taken in place, in the operation that
+    completes the gradient where one does.
 
     Attributes:
         a, z: the buffers of outputs, and of those pre-activations that are kept, by value.

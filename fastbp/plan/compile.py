@@ -17,13 +17,7 @@ from fastbp.plan.tiling import Regime
 
 
 def compile_plan(
-    graph: Graph,
-    loss: Loss,
-    optimizer: Optimizer,
-    *,
-    rows: int,
-    purpose: Purpose = "train",
-    n_workers: int = 1,
+    graph: Graph, loss: Loss, optimizer: Optimizer, rows: int, purpose: Purpose, n_workers: int
 ) -> Plan:
     """The plan for batches of up to `rows` rows (for "predict": of any number, a tile of up to
     `rows` at a time).

@@ -29,12 +29,12 @@ _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Regime):
-    """Offsets and row lengths are in numbers.
+    """The plan of one batch size, as the engines read it; offsets and row lengths are in numbers.
 
     Attributes:
         max_rows: the most rows of a batch.
         flops: floating-point operations of the products of a step by layer, for each row.
-        tile_rows, block_rows, chunk_rows: that are taken together: of a tile, of a block whose
+        tile_rows, block_rows, chunk_rows: rows that are taken together: of a tile, of a block whose
             gradient is one sum, and of a kernel whose gradient is summed at a time.
         keeps_batch: whether the activations of all rows stay in memory, not those of one tile for
             each thread.

@@ -102,9 +102,7 @@ def _useful(n_threads: int, plan: Plan) -> int:
 
 def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     graph = state.declared if purpose == "manual" else state.graph
-    return compile_plan(
-        graph, state.loss, state.optimizer, rows=rows, purpose=purpose, n_workers=n_threads
-    )
+    return compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
 
 
 def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared:

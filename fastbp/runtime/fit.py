@@ -13,6 +13,7 @@ from fastbp.check.array import Array
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.history import History
+from fastbp.runtime.guard import writing
 from fastbp.runtime.predict import measure
 from fastbp.runtime.state import State
 from fastbp.runtime.train import Epochs, warn_once
@@ -21,6 +22,7 @@ _Pair = tuple[Array, Array]
 _PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
 
 
+@writing
 def fit(
     state: State,
     X: ArrayLike,
@@ -33,20 +35,15 @@ def fit(
     **options: Any,
 ) -> History:
     """See `Network.fit`; the other options are those of `Epochs`."""
-    guard, token = state.guard, object()
-    try:
-        guard.begin_writing(token)
-        epochs = check_integer(epochs, name="epochs", minimum=0)
-        progress = _Progress(verbose, epochs)
-        check_finite = check_bool(check_finite, name="check_finite")
-        call = Epochs(state, X, y, check_finite=check_finite, **options)
-        validation = _check_validation(state, validation_data, check_finite)
-        warn_once(state, call.X, X)
-        state.history = History()
-        _run(call, epochs, validation, progress)
-        return state.history
-    finally:
-        guard.writers.discard(token)
+    epochs = check_integer(epochs, name="epochs", minimum=0)
+    progress = _Progress(verbose, epochs)
+    check_finite = check_bool(check_finite, name="check_finite")
+    call = Epochs(state, X, y, check_finite=check_finite, **options)
+    validation = _check_validation(state, validation_data, check_finite)
+    warn_once(state, call.X, X)
+    state.history = History()
+    _run(call, epochs, validation, progress)
+    return state.history
 
 
 def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: _Progress) -> None:

@@ -60,7 +60,6 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 def reading(verb: _Verb) -> _Verb:
     """A verb whose first argument is the state, which leaves the parameters alone."""
-
     return _guarded(verb, Guard.begin_reading, attrgetter("readers"))
 
 

@@ -15,6 +15,7 @@ from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
+from fastbp.runtime.guard import writing
 from fastbp.runtime.state import State
 
 _INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
@@ -102,8 +103,8 @@ def warn_once(state: State, X: Array, given: object) -> None:
         return
     text = unevenness(X, given)
     if text:
-        # the caller of the network's method, which called the verb, which called this
-        warnings.warn(text, UserWarning, stacklevel=4)
+        # the caller of the network's method, which called the guarded verb, which called this
+        warnings.warn(text, UserWarning, stacklevel=5)
     state.scale_was_checked = True
 
 
@@ -128,24 +129,20 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         guard.writers.discard(token)
 
 
+@writing
 def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **options: Any) -> float:
     """See `Network.train_steps`; the options are those of `Epochs`."""
-    guard, token = state.guard, object()
-    try:
-        guard.begin_writing(token)
-        steps = check_integer(steps, name="steps", minimum=1)
-        call = Epochs(state, X, y, **options)
-        warn_once(state, call.X, X)
-        n_rows, n_batches = len(call.X), call.n_batches
-        epochs = -(-steps // n_batches)
-        rows_at_last = min((steps - (epochs - 1) * n_batches) * call.batch_size, n_rows)
-        total, done = 0.0, 0
-        while done < epochs:
-            part = min(epochs - done, _EPOCHS_AT_ONCE)
-            losses = call.run(part, first=done, max_steps=steps - done * n_batches)
-            total += float(losses.sum()) * n_rows
-            done += part
-        total -= float(losses[-1]) * (n_rows - rows_at_last)
-        return total / ((epochs - 1) * n_rows + rows_at_last)
-    finally:
-        guard.writers.discard(token)
+    steps = check_integer(steps, name="steps", minimum=1)
+    call = Epochs(state, X, y, **options)
+    warn_once(state, call.X, X)
+    n_rows, n_batches = len(call.X), call.n_batches
+    epochs = -(-steps // n_batches)
+    rows_at_last = min((steps - (epochs - 1) * n_batches) * call.batch_size, n_rows)
+    total, done = 0.0, 0
+    while done < epochs:
+        part = min(epochs - done, _EPOCHS_AT_ONCE)
+        losses = call.run(part, first=done, max_steps=steps - done * n_batches)
+        total += float(losses.sum()) * n_rows
+        done += part
+    total -= float(losses[-1]) * (n_rows - rows_at_last)
+    return total / ((epochs - 1) * n_rows + rows_at_last)

@@ -121,10 +121,9 @@ def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]
 
 
-def _called(function: Callable[..., Any], given: dict[str, Any]) -> Array:
+def _called(function: Callable[..., Array], given: dict[str, Any]) -> Array:
     """With those of the given arguments that it takes."""
-    found: Array = function(*[given[name] for name in _arguments(function)])
-    return found
+    return function(*[given[name] for name in _arguments(function)])
 
 
 # ---- whole rows ---------------------------------------------------------------------------------
