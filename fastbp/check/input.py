@@ -141,9 +141,7 @@ def check_weights(
     return result
 
 
-def check_parameters(
-    parameters: Mapping[str, Array], *, isfinite: FiniteScan | None = None
-) -> None:
+def check_parameters(parameters: Mapping[str, Array], isfinite: FiniteScan | None = None) -> None:
     """Refuse NaN or infinity that a user wrote into the exposed views.
 
     Raises:

@@ -139,13 +139,15 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
     rows = min(rows, total)  # as `fit` does
     n_steps = -(-total // rows)
     plan, n_threads = engine_cache.training_plan(state, rows, n_steps)
+    work = rows * plan.work_per_row
+    threads = (THREAD_STEP_WORK.compare(work), THREAD_CALL_WORK.compare(work * n_steps))
     numbers, vectors = state.parameters, state.optimizer_state
     memory = {"parameters": numbers.nbytes, "optimizer state": vectors.nbytes}
     return PlanExplanation(
         batch_size=rows, dtype=state.dtype.name,
         backend=state.backend, instruction_set=state.instruction_set,
         regime=_regime(plan, state.backend), wants_whole_gradient=plan.wants_whole_gradient,
-        comparisons=_comparisons(plan, n_steps), tile_rows=plan.tile_rows, n_tiles=plan.n_tiles,
+        comparisons=(*plan.comparisons, *threads), tile_rows=plan.tile_rows, n_tiles=plan.n_tiles,
         block_rows=plan.block_rows, n_blocks=-(-rows // plan.block_rows),
         layers=tuple(_layer(name, own[0], plan) for name, own in state.layout.layers.items()),
         arena=_parts(plan), memory=memory, flops=rows * sum(plan.flops.values()),
@@ -157,13 +159,6 @@ def _regime(plan: Plan, backend: str) -> str:
     if plan.max_rows <= plan.latency_rows and backend == "cython":
         return "latency"
     return "weight-parallel" if plan.weight_parallel else "data-parallel"
-
-
-def _comparisons(plan: Plan, n_steps: int) -> tuple[Comparison, ...]:
-    """In the order in which they are made: those of the plan, then those of a call's threads."""
-    work = plan.max_rows * plan.work_per_row
-    threads = (THREAD_STEP_WORK.compare(work), THREAD_CALL_WORK.compare(work * n_steps))
-    return (*plan.comparisons, *threads)
 
 
 def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
