@@ -156,9 +156,8 @@ def default_initializers(
         return "zeros", "zeros"
     inner, at_input = _VARIANCE_TIMES_FAN_IN.get(activation, (1 / 2, 1 / 4))
     if n_features is None:
-        return VarianceScaling(inner, mode="fan_in", distribution="uniform"), "zeros"
-    part = max(at_input, 1 / n_features)
-    return VarianceScaling(part, mode="fan_in", distribution="uniform"), "lecun_uniform"
+        return VarianceScaling(inner, distribution="uniform"), "zeros"
+    return VarianceScaling(max(at_input, 1 / n_features), distribution="uniform"), "lecun_uniform"
 
 
 def resolve_initializer(

@@ -9,6 +9,7 @@ and cosine of a mathematical library may differ by a bit from one processor to t
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -25,9 +26,8 @@ _MASK = 2**32 - 1
 
 _LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # 32 bits: exponent * _LOG2_HIGH is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
-_COSINE = (1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800, 1 / 479001600, -1 / 87178291200)
-_SINE = (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800,
-         -1 / 1307674368000)  # fmt: skip
+_COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(8))
+_SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8))
 _ATANH = tuple(2.0 / (2 * k + 1) for k in range(12))
 
 

@@ -63,8 +63,7 @@ def shuffle_rows(workloads: Sequence[Workload], settings: Settings) -> Iterator[
     contestants = [Contestant(name, "fastbp", name) for name in ("in order", "shuffled")]
     with closing(Team(contestants, threads=1)) as team:
         for workload in workloads:
-            plain, shuffled = (
-                answer["us_min"] for answer in team.time("steps", workload, None, settings)
-            )
+            answers = team.time("steps", workload, None, settings)
+            plain, shuffled = (answer["us_min"] for answer in answers)
             row: Row = {"workload": workload.network, "batch_size": workload.batch_size}
             yield row | {"us": plain, "shuffled_us": shuffled, "ratio": shuffled / plain}

@@ -52,10 +52,6 @@ class Constants:
     read: tuple[float, ...]
     rewrite: tuple[float, ...]
 
-    @property
-    def gflop_per_s(self) -> float:
-        return 2e-9 * self.lanes * self.fma_per_s
-
 
 def times(workload: Workload, constants: Constants, threads: int = 1) -> dict[str, float]:
     """Seconds that each resource is busy for, by its name."""

@@ -18,7 +18,7 @@ RATIO_HEAD = RATIO.format(
 
 
 def step_line(row: Row) -> str:
-    start = [f"{row['workload']}, batch {row['batch_size']}", row["threads"], row["contestant"]]
+    start = [_name(row), row["threads"], row["contestant"]]
     if row["status"] != "ok":
         return f"{STEP.format(*start, *[''] * 9).rstrip()}  {row['status']}: {row['note']}"
     cells = [figure(row["us_min"]), figure(row["us_median"])]
@@ -30,7 +30,7 @@ def step_line(row: Row) -> str:
 
 def ratio_line(row: Row) -> str:
     return RATIO.format(
-        f"{row['workload']}, batch {row['batch_size']}", row["threads"], figure(row["fastbp_us"]),
+        _name(row), row["threads"], figure(row["fastbp_us"]),
         figure(row["best_peer_us"]), row["best_peer"], _optional(row, "ratio"),
         _optional(row, "pytorch_us", figure), _optional(row, "pytorch_ratio"),
         _optional(row, "numpy_ratio"), _optional(row, "fraction"),
@@ -46,11 +46,9 @@ def call_line(row: Row) -> str:
 
 
 def shuffle_line(row: Row) -> str:
-    name = f"{row['workload']}, batch {row['batch_size']}"
-    return (
-        f"{name:34} in order {figure(row['us']):>8} us, shuffled {figure(row['shuffled_us']):>8} us"
-        f" a step: {row['ratio']:.3f}"
-    )
+    plain, shuffled = figure(row["us"]), figure(row["shuffled_us"])
+    times = f"in order {plain:>8} us, shuffled {shuffled:>8} us a step"
+    return f"{_name(row):34} {times}: {row['ratio']:.3f}"
 
 
 def memory_line(row: Row) -> str:
@@ -110,14 +108,15 @@ def markdown(result: Row) -> str:
     ]
     if result.get("shuffle"):
         worst = max(result["shuffle"], key=lambda row: row["ratio"])
-        lines += [
-            "",
-            f"Shuffling costs {100 * (worst['ratio'] - 1):.0f} % of a step at most, at "
-            f"{worst['workload']}, batch {worst['batch_size']}.",
-        ]
+        cost = f"{100 * (worst['ratio'] - 1):.0f} % of a step"
+        lines += ["", f"Shuffling costs {cost} at most, at {_name(worst)}."]
     lines += [memory_line(row) + "." for row in result.get("memory", ())]
     lines += [start_line(row) + "." for row in result.get("start", ())]
     return "\n".join(lines)
+
+
+def _name(row: Row) -> str:
+    return f"{row['workload']}, batch {row['batch_size']}"
 
 
 def _machine(machine: Row) -> str:

@@ -65,13 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--json {arguments.json}: there is no such folder")
     if arguments.json and arguments.json.is_dir():
         raise IsADirectoryError(f"--json {arguments.json}: this is a folder")
-    optimizer, dtype = arguments.optimizer, arguments.dtype
     result = measure(
         arguments.section,
-        workload.select(arguments.workload, arguments.all, optimizer, dtype),
+        workload.select(arguments.workload, arguments.all, arguments.optimizer, arguments.dtype),
         contestant.select(arguments.contestant),
         list(dict.fromkeys(threads)),
-        Settings(arguments.rounds, arguments.seconds, dtype),
+        Settings(arguments.rounds, arguments.seconds, arguments.dtype),
         show=lambda line: print(line, flush=True),
     )
     if arguments.json:

@@ -34,10 +34,8 @@ def train_with_progress(
         history = network.fit(X, y, epochs=until - done, batch_size=batch_size, verbose=False)
         seconds += time.perf_counter() - start
         said = "" if report is None else f"  {report()}"
-        print(
-            f"epoch {until:>{width}}/{epochs}  loss {history.history['loss'][-1]:<8.4g}{said}",
-            flush=True,
-        )
+        loss = history.history["loss"][-1]
+        print(f"epoch {until:>{width}}/{epochs}  loss {loss:<8.4g}{said}", flush=True)
     return seconds
 
 

@@ -14,13 +14,12 @@ NAME = "fastbp"
 
 
 def network(workload: Workload, backend: str | None = None) -> fb.Network:
-    hidden = [fb.Dense(n, workload.activation) for n in workload.sizes[1:-1]]
     optimizer: Any = fb.SGD(LEARNING_RATE)
     if workload.optimizer == "adam":
         optimizer = fb.Adam(LEARNING_RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
-    layers: list[Any] = [fb.Input(workload.sizes[0]), *hidden, fb.Dense(workload.sizes[-1])]
     net = fb.Network(
-        layers,
+        workload.sizes,
+        activation=workload.activation,
         loss=workload.loss,
         optimizer=optimizer,
         dtype=workload.dtype,
