@@ -120,9 +120,9 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, _, _ = engine.take_progress(state)
-        if status == _DIVERGED:
-            raise _divergence(state, loss, "", "unchanged")
-        if status == _INTERRUPTED:
+        if status:
+            if status == _DIVERGED:
+                raise _divergence(state, loss, "", "unchanged")
             raise engine.take_pending()
         return loss
     finally:
