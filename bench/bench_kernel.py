@@ -106,10 +106,12 @@ def test_update(benchmark: Any, clock: float, optimizer: Any, build: str, dtype:
     benchmark.group = f"{optimizer.formula} {dtype}"
     w, g = (np.abs(random(4096, dtype=dtype)) for _ in range(2))
     state = np.abs(random(len(optimizer.state_names), 4096, dtype=dtype))
-    own = optimizer.numbers, np.array(optimizer.powers), w, g, state
+    numbers, powers = optimizer.numbers, np.array(optimizer.powers)
     if build == "numpy":
-        step = numpy_kernel.find_step(optimizer.formula)
-        benchmark(step, *own, l1=0.0, l2=0.0, decays=True)
+        scalars, step = numpy_kernel.find_step(optimizer.formula)
+        own = [w.dtype.type(value) for value in scalars(*numbers, *powers)]
+        benchmark(step, own, w, g, state, 0.0, 0.0, True)
     else:
-        benchmark(compiled_modules()[build, dtype].apply_step, optimizer.formula, *own)
+        apply_step = compiled_modules()[build, dtype].apply_step
+        benchmark(apply_step, optimizer.formula, numbers, powers, w, g, state)
     note(benchmark, clock, "elements", w.size)

@@ -20,14 +20,17 @@ real_max, real_sign, real_abs = np.maximum, np.sign, np.abs
 real_sqrt, real_tanh = np.sqrt, np.tanh
 
 
+_TINY = {np.dtype(kind): np.finfo(kind).tiny for kind in ("float32", "float64")}
+
+
 def real_fma(a: real, b: real, c: real) -> real:
-    """a b + c; here the product is rounded too"""
-    return a * b + c
+    """a b + c; here the product is rounded too, and not made where the number a is 0"""
+    return a * b + c if isinstance(a, np.ndarray) or a else c
 
 
 def real_positive(x: real) -> real:
-    """x > 0, or the smallest normal number where x was rounded to less"""
-    return np.maximum(x, np.finfo(x.dtype).tiny)
+    """A number x > 0, or the smallest normal one where x was rounded to less"""
+    return max(x, _TINY[x.dtype])
 
 
 def real_expm1_below(x: real) -> real:

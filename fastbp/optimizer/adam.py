@@ -37,7 +37,6 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    weight_decay = 0.0  # AdamW has one
     formula = "adam"
     state_names = ("m", "v")
 

@@ -32,7 +32,10 @@ class Optimizer:
     name: ClassVar[str]
     wants_whole_gradient: ClassVar[bool] = False  # of all parameters before the first is updated
     learning_rate: float
-    decay_bias = False  # whether the decay of the formula is that of biases too
+    weight_decay = (
+        0.0  # what the formula takes off the weights beside the gradient, for each of them
+    )
+    decay_bias = False  # whether off biases too
 
     @property
     def formula(self) -> str:

@@ -18,6 +18,7 @@ from fastbp.formula import activation, loss, optimizer
 Forward = Callable[[Array], Array]
 Backward = Callable[[Array, Array, Array], Array]  # of d, z, a
 LossRows = Callable[[Array, Array, float, Array], float]
+Scalars = Callable[..., Sequence[float]]
 Step = Callable[..., None]
 
 
@@ -29,13 +30,14 @@ def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Backw
     if name == "softmax":
         return softmax, softmax_backward
     value, slope = _formula(activation, name), _formula(activation, f"{name}_backward")
-    own = {"alpha": np.dtype(dtype).type(alpha)}
+    own = (np.dtype(dtype).type(alpha),) if "alpha" in _arguments(value) else ()
+    place = {"z": 1, "a": 2}.get(_arguments(slope)[1]) if len(_arguments(slope)) > 1 else None
 
     def forward(z: Array) -> Array:
-        return _called(value, own | {"z": z})
+        return value(z, *own)
 
-    def backward(d: Array, z: Array, a: Array) -> Array:
-        return _called(slope, own | {"d": d, "z": z, "a": a})
+    def backward(*given: Array) -> Array:
+        return slope(given[0], given[place], *own) if place else slope(given[0], *own)
 
     return forward, backward
 
@@ -60,32 +62,32 @@ def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
     return loss_rows
 
 
-def find_step(name: str) -> Step:
-    """One step in place, from the numbers of an optimizer and its running powers.
+def find_step(name: str) -> tuple[Scalars, Step]:
+    """The scalars of a step, from the numbers of an optimizer and its running powers, and the step
+    of some parameters, in place.
 
     Raises ValueError for an unknown name.
     """
     formula = _formula(optimizer, name)
     scalars = getattr(optimizer, f"{name}_scalars", lambda *numbers: numbers)
     names = _arguments(formula)
+    decay = names.index("decay") - len(names) if "decay" in names else None
 
     def step(
-        numbers: Sequence[float], power: Sequence[float], w: Array, g: Array, state: Array, *,
-        l1: float, l2: float, decays: bool,
-    ) -> None:  # fmt: skip
+        own: list[Any], w: Array, g: Array, state: Array, l1: float, l2: float, decays: bool
+    ) -> None:
         real = w.dtype.type
         if l1 or l2:
             g = g + real(l2) * w + real(l1) * np.sign(w)
-        own = [real(value) for value in scalars(*numbers, *power)]
-        if not decays:
-            given = names[len(names) - len(own) :]
-            own = [real(0) if name == "decay" else x for name, x in zip(given, own, strict=True)]
+        if decay is not None and not decays:
+            own = [*own]
+            own[decay] = real(0)
         found = formula(w, g, *state, *own)
         w[:], *slots = found if isinstance(found, tuple) else (found,)
         for slot, value in zip(state, slots, strict=True):
             slot[:] = value
 
-    return step
+    return scalars, step
 
 
 def formula_names() -> dict[str, tuple[str, ...]]:
@@ -119,11 +121,6 @@ def _formula(module: ModuleType, name: str) -> Callable[..., Any]:
 def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
     code = function.__code__
     return code.co_varnames[: code.co_argcount]
-
-
-def _called(function: Callable[..., Array], given: dict[str, Any]) -> Array:
-    """With those of the given arguments that it takes."""
-    return function(*[given[name] for name in _arguments(function)])
 
 
 # ---- whole rows ---------------------------------------------------------------------------------
