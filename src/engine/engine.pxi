@@ -5,52 +5,6 @@ from _thread import start_new_thread
 from cpython.exc cimport PyErr_CheckSignals
 
 
-# What the plan and its arena say in numbers, each by its name there.
-cdef struct Sizes:
-    Py_ssize_t n_features
-    Py_ssize_t n_outputs
-    Py_ssize_t n_states
-    Py_ssize_t input            # offsets in the activations
-    Py_ssize_t ld_input
-    Py_ssize_t output
-    Py_ssize_t ld_output
-    Py_ssize_t output_gradient
-    Py_ssize_t tile_rows
-    Py_ssize_t block_rows
-    Py_ssize_t chunk_rows
-    Py_ssize_t max_rows
-    Py_ssize_t n_workers
-    Py_ssize_t latency_rows
-    bint keeps_batch
-    bint weight_parallel
-    bint gathers
-    double loss_divisor
-    double seconds_per_row
-
-cdef struct ArenaSizes:
-    Py_ssize_t gradient
-    Py_ssize_t transposes
-    Py_ssize_t activations
-    Py_ssize_t activation_stride
-    Py_ssize_t chunk
-    Py_ssize_t chunk_stride
-    Py_ssize_t last_good
-
-# A struct is a dict of its fields to Python.
-cdef Sizes SIZES
-cdef ArenaSizes ARENA_SIZES
-cdef Operation OPERATION
-cdef Segment SEGMENT
-memset(&SIZES, 0, sizeof(SIZES))
-memset(&ARENA_SIZES, 0, sizeof(ARENA_SIZES))
-memset(&OPERATION, 0, sizeof(OPERATION))
-memset(&SEGMENT, 0, sizeof(SEGMENT))
-cdef tuple SIZE_NAMES = tuple(SIZES)
-cdef tuple ARENA_NAMES = tuple(ARENA_SIZES)
-cdef tuple OPERATION_NAMES = tuple(OPERATION)
-cdef tuple SEGMENT_NAMES = tuple(SEGMENT)
-
-
 cdef class Engine:
     """Kernels bound to one plan and its memory.
 
@@ -426,7 +380,7 @@ cdef class Engine:
 
 
 cdef inline int check_call(Engine engine, bint allowed, str name, Py_ssize_t rows) except -1:
-    """Refuse a call, of so many rows at a time, for which the plan is not made: it would leave the plan's memory."""
+    """Refuse a call of `rows` rows at a time for which the plan is not made: it would leave the plan's memory."""
     if not allowed or rows > engine.sizes.max_rows:
         engine.plan.check(name, rows)
     return 0

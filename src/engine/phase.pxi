@@ -65,7 +65,7 @@ cdef struct Call:
     unsigned long long seed
     Py_ssize_t epochs
     Py_ssize_t first_epoch
-    Py_ssize_t max_steps            # stop after so many, or -1
+    Py_ssize_t max_steps            # stop after this many steps, or -1
     bint guarded                    # keep and restore the state of the last good epoch
     bint keeps                      # the next update is the first after that state, and keeps what it overwrites
     double* losses                  # one an epoch (OUT)
@@ -145,7 +145,7 @@ cdef inline Py_ssize_t n_pieces(Call* call, int home) noexcept nogil:
 cdef bint take_piece(Engine engine, Call* call, int thread, int number) noexcept nogil:
     """One piece of call `number`, of this thread's share or else of another's; False where nobody has any left.
 
-    A late worker looks at every share there may be: how many threads the next call has, is no matter of its.
+    A late worker looks at the share of every thread that the engine can have, however many the next call uses.
     """
     cdef int i, home = thread
     cdef Py_ssize_t left, begin

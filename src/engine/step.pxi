@@ -235,7 +235,7 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
 
 
 cdef inline void poll(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil:
-    """Ask the interpreter for a pending Ctrl-C about every hundredth of a second of estimated work (thread 0 alone)."""
+    """Look for a pending Ctrl-C after every SECONDS_PER_CHECK of estimated work; thread 0 alone."""
     call.seconds_to_check -= rows * engine.sizes.seconds_per_row + SECONDS_PER_TILE
     if call.seconds_to_check <= 0:
         call.seconds_to_check = SECONDS_PER_CHECK

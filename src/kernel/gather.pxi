@@ -21,7 +21,7 @@ cdef inline void copy(const int n, const real* x, real* out) noexcept nogil:
 
 cdef inline void gather_rows(const int piece, const bint is_pair, Py_ssize_t rows, Py_ssize_t n, const unsigned int* order,
                              const real* x, Py_ssize_t x_row, real* out, Py_ssize_t ld) noexcept nogil:
-    """`gather` of plain rows of at least `piece` numbers, so many at a time; the last piece ends with the row.
+    """`gather` of plain rows of at least `piece` numbers, `piece` at a time; the last piece ends with the row.
 
     It may overlap: rows of up to two pieces are a pair, the first and the last one, without a loop within the row.
     """

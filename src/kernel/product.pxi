@@ -314,7 +314,7 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the up to four outputs of a kernel stored by columns; the same chains.
 
     Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
-    Of a row of a `a_width` numbers may be read, at least `depth`.
+    `a_width` numbers of a row of a may be read, `depth` or more.
     """
     cdef Py_ssize_t done = 0
     if a_column == 1 and m >= LANES and a_width >= LANES:
