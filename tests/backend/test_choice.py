@@ -76,6 +76,7 @@ def test_unknown_names():
 
 @bad_input("instruction set")
 @needs_kernels
+@pytest.mark.slow
 def test_an_instruction_set_this_processor_lacks():
     """Refused by name, before any of its code runs: its modules are not even imported."""
     weak = """

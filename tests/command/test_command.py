@@ -133,6 +133,7 @@ class TestGeneral:
         assert process.wait(timeout=60) == 1
 
 
+@pytest.mark.slow
 class TestDemo:
     def test_reaches_97_percent(self, capsys, backend_name):
         assert main(["demo", "--backend", backend_name]) == 0

@@ -31,6 +31,7 @@ def test_64_engines_are_kept_the_last_used():
     assert again == [1, *range(3, 66)]  # 1 was used again, so 2 is the oldest
 
 
+@pytest.mark.slow
 def test_large_engines_are_kept_up_to_64_mebibytes():
     """Whatever was used before the last, oldest first, goes until the rest has no more."""
     network = fb.Network([1, 2**15, 1], seed=0)

@@ -136,6 +136,7 @@ print(json.dumps(n_kept))
 
 
 @bad_input("Ctrl-C")
+@pytest.mark.slow
 def test_many_short_calls(backend):
     code = (PRELUDE + SHORT_CALLS).replace("BACKEND", repr(backend))
     assert child.result(code, timeout=120) == 40

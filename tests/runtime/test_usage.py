@@ -265,6 +265,7 @@ print(json.dumps(left))
 """
 
 
+@pytest.mark.slow
 def test_signals_leave_no_token(backend):
     """The same with real ones, wherever they hit."""
     assert child.result(SIGNALS.replace("BACKEND", repr(backend))) == 0
