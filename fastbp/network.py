@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
 from fastbp.check.array import Array
-from fastbp.check.scalar import check_bool, check_integer
+from fastbp.check.scalar import check_bool, check_integer, check_seed
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.history import History
@@ -369,13 +369,22 @@ class Network:
 
     @property
     def seed(self) -> int:
-        """Of initial values and shuffling."""
+        """Of initial values and shuffling; another one is that of later epochs."""
         return self._state.seed
+
+    @seed.setter
+    def seed(self, seed: object) -> None:
+        self._state.seed = check_seed(seed)
+        self._state.description = replace(self._state.description, seed=self._state.seed)
 
     @property
     def history(self) -> History:
         """What the last `fit` returned."""
         return self._state.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self._state.history = history
 
     @property
     def n_features(self) -> int:

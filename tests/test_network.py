@@ -324,3 +324,20 @@ def test_summary_of_a_projection_that_the_widths_do_not_need(capsys):
     layers = [fb.Input(4), fb.Residual([fb.Dense(4)], projection="auto"), fb.Dense(2)]
     fb.Network(layers).summary()
     assert "projection" not in capsys.readouterr().out
+
+
+def test_seed_and_history_can_be_assigned(backend):
+    """Later epochs are shuffled by the new seed, which copies and files keep."""
+    X, y = np.random.default_rng(0).standard_normal((2, 40, 3))
+    trained = []
+    for first, then in ((1, 1), (1, 2), (1, 2)):
+        net = fb.Network([3, 4, 3], seed=first, backend=backend)
+        net.seed = then
+        net.fit(X, y, batch_size=4, verbose=False)
+        assert net.copy().seed == net.get_config()["seed"] == then
+        trained.append(net.get_weights()[0].tobytes())
+    assert trained[0] != trained[1] == trained[2]
+    with pytest.raises(ValueError, match="seed must be"):
+        net.seed = -1
+    net.history = fb.History()
+    assert net.history.history == {}
