@@ -43,10 +43,11 @@ class Engine:
         self.n_rows = self.n_batches = 0
         # every name is looked up here, so that one that is unknown is an error now
         self._activations = {}
+        kinds = kernel_names()["operation"]
         for program in (plan.forward, plan.backward, plan.weight_gradient):
             for op in program.operations:
-                if op.kind not in _OPERATIONS:
-                    known = ", ".join(_OPERATIONS)
+                if op.kind not in kinds:
+                    known = ", ".join(kinds)
                     raise ValueError(f"unknown operation {op.kind!r}; known: {known}")
                 own = op.activation
                 self._activations[id(own)] = find_activation(own.name, own.alpha, plan.dtype)
@@ -92,9 +93,9 @@ class Engine:
         for op in program.operations:
             lda, n_a = op.lda or op.ldc, op.n_a or op.n_c
             a = x if op.a < 0 else self._rows(op.a, lda, n_a, len(x), first)
-            if op.kind == "dense_gradient":
+            if op.kind in _GRADIENTS:
                 assert gradient is not None
-                self._dense_parameters(op, a, first, gradient, start)
+                _GRADIENTS[op.kind](self, op, a, first, gradient, start)
             else:
                 c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
                 _OPERATIONS[op.kind](self, op, x, a, c, first)
@@ -145,7 +146,7 @@ class Engine:
             a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)[:, op.column_a :]
         return whole[:, op.column_c : op.column_c + op.n_a], a[:, : op.n_a]
 
-    def _dense_parameters(
+    def _dense_gradient(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
     ) -> None:
         dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
@@ -344,17 +345,17 @@ class Engine:
 _OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Engine._dense,
     "dense_input": Engine._dense_input,
-    "dense_gradient": Engine._dense_parameters,
     "activation_backward": Engine._activation_backward,
     "add": Engine._add,
     "copy": Engine._copy,
     "accumulate": Engine._accumulate,
 }
+_GRADIENTS: dict[str, Callable[..., None]] = {"dense_gradient": Engine._dense_gradient}
 
 
 def kernel_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
-    return formula_names() | {"operation": tuple(_OPERATIONS)}
+    return formula_names() | {"operation": (*_OPERATIONS, *_GRADIENTS)}
 
 
 def _runs(segments: Sequence[Segment], *, decays: bool) -> list[tuple[slice, float, float, bool]]:
