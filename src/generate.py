@@ -138,8 +138,14 @@ cdef inline pair {name}_of(real out, real target, Parameters p) noexcept nogil:
 
 
 cdef double {name}_rows(LossRows* rows) noexcept nogil:
-    return loss_run({name}_of, rows)""")
-        found[name] = {"rows": f"{name}_rows", "n_parameters": len(arguments) - 2}
+    return loss_run({name}_of, rows)
+
+
+cdef double {name}_lanes(LossRows* rows) noexcept nogil:
+    return lane_loss_run({name}_of, rows)""")
+        found[name] = {
+            "rows": f"{name}_rows", "lanes": f"{name}_lanes", "n_parameters": len(arguments) - 2,
+        }  # fmt: skip
     return [*parts, finder("loss", "LossKernel", found)]
 
 

@@ -16,6 +16,7 @@ cdef extern from "machine/vector.h" nogil:
     vwide wide_set(unsigned int x) noexcept
     vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept
+    void vreduce(vreal* row) noexcept
     const real* opaque(const real* p) noexcept
     void prefetch(const void* p) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
@@ -63,12 +64,15 @@ cdef object unknown(str kind, name):
 include "kernel/product.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"
+include "kernel/lane.pxi"
+include "kernel/lane_loss.pxi"
 include "kernel/optimizer.pxi"
 include "formula.pxi"       # generate.py makes it of fastbp/formula
 include "kernel/adam.pxi"
 include "engine/operation.pxi"
 include "kernel/shuffle.pxi"
 include "kernel/gather.pxi"
+include "engine/lane.pxi"
 include "engine/phase.pxi"
 include "engine/step.pxi"
 include "engine/latency.pxi"

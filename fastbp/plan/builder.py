@@ -25,7 +25,9 @@ class Builder:
         segment, transpose: by name of a tensor, as in `Segments`.
     """
 
-    def __init__(self, graph: Graph, segments: Segments, purpose: Purpose) -> None:
+    def __init__(
+        self, graph: Graph, segments: Segments, purpose: Purpose, *, stages: bool = False
+    ) -> None:
         self.graph, self.segments, self.separate = graph, segments, purpose == "trace"
         self.segment, self.transpose = segments.index, segments.transpose
         self.a = {0: self._buffer(0)}
@@ -44,6 +46,10 @@ class Builder:
                 self.da[out] = self.dz[out] = self._buffer(out)
                 if keeps:
                     self.dz[out] = self._buffer(out)
+        # outputs and their gradients, and what a gradient reads behind its rows (lane_dots in
+        # src/kernel/lane.pxi)
+        most = max(buffer.ld for buffer in self._buffers())
+        self.staging = Buffer(0, 3 * most if stages else 0)
         self._maker = {node.out: node for node in graph.nodes}
         self._readers = Counter(source for node in graph.nodes for source in node.sources)
         self._begun: set[int] = set()  # values whose gradient has a first term
@@ -57,9 +63,12 @@ class Builder:
         kinds = (self.a, self.z, self.da, self.dz)
         return list({id(buffer): buffer for kind in kinds for buffer in kind.values()}.values())
 
+    def _placed(self) -> list[Buffer]:
+        return [*self._buffers(), self.staging]
+
     @property
     def numbers_per_row(self) -> int:
-        return sum(buffer.ld for buffer in self._buffers())
+        return sum(buffer.ld for buffer in self._placed())
 
     @property
     def gathers(self) -> bool:
@@ -74,7 +83,7 @@ class Builder:
     def place(self, rows: int) -> None:
         """Give every buffer room for `rows` rows."""
         offset = 0
-        for buffer in self._buffers():
+        for buffer in self._placed():
             buffer.offset = offset
             offset += rows * buffer.ld
 

@@ -29,8 +29,14 @@ def compile_plan(
     if purpose == "train":
         regime = tiling.choose_regime(graph, rows, optimizer.wants_whole_gradient)
     merge = not regime.weight_parallel
-    segments = parameter_segments(graph, purpose, decay_bias=optimizer.decay_bias, merge=merge)
-    builder = Builder(graph, segments, purpose)
+    segments = parameter_segments(
+        graph,
+        purpose,
+        decay_bias=optimizer.decay_bias,
+        merge=merge,
+        transposes=not regime.rows_in_lanes,
+    )
+    builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
     backward = [] if forward_alone else builder.backward(with_tensors=not regime.weight_parallel)
     work = graph.parameters.work_per_row
@@ -58,10 +64,16 @@ def _memory(
     elif by_parts:
         tile_rows, block_rows = tiling.tiles_of_one_block(rows)
     else:
-        tile_rows, block_rows = tiling.tiles(graph, rows, builder.numbers_per_row)
+        multiple = 16 if regime.rows_in_lanes else 8
+        tile_rows, block_rows = tiling.tiles(
+            graph, rows, builder.numbers_per_row, multiple=multiple
+        )
     keeps_batch = regime.weight_parallel or by_parts
     kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
+    if regime.rows_in_lanes:
+        kept_rows = tiling.lane_length(tile_rows, graph.parameters.dtype)
     builder.place(kept_rows)
+    staging = builder.staging.offset if regime.rows_in_lanes else -1
     sums_blocks = purpose != "predict" and not regime.weight_parallel
     arena = place(
         graph.parameters.dtype,
@@ -71,14 +83,19 @@ def _memory(
         chunk=(n_chunk, n_workers),
         last_good=size * (1 + n_states) if purpose == "train" else 0,
     )
-    gathers = by_parts or regime.latency_rows > 0 or (purpose == "train" and builder.gathers)
+    gathers = (
+        by_parts
+        or regime.rows_in_lanes
+        or regime.latency_rows > 0
+        or (purpose == "train" and builder.gathers)
+    )
     source, output = builder.a[0], builder.a[graph.output]
     # padding is zeroed row by row: where nobody reads it, there is none
     ld_input = source.ld if gathers else min(source.ld, graph.n_features)
     return dict(
         tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, arena=arena,
-        keeps_batch=keeps_batch, gathers=gathers, input=source.offset, ld_input=ld_input,
-        output=output.offset, ld_output=output.ld,
+        staging=staging, keeps_batch=keeps_batch, gathers=gathers,
+        input=source.offset, ld_input=ld_input, output=output.offset, ld_output=output.ld,
         output_gradient=builder.da[graph.output].offset,
         input_gradient=builder.da[0].offset if by_parts else -1,
         buffers=builder.named_buffers() if purpose == "trace" else {},

@@ -74,6 +74,11 @@ class Node:
         """Whether the compiled latency path, a chain of such nodes, knows it."""
         return False
 
+    @property
+    def has_lanes(self) -> bool:
+        """Whether its operations are known with the rows in the lanes (src/engine/lane.pxi)."""
+        return False
+
     def flops(self, *, reads_input: bool) -> int:
         """Floating-point operations of its products for each row of a step."""
         return 0
@@ -116,6 +121,10 @@ class DenseNode(Node):
     def has_latency_path(self) -> bool:
         return self.sources == (self.out - 1,) and self.activation.name != "softmax"
 
+    @property
+    def has_lanes(self) -> bool:
+        return self.activation.name != "softmax"
+
     def flops(self, *, reads_input: bool) -> int:
         return dense_flops(*self.kernel.shape, reads_input=reads_input)
 
@@ -143,7 +152,7 @@ class DenseNode(Node):
         if source not in builder.da:
             return []
         dx = builder.da[source]
-        w, ldw = (kernel.offset, kernel.ld) if kernel.by_columns else builder.transpose[kernel.name]
+        w, ldw = builder.transpose.get(kernel.name, (kernel.offset, kernel.ld))
         maker = builder.take_derivative(source)
         return [Operation(
             "dense_input", a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
@@ -155,6 +164,10 @@ class DenseNode(Node):
 
 class AddNode(Node):
     """out = activation(first + second)"""
+
+    @property
+    def has_lanes(self) -> bool:
+        return self.activation.name != "softmax"
 
     def forward(self, builder: Builder) -> list[Operation]:
         out = builder.a[self.out]
@@ -170,6 +183,10 @@ class AddNode(Node):
 
 class ConcatNode(Node):
     """out = the columns of the sources, side by side; without an activation"""
+
+    @property
+    def has_lanes(self) -> bool:
+        return True
 
     def _columns(self, builder: Builder) -> list[tuple[int, int]]:
         """Each source and its first column in `out`."""

@@ -2,7 +2,8 @@
 
 Measured on an AMD EPYC with AVX-512, on one core where no threads are named.  A threshold that
 decides bits is compared with sizes alone, never with anything of the machine or of the threads:
-those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, BLOCK_WORK, TILE_BYTES and FEW_OUTPUTS.
+those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, LANE_WIDTH, LANE_ROWS, BLOCK_WORK,
+TILE_BYTES and FEW_OUTPUTS.
 """
 
 from __future__ import annotations
@@ -97,6 +98,30 @@ ACTIVATIONS_FOR_EACH = Threshold(
     "for each parameter: too many to keep them all, so threads share the rows of a batch.",
     missed="A batch has {size} activations and gradients of activations, less than {limit}, six "
     "for each parameter: they can all be kept, so threads share the kernels.",
+)  # fmt: skip
+
+LANE_WIDTH = Threshold(
+    33, "units of the widest layer, for rows in the lanes",
+    decides="from what width on the units of a layer lie side by side, not the rows",
+    evidence="on an Intel server core, of the time with the units side by side a step took 0.52 at "
+    "2-5-9-13 with batches of 409, 0.49 at 4-3-7-4-5-25-7 with 336, 0.69 at 1-16-7-30 with 323, "
+    "0.91 at 20-20-20 with 32, 0.99 at 32-32-32 with 256, 0.99 at 40-40-5 with 100, 1.02 at "
+    "10-64-64-1 with 442",
+    reached="The widest layer has {size} units, at least {limit}: they fill vectors.",
+    missed="The widest layer has {size} units, less than {limit}: vectors of units would have "
+    "lanes to spare.",
+)  # fmt: skip
+
+LANE_ROWS = Threshold(
+    16, "rows of a batch, for rows in the lanes",
+    decides="from how many rows on they lie side by side where layers are narrow",
+    evidence="at 8-8-8 with 9, 12 and 16 rows a step took 1.23, 1.01 and 0.99 of the time with "
+    "the units side by side, at 32-32-32 1.18 with 9 rows",
+    reached="A batch has {size} rows, at least {limit}: the compiled backend puts rows in the "
+    "lanes of its vectors, so that none is empty; a kernel's gradient is then the sum of "
+    "interleaved partial sums.",
+    missed="A batch has {size} rows, less than {limit}: too few to put rows in the lanes of "
+    "vectors.",
 )  # fmt: skip
 
 LATENCY_ROWS = Threshold(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from fastbp.plan.graph import Graph
 from fastbp.plan.parameter import block
@@ -11,6 +14,8 @@ from fastbp.plan.threshold import (
     BLOCK_WORK,
     CHUNK_BYTES,
     CHUNK_BYTES_ONE_ROW,
+    LANE_ROWS,
+    LANE_WIDTH,
     LATENCY_ROWS,
     TILE_BYTES,
     WEIGHT_PARALLEL_PARAMETERS,
@@ -33,19 +38,22 @@ class Regime:
         wants_whole_gradient: whether the optimizer rules out what follows.
         weight_parallel: they share kernels, whose gradients go straight into the optimizer, so that
             nothing ever holds a whole gradient; it needs the activations of all rows.
+        rows_in_lanes: activations are turned, with the rows of a tile side by side, because layers
+            are so narrow that their units would leave a vector half empty.
         latency_rows: up to so many rows one thread takes the latency path, whose gradients do too.
         comparisons: the sizes that decided, in the order in which they were compared.
     """
 
     wants_whole_gradient: bool
     weight_parallel: bool = False
+    rows_in_lanes: bool = False
     latency_rows: int = 0
     comparisons: tuple[Comparison, ...] = ()
 
 
 def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime:
     """The regime of training in batches of up to `rows` rows."""
-    latency_rows, found = 0, []
+    latency_rows, rows_in_lanes, found = 0, False, []
     if not wants_whole_gradient:
         size = graph.parameters.size
         activations = sum(graph.width[1:]) * 2 * rows
@@ -54,33 +62,49 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
         found = [large, many] if large.reached else [large]
         if large.reached and not many.reached:
             return Regime(False, weight_parallel=True, comparisons=tuple(found))
+    if all(node.has_lanes for node in graph.nodes):
+        wide, enough = LANE_WIDTH.compare(max(graph.width)), LANE_ROWS.compare(rows)
+        found += [wide] if wide.reached else [wide, enough]
+        rows_in_lanes = enough.reached and not wide.reached
+    if not (rows_in_lanes or wants_whole_gradient):
         narrow = max(graph.width) <= block(graph.parameters.dtype)
         if narrow and all(node.has_latency_path for node in graph.nodes):
             latency_rows = LATENCY_ROWS.value - 1
             found.append(LATENCY_ROWS.compare(rows))
     found.append(BLOCK_WORK.compare(rows * graph.parameters.work_per_row))
-    return Regime(wants_whole_gradient, latency_rows=latency_rows, comparisons=tuple(found))
+    return Regime(
+        wants_whole_gradient, rows_in_lanes=rows_in_lanes, latency_rows=latency_rows,
+        comparisons=tuple(found),
+    )  # fmt: skip
 
 
-def tiles(graph: Graph, rows: int, numbers_per_row: int) -> tuple[int, int]:
-    """Rows of a tile and of a block, multiples of 8 where there are as many.
+def lane_length(rows: int, dtype: np.dtype[Any]) -> int:
+    """Numbers from one unit to the next with rows in the lanes, as src/kernel/lane.pxi has it."""
+    n_blocks = -(-rows // block(dtype))
+    return (n_blocks | 1 if n_blocks >= 8 else n_blocks) * block(dtype)
+
+
+def tiles(graph: Graph, rows: int, numbers_per_row: int, *, multiple: int = 8) -> tuple[int, int]:
+    """Rows of a tile and of a block, multiples of 8 (with rows in the lanes, 16) where there are as
+    many.
 
     A block, of which the gradient is one sum, is a whole number of tiles.
     """
-    fitting = TILE_BYTES.value // (numbers_per_row * graph.parameters.dtype.itemsize) // 8 * 8
+    row_bytes = numbers_per_row * graph.parameters.dtype.itemsize
+    fitting = TILE_BYTES.value // row_bytes // multiple * multiple
     most = min(max(fitting, _TILE_ROWS[0]), _TILE_ROWS[1])
     n_blocks = 1
     if rows * graph.parameters.work_per_row >= BLOCK_WORK.value:
         n_blocks = 4 if rows >= 256 else 2 if rows >= 32 else 1
-    block_rows = _eighths(-(-rows // n_blocks), rows)
+    block_rows = _whole(-(-rows // n_blocks), rows, multiple)
     tiles_in_block = -(-block_rows // most)
-    tile = _eighths(-(-block_rows // tiles_in_block), rows)
+    tile = _whole(-(-block_rows // tiles_in_block), rows, multiple)
     return tile, tile * tiles_in_block
 
 
 def tiles_of_one_block(rows: int) -> tuple[int, int]:
     """The same where forward, backward and step are calls of their own."""
-    tile = _eighths(-(-rows // -(-rows // _TILE_ROWS[1])), rows)
+    tile = _whole(-(-rows // -(-rows // _TILE_ROWS[1])), rows, 8)
     return tile, -(-rows // tile) * tile
 
 
@@ -91,8 +115,8 @@ def dealt_tiles(rows: int) -> tuple[int, int]:
     return tile, -(-rows // tile) * tile
 
 
-def _eighths(n: int, rows: int) -> int:
-    return min(-(-n // 8) * 8, max(1, rows))
+def _whole(n: int, rows: int, multiple: int) -> int:
+    return min(-(-n // multiple) * multiple, max(1, rows))
 
 
 def chunk(graph: Graph, rows: int) -> tuple[int, int]:

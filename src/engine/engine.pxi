@@ -25,7 +25,8 @@ cdef class Engine:
     cdef Program forward_program, backward_program, gradient_program
     cdef const Segment* segments
     cdef LatencyLayer* latency_layers
-    cdef loss_kernel loss
+    cdef loss_kernel loss, lane_loss
+    cdef bint is_cross_entropy
     cdef Parameters loss_parameters
     cdef StepKernel optimizer
     cdef double number[MOST_NUMBERS]    # of the optimizer
@@ -62,6 +63,8 @@ cdef class Engine:
         self.transposes = base + self.arena.transposes
         self.activations = base + self.arena.activations
         self.chunk = base + self.arena.chunk
+        if self.sizes.rows_in_lanes:    # whose gradients leave their padding alone
+            memset(self.gradient, 0, (self.arena.transposes - self.arena.gradient) * sizeof(real))
         self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]
         self.block_tiles = self.sizes.block_rows // self.sizes.tile_rows
@@ -104,7 +107,7 @@ cdef class Engine:
         found.at = <BoundOperation*>self.memory(found.n * sizeof(BoundOperation), sizeof(void*))
         for i, operation in enumerate(program.operations):
             found.at[i].op = rows[i]
-            found.at[i].kernel = find_operation(operation.kind)
+            found.at[i].kernel = (find_lane_operation if self.sizes.rows_in_lanes else find_operation)(operation.kind)
             found.at[i].gradient = find_gradient(operation.kind)
             if program is self.plan.weight_gradient and found.at[i].gradient == NULL:
                 raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
@@ -116,6 +119,8 @@ cdef class Engine:
     cdef int bind_loss(self, loss) except -1:
         cdef LossKernel found = find_loss(loss.name)
         self.loss = found.rows
+        self.lane_loss = found.lanes
+        self.is_cross_entropy = found.rows == cross_entropy_rows
         for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
             self.loss_parameters.at[i] = <real><double>value
         return 0

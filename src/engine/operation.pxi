@@ -44,6 +44,9 @@ cdef struct RowTile:
     Py_ssize_t x_column
     Py_ssize_t x_width          # numbers of a row that may be read
     real* activations
+    Py_ssize_t lanes            # with the rows in the lanes: their number in whole blocks,
+    Py_ssize_t lane_length      # the numbers from one unit to the next,
+    Py_ssize_t staging          # and where among the activations rows stand for a while
 
 cdef struct Weights:
     real* w                 # parameters

@@ -54,12 +54,20 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
 cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                          real scale) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
+    cdef LossRows rows = rows_of_loss(engine, call, tile, order, first, scale)
+    rows.ld = engine.sizes.ld_output
+    rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
+    rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
+    return engine.loss(&rows)
+
+
+cdef inline LossRows rows_of_loss(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
+                                  real scale) noexcept nogil:
+    """The tile's targets, and what a loss needs beside them and its outputs."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
     cdef LossRows rows
     rows.rows = tile.rows
     rows.n = engine.sizes.n_outputs
-    rows.ld = engine.sizes.ld_output
-    rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
     rows.label = call.label
     rows.y = call.y
     if call.label != NULL:
@@ -71,9 +79,10 @@ cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigne
     rows.y_column = call.y_column
     rows.order = order
     rows.scale = scale
-    rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
     rows.parameters = engine.loss_parameters
-    return engine.loss(&rows)
+    rows.staged = NULL
+    rows.readable = 0
+    return rows
 
 
 cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -107,6 +116,14 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
+    if engine.sizes.rows_in_lanes:
+        bind_lanes(engine, call, &tile, order, first)
+        run_program(&engine.forward_program, &tile, &weights, start)
+        engine.tile_loss[index] = loss_of_lanes(engine, call, &tile, order, first, step.scale)
+        run_program(&engine.backward_program, &tile, &weights, start)
+        if thread == 0:
+            poll(engine, call, tile.rows)
+        return
     bind_rows(engine, call, &tile, order, first)
     run_program(&engine.forward_program, &tile, &weights, start)
     part = tile

@@ -19,6 +19,8 @@ cdef struct Sizes:
     bint keeps_batch
     bint weight_parallel
     bint gathers
+    bint rows_in_lanes
+    Py_ssize_t staging          # in the activations, with rows in the lanes: room for rows on their way there
     double loss_divisor
     double seconds_per_row
 

@@ -28,6 +28,8 @@ cdef struct LossRows:
     real scale
     real* d
     Parameters parameters
+    real* staged                # of losses in the lanes: room for LANES rows
+    Py_ssize_t readable         # and where in y reading ends
 
 ctypedef (real, real) pair
 ctypedef pair (*loss_formula_of)(real out, real target, Parameters p) noexcept nogil
@@ -35,6 +37,7 @@ ctypedef double (*loss_kernel)(LossRows* rows) noexcept nogil
 
 cdef struct LossKernel:
     loss_kernel rows
+    loss_kernel lanes           # of outputs that are turned (lane_loss.pxi)
     int n_parameters
 
 
@@ -43,6 +46,7 @@ cdef LossKernel find_loss(str name) except *:
     cdef LossKernel found
     if name == "cross_entropy":
         found.rows = cross_entropy_rows
+        found.lanes = lane_cross_entropy
         found.n_parameters = 0
         return found
     return loss_formula(name)

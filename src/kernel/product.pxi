@@ -14,6 +14,7 @@ cdef enum:
     START_ZERO = 0          # C = A B
     START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
     START_C = 2             # C = C + A B
+    START_ROW_BIAS = 3      # C = bias + A B, one number of the bias for each row of C; of `panel` alone
 
 
 cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssize_t depth,
@@ -38,6 +39,10 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
             column[v] = vload(bias + v * LANES)
             for r in range(rows):
                 sum[r * vectors + v] = column[v]
+    elif start == START_ROW_BIAS:
+        for r in range(rows):
+            for v in range(vectors):
+                sum[r * vectors + v] = vset(bias[r])
     else:
         for r in range(rows):
             for v in range(vectors):
@@ -108,6 +113,8 @@ cdef inline void panel(const int vectors, const int most, Py_ssize_t m, int star
         micro_tile_rows(vectors, most, rows, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         a += rows * a_row
         c += rows * ldc
+        if start == START_ROW_BIAS:
+            bias += rows
         m -= rows
         left -= 1
 

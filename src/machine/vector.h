@@ -103,33 +103,45 @@ static inline vwide wide_product(vwide a, vwide b) {
 #endif
 }
 
-/* Exchange the off-diagonal halves of every pair of rows `step` apart: one stage of a transpose. */
-static inline void vexchange(vreal *row, const int step) {
+/* lane i of `low` and `high`: what a pair of vectors gives its first and its second member where the off-diagonal halves
+ * of their groups of 2 * step lanes are exchanged.  Lanes from LANES on are the second member's. */
 #if defined(FASTBP_FLOAT32)
-    typedef int mask_t __attribute__((vector_size(VECTOR_BYTES)));
+typedef int vindex __attribute__((vector_size(VECTOR_BYTES)));
 #else
-    typedef long long mask_t __attribute__((vector_size(VECTOR_BYTES)));
+typedef long long vindex __attribute__((vector_size(VECTOR_BYTES)));
 #endif
-    mask_t low, high;
+static inline void vexchange_pair(vreal *first, vreal *second, const int step) {
+    vreal upper = *first, lower = *second;
+    vindex low, high;
     int i;
     for (i = 0; i < LANES; i++) {
         low[i] = i & step ? LANES + i - step : i;
         high[i] = i & step ? LANES + i : i + step;
     }
-    for (i = 0; i < LANES; i++) {
-        if (!(i & step)) {
-            vreal upper = row[i], lower = row[i + step];
 #if defined(__clang__)
-            int k;
-            for (k = 0; k < LANES; k++) {
-                row[i][k] = low[k] < LANES ? upper[low[k]] : lower[low[k] - LANES];
-                row[i + step][k] = high[k] < LANES ? upper[high[k]] : lower[high[k] - LANES];
-            }
+    for (i = 0; i < LANES; i++) {
+        (*first)[i] = low[i] < LANES ? upper[low[i]] : lower[low[i] - LANES];
+        (*second)[i] = high[i] < LANES ? upper[high[i]] : lower[high[i] - LANES];
+    }
 #else
-            row[i] = __builtin_shuffle(upper, lower, low);
-            row[i + step] = __builtin_shuffle(upper, lower, high);
+    *first = __builtin_shuffle(upper, lower, low);
+    *second = __builtin_shuffle(upper, lower, high);
 #endif
-        }
+}
+
+/* The same for every pair of rows `step` apart: one stage of a transpose. */
+static inline void vexchange(vreal *row, const int step) {
+    int i;
+    for (i = 0; i < LANES; i++)
+        if (!(i & step)) vexchange_pair(row + i, row + i + step, step);
+}
+
+/* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves. */
+static inline void vhalve(vreal *row, const int step) {
+    int i;
+    for (i = 0; i < step; i++) {
+        vexchange_pair(row + i, row + i + step, step);
+        row[i] = row[i] + row[i + step];
     }
 }
 #endif
@@ -179,6 +191,18 @@ static inline void vtranspose(vreal *row) {
     if (LANES > 2) vexchange(row, 2);
     if (LANES > 4) vexchange(row, 4);
     if (LANES > 8) vexchange(row, 8);
+#else
+    (void)row;
+#endif
+}
+
+/* Lane i of row[0] becomes the sum of the lanes of row[i], by halves; the other rows are used up. */
+static inline void vreduce(vreal *row) {
+#if VECTOR_BYTES
+    if (LANES > 8) vhalve(row, 8);
+    if (LANES > 4) vhalve(row, 4);
+    if (LANES > 2) vhalve(row, 2);
+    vhalve(row, 1);
 #else
     (void)row;
 #endif

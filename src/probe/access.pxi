@@ -33,6 +33,31 @@ def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, 
                     &bias[0] if bias is not None else NULL, &c[0, 0], c.shape[1])
 
 
+def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:, :] w, const real[::1] bias,
+                 const real[:, ::1] dz, real[:, ::1] turned, real[:, ::1] z, real[:, ::1] dx, real[:, ::1] g,
+                 real[::1] sums, *, int start=START_ZERO):
+    """The products with rows in the lanes: turned = x[order]^T, z = bias + w^T turned, dx = w dz, g = turned dz^T, sums of dz.
+
+    Shapes: x (any, n_in), order (rows,), w (n_in, n_out), bias (n_out,), dz (n_out + 16, ld) IN with ld lanes, the rows
+    in whole blocks; turned and dx (n_in + 16, ld), z (n_out, ld), g (n_in, n_out) and sums (n_out,) OUT, the last two IN
+    too with start 2.  Raises ValueError for shapes that do not fit.
+    """
+    cdef Py_ssize_t rows = order.shape[0], n_in = w.shape[0], n_out = w.shape[1], ld = dz.shape[1]
+    cdef Py_ssize_t w_row = w.strides[0] // <Py_ssize_t>sizeof(real), w_column = w.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t x_row = x.strides[0] // <Py_ssize_t>sizeof(real), x_column = x.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef real[:, ::1] staged = EMPTY((16, (n_in + BLOCK - 1) // BLOCK * BLOCK), REAL)
+    if (turned.shape[1], dx.shape[1], z.shape[1], lane_count(rows)) != (ld, ld, ld, ld) or x.shape[1] != n_in:
+        raise ValueError("shapes do not fit")
+    if turned.shape[0] < n_in + 16 or dx.shape[0] < n_in + 16 or dz.shape[0] < n_out + 16 or z.shape[0] < n_out:
+        raise ValueError("shapes do not fit")
+    gather_lanes(rows, n_in, &order[0], &x[0, 0], x_row, x_column, (x.shape[0] - 1) * x_row + n_in, &staged[0, 0],
+                 &turned[0, 0], ld)
+    lane_product(n_out, ld, n_in, START_ROW_BIAS, &w[0, 0], w_column, w_row, &turned[0, 0], ld, &z[0, 0], ld, &bias[0])
+    lane_product(n_in, ld, n_out, START_ZERO, &w[0, 0], w_row, w_column, &dz[0, 0], ld, &dx[0, 0], ld, NULL)
+    lane_gradient(n_in, n_out, ld, &turned[0, 0], ld, &dz[0, 0], ld, start, &g[0, 0], n_out)
+    lane_sums(n_out, ld, &dz[0, 0], ld, start, &sums[0])
+
+
 def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
     """a = f(z), element by element; z and a of one length, may be the same array."""
     cdef Activation f = find_activation(name, alpha)

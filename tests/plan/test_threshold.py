@@ -3,6 +3,7 @@
 import pytest
 
 import fastbp as fb
+from fastbp.runtime import engine_cache
 
 # 964 parameters, so that 87 rows are the first with 500,000 = 6 x parameters x rows
 BY_ROWS = [10, 64, 4]
@@ -13,8 +14,8 @@ def test_latency_path_of_up_to_eight_rows(rows, regime):
     """The table says so in the same words: its threshold is the first size that is too large."""
     found = fb.Network([2, 8, 1], seed=0, backend=None).plan(rows)
     assert found.regime == (regime if found.backend == "cython" else "data-parallel")
-    (compared,) = (one for one in found.comparisons if one.value == rows)
-    assert compared.threshold == 9
+    (compared,) = (one for one in found.comparisons if one.threshold == 9)
+    assert compared.value == rows
     assert compared.reached == (regime == "data-parallel")
 
 
@@ -23,7 +24,24 @@ def test_latency_path_of_layers_up_to_64_bytes(units, backend):
     found = fb.Network([2, units, 1], seed=0, backend=backend).plan(4)
     narrow = backend == "cython" and units == 16
     assert found.regime == ("latency" if narrow else "data-parallel")
-    assert any(one.value == 4 for one in found.comparisons) == (units == 16)
+    assert any(one.threshold == 9 for one in found.comparisons) == (units == 16)
+
+
+@pytest.mark.parametrize("units", [32, 33])
+@pytest.mark.parametrize("rows", [15, 16])
+def test_rows_in_lanes(units, rows, backend):
+    """Of layers up to 32 wide, from 16 rows on."""
+    network = fb.Network([5, units, 3], seed=0, backend=backend)
+    plan = engine_cache.training_plan(network._state, rows, 1)[0]
+    assert plan.rows_in_lanes == (units == 32 and rows == 16)
+    found = {one.threshold: one.reached for one in network.plan(rows).comparisons}
+    assert found[33] == (units == 33) and found.get(16) == (rows == 16 if units == 32 else None)
+
+
+def test_no_rows_in_lanes_with_softmax_inside():
+    """Which needs the units of a row side by side."""
+    network = fb.Network([fb.Input(3), fb.Dense(4, "softmax"), fb.Dense(2)], seed=0)
+    assert not engine_cache.training_plan(network._state, 20, 1)[0].rows_in_lanes
 
 
 @pytest.mark.parametrize(

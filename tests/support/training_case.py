@@ -49,6 +49,15 @@ _GRAPH = [
     fb.Dense(2, l1=0.001),
 ]
 
+_NARROW_GRAPH = [
+    fb.Input(5),
+    fb.Dense(12, "gelu", l2=0.01),
+    fb.Residual([fb.Dense(3, "silu"), fb.Dense(12)], activation="softplus"),
+    fb.Branch([[fb.Dense(7, "elu")], [fb.Dense(9, "leaky_relu", use_bias=False)], []]),
+    fb.Residual([fb.Dense(20, "selu")], projection="auto"),
+    fb.Dense(2, l1=0.001),
+]
+
 CASES = {
     "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
     "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
@@ -56,6 +65,9 @@ CASES = {
         [20, 64, 33, 3], "cross_entropy", 50, False, 2, {"optimizer": fb.SGD(0.05, momentum=0.9)}
     ),
     "four blocks": Case([20, 64, 33, 3], "cross_entropy", 300, False, 4, {}),
+    "lanes": Case([3, 7, 20, 5], "cross_entropy", 21, False, 1, {"activation": "tanh"}),
+    "lanes, blocks": Case([17, 32, 29, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
+    "lanes, graph": Case(_NARROW_GRAPH, "binary_cross_entropy", 150, False, 2, {}),
     "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),
     "longer rows": Case([1024, 9, 1024], "mse", 20, True, 1, {"activation": "sigmoid"}),

@@ -71,6 +71,8 @@ class Engine:
         return stored[:, : op.n_a].T if op.by_columns else stored[:, : op.n_c]
 
     def _transposed(self, op: Operation) -> Array:
+        if self.plan.rows_in_lanes and not op.by_columns:
+            return self._stored(self.w, op.w, op.n_c, op.ldw)[:, : op.n_a].T
         stored = self._stored(self.w if op.by_columns else self.transposes, op.w, op.n_a, op.ldw)
         return stored[:, : op.n_c]
 

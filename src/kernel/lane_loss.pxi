@@ -1,0 +1,86 @@
+# Losses of outputs that are turned, (outputs, lanes) and `ld` from one output to the next: those of loss.pxi otherwise.
+#
+# Of an element-by-element loss, the element of row r joins partial sum r modulo BLOCK, output after output; the partial
+# sums are added by halves.  d is zero in the lanes beyond the rows.
+
+cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogil:
+    """All rows of one loss; the targets are gathered into d first."""
+    cdef real part[BLOCK]
+    cdef Parameters p = own.parameters
+    cdef Py_ssize_t j, block, rows = own.rows, whole = rows // BLOCK, ld = own.ld
+    cdef const real* out = own.out
+    cdef real* d = own.d
+    cdef real scale = own.scale
+    cdef int lane, count = <int>(rows - whole * BLOCK)
+    cdef pair found
+    gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, own.staged, d, ld)
+    memset(part, 0, sizeof(part))
+    for j in range(own.n):
+        for block in range(whole):
+            for lane in range(BLOCK):
+                found = f(out[block * BLOCK + lane], d[block * BLOCK + lane], p)
+                part[lane] += found[0]
+                d[block * BLOCK + lane] = scale * found[1]
+        if count:
+            for lane in range(BLOCK):
+                found = f(out[whole * BLOCK + lane], d[whole * BLOCK + lane], p)
+                part[lane] += found[0] if lane < count else 0
+                d[whole * BLOCK + lane] = scale * found[1] if lane < count else 0
+        out += ld
+        d += ld
+    return lane_sum(part)
+
+
+cdef inline void lane_exponentials(Py_ssize_t n, Py_ssize_t ld, in_array z, out_array a, out_array total,
+                                   out_array shift) noexcept nogil:
+    """One block of lanes: a[j] = exp(z[j] - max z), their sum in `total`, the maximum in `shift`."""
+    cdef Py_ssize_t j
+    cdef int lane
+    cdef real x
+    for lane in range(BLOCK):
+        shift[lane] = z[lane]
+        total[lane] = 0
+    for j in range(1, n):
+        for lane in range(BLOCK):
+            x = z[j * ld + lane]
+            shift[lane] = shift[lane] if x <= shift[lane] else x
+    for j in range(n):
+        for lane in range(BLOCK):
+            x = real_exp(z[j * ld + lane] - shift[lane])
+            a[j * ld + lane] = x
+            total[lane] += x
+
+
+cdef double lane_cross_entropy(LossRows* own) noexcept nogil:
+    """By class indices: loss_r = log sum_j exp(z[j, r]) - z[label, r]; d = scale * (softmax(z) - one_hot(label)).
+
+    From the column's maximum, sums over j in order; rows add up one after the other.  A label outside 0..n-1 counts as 0.
+    """
+    cdef real total[BLOCK]
+    cdef real shift[BLOCK]
+    cdef real factor[BLOCK]
+    cdef const unsigned int* order = own.order
+    cdef const int* label = own.label
+    cdef const real* z = own.out
+    cdef real* d = own.d
+    cdef Py_ssize_t j, r, first = 0, rows = own.rows, n = own.n, ld = own.ld
+    cdef int lane, target, count
+    cdef double loss = 0
+    while first < rows:
+        count = <int>min(rows - first, <Py_ssize_t>BLOCK)
+        lane_exponentials(n, ld, z, d, total, shift)
+        for lane in range(BLOCK):
+            factor[lane] = own.scale / total[lane] if lane < count else 0
+            total[lane] = real_log(total[lane])
+        for j in range(n):
+            for lane in range(BLOCK):
+                d[j * ld + lane] = d[j * ld + lane] * factor[lane]
+        for r in range(count):
+            target = label[(order[first + r] if order != NULL else first + r) * own.label_step]
+            target = target if 0 <= target < n else 0
+            d[target * ld + r] -= own.scale
+            loss += (shift[r] - z[target * ld + r]) + total[r]
+        z += BLOCK
+        d += BLOCK
+        first += BLOCK
+    return loss
