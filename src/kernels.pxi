@@ -19,6 +19,14 @@ cdef extern from "machine/vector.h" nogil:
     void vreduce(vreal* row) noexcept
     const real* opaque(const real* p) noexcept
     void prefetch(const void* p) noexcept
+    ctypedef float vfour
+    enum: HAS_FOUR
+    vfour four_load(const real* p) noexcept
+    void four_store(real* p, vfour v) noexcept
+    void four_store_row(real* p, vfour v) noexcept
+    vfour four_set(real x) noexcept
+    vfour four_of(real a, real b, real c, real d) noexcept
+    vfour four_fma(vfour a, vfour b, vfour c) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "machine/thread.h" nogil:

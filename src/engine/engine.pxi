@@ -25,6 +25,7 @@ cdef class Engine:
     cdef Program forward_program, backward_program, gradient_program
     cdef const Segment* segments
     cdef LatencyLayer* latency_layers
+    cdef bint is_few                # no layer of them has more than four units
     cdef loss_kernel loss, lane_loss
     cdef bint is_cross_entropy
     cdef Parameters loss_parameters
@@ -63,7 +64,7 @@ cdef class Engine:
         self.transposes = base + self.arena.transposes
         self.activations = base + self.arena.activations
         self.chunk = base + self.arena.chunk
-        if self.sizes.rows_in_lanes:    # whose gradients leave their padding alone
+        if self.sizes.rows_in_lanes or self.sizes.latency_rows:     # which may leave the padding of a gradient alone
             memset(self.gradient, 0, (self.arena.transposes - self.arena.gradient) * sizeof(real))
         self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]

@@ -141,12 +141,13 @@ cdef void bind_lanes(Engine engine, Call* call, RowTile* tile, const unsigned in
 cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                           real scale) noexcept nogil:
     """`loss_of_tile` for turned outputs; rows of probabilities, which are few, go by way of rows."""
-    cdef LossRows rows = rows_of_loss(engine, call, tile, order, first, scale)
+    cdef LossRows rows
     cdef real* out = tile.activations + engine.sizes.output
     cdef real* d = tile.activations + engine.sizes.output_gradient
     cdef real* staged = tile.activations + engine.sizes.staging
     cdef Py_ssize_t ld = engine.sizes.ld_output, n = engine.sizes.n_outputs
     cdef double loss
+    bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.out = out
     rows.d = d
     if call.label != NULL or not engine.is_cross_entropy:

@@ -54,18 +54,18 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
 cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                          real scale) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
-    cdef LossRows rows = rows_of_loss(engine, call, tile, order, first, scale)
+    cdef LossRows rows
+    bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.ld = engine.sizes.ld_output
     rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
     rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
     return engine.loss(&rows)
 
 
-cdef inline LossRows rows_of_loss(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
-                                  real scale) noexcept nogil:
+cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
+                              real scale, LossRows* rows) noexcept nogil:
     """The tile's targets, and what a loss needs beside them and its outputs."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
-    cdef LossRows rows
     rows.rows = tile.rows
     rows.n = engine.sizes.n_outputs
     rows.label = call.label
@@ -80,9 +80,6 @@ cdef inline LossRows rows_of_loss(Engine engine, Call* call, RowTile* tile, cons
     rows.order = order
     rows.scale = scale
     rows.parameters = engine.loss_parameters
-    rows.staged = NULL
-    rows.readable = 0
-    return rows
 
 
 cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

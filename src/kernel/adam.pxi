@@ -40,6 +40,17 @@ cdef inline void grouped_adam(Py_ssize_t n, const real* scalar, real l1, real l2
         left -= blocks
 
 
+cdef void few_adam(const real* scalar, out_array w, in_array g, out_array m, out_array v) noexcept nogil:
+    """The same for four parameters without penalty or decay; inlined, it would be computed number by number."""
+    cdef adam_scalar s = (<adam_scalar*>scalar)[0]
+    cdef real root
+    cdef int i
+    s.epsilon = real_positive(s.epsilon)
+    for i in range(4):
+        root = adam_moments(&s, g[i], &m[i], &v[i])
+        w[i] = w[i] - s.step_size * m[i] / (root * s.root_scale + s.epsilon)
+
+
 cdef void grouped_adam_step(Update* u) noexcept nogil:
     grouped_adam(u.n, u.scalar, u.l1, u.l2, u.decays, u.w, u.g, u.state, u.state + u.stride)
 

@@ -80,14 +80,15 @@ cdef inline void few_outputs_row(loss_formula_of f, Parameters p, real scale, Py
 cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo BLOCK - 3, and j further on."""
     cdef real part[BLOCK]
-    cdef LossRows own = rows[0]
-    cdef const unsigned int* order = own.order
+    cdef LossRows own
+    cdef const unsigned int* order = rows.order
     cdef Py_ssize_t r
-    if own.rows == 1:   # what follows, without its way through memory
+    if rows.rows == 1:  # what follows, without its way through memory; a copy of `rows` would wait for what was just stored
         part[0] = part[1] = part[2] = part[3] = 0
-        few_outputs_row(f, own.parameters, own.scale, own.n, own.out, own.y + (order[0] if order != NULL else 0) * own.y_row,
-                        own.y_column, own.d, part)
+        few_outputs_row(f, rows.parameters, rows.scale, rows.n, rows.out,
+                        rows.y + (order[0] if order != NULL else 0) * rows.y_row, rows.y_column, rows.d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
+    own = rows[0]
     memset(part, 0, sizeof(part))
     for r in range(own.rows):
         few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,

@@ -184,6 +184,43 @@ static inline void store_row(real *p, real a, real b, real c, real d) {
 #endif
 }
 
+/* Four numbers, where a vector of the build has as many: rows of up to four numbers stay that short.  A load of 64 bytes
+ * would have to wait for the cache if it met one of these stores in the store buffer. */
+#if VECTOR_BYTES && (defined(FASTBP_FLOAT32) || VECTOR_BYTES > 16)
+enum { HAS_FOUR = 1 };
+typedef real vfour __attribute__((vector_size(4 * sizeof(real)), may_alias));
+static inline vfour four_load(const real *p) {
+    vfour v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void four_store(real *p, vfour v) { memcpy(p, &v, sizeof v); }
+static inline vfour four_set(real x) { return x - (vfour){0}; }
+static inline vfour four_of(real a, real b, real c, real d) { return (vfour){a, b, c, d}; }
+static inline vfour four_fma(vfour a, vfour b, vfour c) {
+#if VECTOR_BYTES > 16 && defined(FASTBP_FLOAT32)
+    return (vfour)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+#elif VECTOR_BYTES > 16
+    return (vfour)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    vfour r;
+    int i;
+    for (i = 0; i < 4; i++) r[i] = real_fma(a[i], b[i], c[i]);
+    return r;
+#endif
+}
+static inline void four_store_row(real *p, vfour v) { store_row(p, v[0], v[1], v[2], v[3]); }
+#else
+enum { HAS_FOUR = 0 };
+typedef real vfour;
+static inline vfour four_load(const real *p) { return *p; }
+static inline void four_store(real *p, vfour v) { *p = v; }
+static inline vfour four_set(real x) { return x; }
+static inline vfour four_of(real a, real b, real c, real d) { return a + 0 * (b + c + d); }
+static inline vfour four_fma(vfour a, vfour b, vfour c) { return real_fma(a, b, c); }
+static inline void four_store_row(real *p, vfour v) { *p = v; }
+#endif
+
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
 static inline void vtranspose(vreal *row) {
 #if VECTOR_BYTES
