@@ -178,7 +178,8 @@ cdef inline void latency_slope(const bint few, LatencyLayer* layer, Py_ssize_t r
 
 
 cdef inline void few_product(const real* scalar, Py_ssize_t n, Py_ssize_t rows, const real* a, Py_ssize_t a_column,
-                             const real* b, Py_ssize_t ldb, bint is_plain, real* w, real* g, real* m, real* v) noexcept nogil:
+                             const real* b, Py_ssize_t ldb, bint is_plain, real* w, real* g, real* m,
+                             real* v) noexcept nogil:
     """Rows of four numbers of what follows; the update where it is plain."""
     cdef vfour sum
     cdef Py_ssize_t i, r
@@ -193,8 +194,8 @@ cdef inline void few_product(const real* scalar, Py_ssize_t n, Py_ssize_t rows, 
             few_adam(scalar, w + i * BLOCK, g + i * BLOCK, m + i * BLOCK, v + i * BLOCK)
 
 
-cdef inline void latency_product(const bint few, Engine engine, Py_ssize_t segment, bint is_plain, Py_ssize_t n, Py_ssize_t rows,
-                                 const real* a, Py_ssize_t a_column, const real* b, Py_ssize_t ldb, real* w,
+cdef inline void latency_product(const bint few, Engine engine, Py_ssize_t segment, bint is_plain, Py_ssize_t n,
+                                 Py_ssize_t rows, const real* a, Py_ssize_t a_column, const real* b, Py_ssize_t ldb, real* w,
                                  const real* scalar) noexcept nogil:
     """Gradient and update of n stored rows of a kernel at w, one block each: gradient[i] = sum_r a[r, i] b[r]."""
     cdef Py_ssize_t at = w - engine.w, i
@@ -219,19 +220,19 @@ cdef inline void latency_product(const bint few, Engine engine, Py_ssize_t segme
         step_range(engine, &engine.segments[segment], at, n * BLOCK, g, scalar)
 
 
-cdef inline void latency_gradients(const bint few, Engine engine, LatencyLayer* layer, Py_ssize_t rows, const real* x, Py_ssize_t ldx,
-                                   const real* scalar) noexcept nogil:
+cdef inline void latency_gradients(const bint few, Engine engine, LatencyLayer* layer, Py_ssize_t rows, const real* x,
+                                   Py_ssize_t ldx, const real* scalar) noexcept nogil:
     """Gradient and update of one layer; the bias is a kernel row whose input is 1."""
     cdef real one = 1
     if layer.bias != NULL:
         latency_product(few, engine, layer.bias_segment, layer.is_plain_bias, 1, rows, &one, 0, layer.dz, BLOCK, layer.bias,
                         scalar)
     if layer.by_columns:
-        latency_product(few, engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, layer.dz, BLOCK, x, ldx, layer.w,
-                        scalar)
+        latency_product(few, engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, layer.dz, BLOCK, x, ldx,
+                        layer.w, scalar)
     else:
-        latency_product(few, engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, x, ldx, layer.dz, BLOCK, layer.w,
-                        scalar)
+        latency_product(few, engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, x, ldx, layer.dz, BLOCK,
+                        layer.w, scalar)
         if engine.segments[layer.kernel].transpose >= 0:
             transpose_rows(engine, &engine.segments[layer.kernel], 0, layer.n_stored)
 

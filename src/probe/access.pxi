@@ -36,7 +36,7 @@ def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, 
 def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:, :] w, const real[::1] bias,
                  const real[:, ::1] dz, real[:, ::1] turned, real[:, ::1] z, real[:, ::1] dx, real[:, ::1] g,
                  real[::1] sums, *, int start=START_ZERO):
-    """The products with rows in the lanes: turned = x[order]^T, z = bias + w^T turned, dx = w dz, g = turned dz^T, sums of dz.
+    """With rows in the lanes: turned = x[order]^T, z = bias + w^T turned, dx = w dz, g = turned dz^T, sums of dz.
 
     Shapes: x (any, n_in), order (rows,), w (n_in, n_out), bias (n_out,), dz (n_out + 16, ld) IN with ld lanes, the rows
     in whole blocks; turned and dx (n_in + 16, ld), z (n_out, ld), g (n_in, n_out) and sums (n_out,) OUT, the last two IN
