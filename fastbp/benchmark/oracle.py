@@ -18,7 +18,6 @@ from fastbp.benchmark.workload import (
 # Klambauer et al., Self-Normalizing Neural Networks, 2017, equation 14.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 HUBER_DELTA, LEAKY_SLOPE = 1.0, 0.01
-ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def sigmoid(z: Array) -> Array:
@@ -26,7 +25,11 @@ def sigmoid(z: Array) -> Array:
 
 
 def normal_cdf(z: Array) -> Array:
-    return (1 + ERF(z / math.sqrt(2))) / 2
+    try:
+        from scipy.special import erf  # JAX brings it; math.erf is as exact, number by number
+    except ModuleNotFoundError:
+        erf = np.vectorize(math.erf, otypes=[np.float64])
+    return np.asarray((1 + erf(z / math.sqrt(2))) / 2)
 
 
 def normal_pdf(z: Array) -> Array:
