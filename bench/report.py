@@ -1,4 +1,4 @@
-"""`python -m bench.report [--check]`: the table of bench/result.json into the README."""
+"""`python -m bench.report [--check]`: bench/result into README.md and docs/benchmark.md."""
 
 import argparse
 import sys
@@ -7,20 +7,30 @@ from pathlib import Path
 root = Path(__file__).resolve().parents[1]
 sys.path[:] = [part for part in sys.path if Path(part or ".").resolve() != root]
 
-from fastbp.benchmark.report import generate  # noqa: E402
+from fastbp.benchmark.report import generate, generate_page  # noqa: E402
 
-README, RESULT = root / "README.md", root / "bench" / "result.json"
+RESULTS = sorted((root / "bench" / "result").glob("*.json"))
+OF_README = root / "bench" / "result" / "amd-epyc-family-26-model-2.json"
+
+
+def texts() -> dict[Path, str]:
+    """What the files have to say, by their paths."""
+    readme, page = root / "README.md", root / "docs" / "benchmark.md"
+    return {
+        readme: generate(readme.read_text(encoding="utf-8"), OF_README),
+        page: generate_page(page.read_text(encoding="utf-8"), RESULTS),
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="status 1 where the table is another")
+    parser.add_argument("--check", action="store_true", help="status 1 where a table is another")
     arguments = parser.parse_args()
-    old = README.read_text(encoding="utf-8")
-    new = generate(old, RESULT)
+    found = texts()
     if arguments.check:
-        return int(new != old)
-    README.write_text(new, encoding="utf-8")
+        return int(any(path.read_text(encoding="utf-8") != new for path, new in found.items()))
+    for path, new in found.items():
+        path.write_text(new, encoding="utf-8")
     return 0
 
 

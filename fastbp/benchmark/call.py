@@ -14,36 +14,66 @@ from fastbp.benchmark.run import Row, Settings, Team
 from fastbp.benchmark.workload import Workload
 
 SMALL = Workload((64, 100, 10), "relu", "cross_entropy", 1, 1)
+LARGE = Workload((784, 256, 128, 10), "relu", "cross_entropy", 1, 1)
 NET_X, PREDICT, PREDICTOR, TRAIN_ON_BATCH = (
     Contestant(f"fastbp {variant}", "fastbp", variant)
     for variant in ("net(x)", "predict", "predictor", "train_on_batch")
 )
-OTHERS = (
+OUTPUTS = (
+    NET_X,
+    PREDICT,
+    PREDICTOR,
     Contestant("PyTorch net(x)", "torch", "net(x)"),
     Contestant("ONNX Runtime run", "onnxruntime", "run"),
+    Contestant("OpenVINO infer", "openvino", "infer"),
+    Contestant("LiteRT invoke", "litert", "invoke"),
     Contestant("scikit-learn predict_proba", "sklearn", "predict_proba"),
 )
 STEPS = (
+    TRAIN_ON_BATCH,
     Contestant("PyTorch eager step", "torch", "step"),
     Contestant("scikit-learn partial_fit", "sklearn", "step"),
 )
+ROWS = 1, 32, 450, 10_000
+# Each with the numbers of threads it is timed on: below 450 rows nobody starts a thread.
 CALLS = (
-    ("outputs of one row, 64-100-10", SMALL, (NET_X, PREDICT, PREDICTOR, *OTHERS)),
-    ("outputs of 450 rows, 64-100-10", dataclasses.replace(SMALL, batch_size=450),
-     (PREDICT, *OTHERS)),
-    ("step on one row, 2-2-1", Workload((2, 2, 1), "tanh", "mse", 1, 1), (TRAIN_ON_BATCH, *STEPS)),
+    (OUTPUTS, tuple(
+        dataclasses.replace(network, batch_size=rows) for network in (SMALL, LARGE) for rows in ROWS
+    )),
+    (STEPS, (Workload((2, 2, 1), "tanh", "mse", 1, 1),)),
 )  # fmt: skip
+MANY_ROWS = 450
 
 
-def call_rows(settings: Settings) -> Iterator[Row]:
-    """A row for each kind of call and who makes it, on one thread."""
-    for what, workload, contestants in CALLS:
-        workload = dataclasses.replace(workload, dtype=settings.dtype)
-        with tempfile.TemporaryDirectory() as folder, closing(Team(contestants, threads=1)) as team:
-            truth = call_truth(workload, Path(folder) / "truth.npz")
-            answers = team.time("call", workload, truth, settings)
-        for contestant, answer in zip(contestants, answers, strict=True):
-            yield {"what": what, "contestant": contestant.name, **answer}
+def call_rows(settings: Settings, threads: Sequence[int] = (1,)) -> Iterator[Row]:
+    """A row for each number of threads, kind of call and who makes it.
+
+    On more than one thread only what has many rows.
+    """
+    for count in threads:
+        for contestants, workloads in CALLS:
+            chosen = [one for one in workloads if count == 1 or one.batch_size >= MANY_ROWS]
+            if chosen:
+                with closing(Team(contestants, threads=count)) as team:
+                    for workload in chosen:
+                        yield from _call_rows(team, workload, settings)
+
+
+def _call_rows(team: Team, workload: Workload, settings: Settings) -> Iterator[Row]:
+    workload = dataclasses.replace(workload, dtype=settings.dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        truth = call_truth(workload, Path(folder) / "truth.npz")
+        answers = team.time("call", workload, truth, settings)
+    for process, answer in zip(team.processes, answers, strict=True):
+        row: Row = {"what": what(workload), "threads": team.threads}
+        yield row | {"contestant": process.contestant.name} | answer
+
+
+def what(workload: Workload) -> str:
+    """As "outputs of 450 rows, 64-100-10"."""
+    kind = "step on" if workload.loss == "mse" else "outputs of"
+    rows = "one row" if workload.batch_size == 1 else f"{workload.batch_size} rows"
+    return f"{kind} {rows}, {'-'.join(map(str, workload.sizes))}"
 
 
 def call_truth(workload: Workload, path: Path) -> Path:
@@ -53,7 +83,7 @@ def call_truth(workload: Workload, path: Path) -> Path:
     if workload.loss == "mse":
         np.savez(path, loss=oracle.gradient(workload, weights, X.astype(np.float64), y)[0])
     else:
-        z = oracle.forward(workload, weights, X.astype(np.float64))[-1]
+        z = oracle.forward(workload, weights, X.astype(np.float64))[0][-1]
         np.savez(path, outputs=z, probabilities=oracle.softmax(z))
     return path
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = 300  # seconds for an answer
+# Of the adapters that are not named as the module of their library.
+MODULES = {"sklearn": "sklearn.neural_network", "litert": "ai_edge_litert.interpreter"}
+MODULES |= dict.fromkeys(("eigen", "fann", "handwritten"), "ctypes")
 # Pins itself before anything is loaded, and times the import, of which NumPy is no part.
 START = """
 import importlib, os, sys, time
@@ -40,6 +43,16 @@ class Contestant:
     variant: str
     build: str = ""
 
+    @property
+    def module(self) -> str:
+        """What its process imports before anything else."""
+        return MODULES.get(self.adapter, self.adapter)
+
+    @property
+    def is_peer(self) -> bool:
+        """A library that trains any network: neither fastbp nor what is written for one network."""
+        return self.adapter not in ("fastbp", "handwritten")
+
 
 BUILDS = tuple(
     Contestant(f"fastbp {build}", "fastbp", "cython", build)
@@ -55,6 +68,9 @@ CONTESTANTS = (
     Contestant("JAX", "jax", "scan"),
     Contestant("scikit-learn", "sklearn", "partial_fit"),
     Contestant("tinygrad", "tinygrad", "TinyJit"),
+    Contestant("Eigen", "eigen", "dense"),
+    Contestant("FANN", "fann", "incremental or batch"),
+    Contestant("C by hand", "handwritten", "literal sizes"),
 )
 SLOW_TO_START = ("PyTorch compiled",)  # 15 s a workload: takes part where it is asked for
 
@@ -81,8 +97,7 @@ class Process:
 
     def __init__(self, contestant: Contestant, *, threads: int) -> None:
         self.contestant, self.threads, self.is_alive = contestant, threads, True
-        module = contestant.adapter.replace("sklearn", "sklearn.neural_network")
-        code = START.format(cores=processors()[-threads:], module=module)
+        code = START.format(cores=processors()[-threads:], module=contestant.module)
         build = {"FASTBP_ISA": contestant.build} if contestant.build else {}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", "-c", code],

@@ -14,7 +14,7 @@ from fastbp.benchmark.roofline import Constants
 from fastbp.plan.arena import allocate
 
 REPEATS = 5
-LARGEST = 2**28  # bytes of an array that lies in no cache
+LARGEST = 2**28  # bytes of an array, at most
 WORK = {
     "integer_chain": 300_000, "fma": 60_000, "mixed": 60_000, "divide": 1000, "quotient": 500,
     "fma_chain": 200_000, "divide_chain": 60_000, "sqrt_chain": 60_000,
@@ -27,18 +27,18 @@ class Probe:
 
     def __init__(self) -> None:
         self.caches = caches()
+        self.footprints = footprints(self.caches)
         self.modules: dict[str, Any] = {}
         for (_, dtype), module in compiled_modules().items():  # the best comes first
             self.modules.setdefault(dtype, module)
         self.best: dict[tuple[Any, ...], float] = {}
 
     def run(self) -> None:
-        footprints = *(size // 2 for size in self.caches), min(LARGEST, 4 * self.caches[-1])
         for dtype, module in self.modules.items():
             for _ in range(REPEATS):
                 for kind, n in WORK.items():
                     self._time((dtype, kind), n, module.probe_arithmetic, kind, n, 1.25, 0.5)
-            for level, n_bytes in enumerate(footprints):
+            for level, n_bytes in enumerate(self.footprints):
                 real = np.dtype(dtype)
                 n = n_bytes // real.itemsize // 1024 * 1024
                 array = allocate(n, real, purpose="a probe")[:n]
@@ -59,7 +59,7 @@ class Probe:
 
     def _constants(self, dtype: str) -> Constants:
         sizes, best = self.modules[dtype].sizes(), self.best
-        lanes, levels = sizes["lanes"], range(len(self.caches) + 1)
+        lanes, levels = sizes["lanes"], range(len(self.footprints))
         chains, probed = sizes["probe_chains"], sizes["probed"] / lanes
         rewrite = [1 / best[dtype, "rewrite", level] for level in levels]
         # what can be read while as much is written can be read alone
@@ -75,6 +75,7 @@ class Probe:
             divide_latency_s=best[dtype, "divide_chain"],
             sqrt_latency_s=best[dtype, "sqrt_chain"],
             caches=self.caches,
+            footprints=self.footprints,
             read=tuple(read),
             rewrite=tuple(rewrite),
         )
@@ -84,6 +85,14 @@ class Probe:
         work(*arguments)
         seconds = (time.perf_counter() - start) / amount
         self.best[key] = min(self.best.get(key, seconds), seconds)
+
+
+def footprints(caches: tuple[int, ...]) -> tuple[int, ...]:
+    """Half of L1 and of L2, then from twice L2 on four times as much each, to four times L3."""
+    found = [caches[0] // 2, caches[1] // 2, 2 * caches[1]]
+    while 4 * found[-1] <= min(LARGEST, 4 * caches[2]):
+        found.append(4 * found[-1])
+    return tuple(found)
 
 
 def caches() -> tuple[int, ...]:

@@ -1,9 +1,10 @@
-"""The README's table, generated from a result of `fastbp bench --json`."""
+"""The README's table and the page of all machines, from results of `fastbp bench --json`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from fastbp.benchmark.table import markdown
+from fastbp.benchmark.table import machine_lines, markdown, markdown_random
 
 
 def between_marks(text: str, name: str, content: str) -> str:
@@ -22,3 +23,15 @@ def between_marks(text: str, name: str, content: str) -> str:
 def generate(readme: str, result: Path) -> str:
     """The text of the README with the table of a result between the marks of "bench"."""
     return between_marks(readme, "bench", markdown(json.loads(result.read_text(encoding="utf-8"))))
+
+
+def generate_page(page: str, results: Sequence[Path]) -> str:
+    """The text of docs/benchmark.md with a section for each result between its marks of "bench"."""
+    parts: list[str] = []
+    for path in results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        first, *rates = machine_lines(result["machine"])
+        parts += ["", f"## {first}", "", *rates, "", markdown(result)]
+        if "random" in result:
+            parts += ["", "### Random workloads", "", markdown_random(result["random"])]
+    return between_marks(page, "bench", "\n".join([*parts, ""]))

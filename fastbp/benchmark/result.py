@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastbp.benchmark import call, fresh, run, table
+from fastbp.benchmark import call, fresh, run, sweep, table
 from fastbp.benchmark.contestant import Contestant
 from fastbp.benchmark.machine import Probe, describe
 from fastbp.benchmark.workload import Workload
@@ -29,13 +29,7 @@ def measure(
     """
     probe = Probe()
     probe.run()
-    result: dict[str, Any] = {
-        "schema": SCHEMA,
-        "date": datetime.date.today().isoformat(),
-        "machine": describe(),
-        "settings": dataclasses.asdict(settings),
-        **{name: [] for name in ("steps", "ratios", "calls", "shuffle", "memory", "start")},
-    }
+    result = empty(settings)
     if "steps" in sections:
         show(table.STEP_HEAD)
         limits = probe.constants().get(settings.dtype)
@@ -44,7 +38,7 @@ def measure(
             result["steps"].append(row)
             show(table.step_line(row))
     for name, rows, line in (
-        ("calls", call.call_rows(settings), table.call_line),
+        ("calls", call.call_rows(settings, threads), table.call_line),
         ("shuffle", call.shuffle_rows(workloads, settings), table.shuffle_line),
         ("memory", fresh.memory_rows(), table.memory_line),
         ("start", fresh.start_rows(), table.start_line),
@@ -70,12 +64,59 @@ def measure(
     return result
 
 
+def measure_random(
+    previous: dict[str, Any] | None,
+    count: int,
+    seed: int,
+    settings: run.Settings,
+    *,
+    minutes: float,
+    show: Callable[[str], None],
+    save: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """`previous` with the section "random", or a result of nothing else; see `sweep.measure`.
+
+    Raises ValueError where `previous` is of another processor.
+    """
+    result = previous or empty(settings)
+    here, there = describe()["processor"], result["machine"]["processor"]
+    if here != there:
+        raise ValueError(f"that result is of another processor: {there}")
+    show(table.RANDOM_HEAD)
+    found = sweep.measure(
+        result.get("random", {}), count, seed, settings, minutes=minutes,
+        show=lambda row: show(table.random_line(row)),
+        save=lambda random: save(result | {"random": random}),
+    )  # fmt: skip
+    rows = found["rows"]
+    missing = count - sum(row["index"] < count for row in rows)
+    if missing:
+        show(f"\n{missing} of {count} are left: the same command with --json goes on with them")
+    show("\n".join(["", *table.random_summary(rows)]))
+    return result | {"random": found}
+
+
+def empty(settings: run.Settings) -> dict[str, Any]:
+    """A result without a row, and without what is measured of the machine."""
+    return {
+        "schema": SCHEMA,
+        "date": datetime.date.today().isoformat(),
+        "machine": describe() | {"clock_hz": 0.0, "constants": {}},
+        "settings": dataclasses.asdict(settings),
+        **{name: [] for name in ("steps", "ratios", "calls", "shuffle", "memory", "start")},
+    }
+
+
 def to_text(result: dict[str, Any]) -> str:
     """JSON with a line for each row."""
+    return _text(result) + "\n"
+
+
+def _text(value: dict[str, Any]) -> str:
     parts = []
-    for name, value in result.items():
-        text = json.dumps(value)
-        if isinstance(value, list) and value:
-            text = "[\n" + ",\n".join(json.dumps(row) for row in value) + "\n]"
+    for name, part in value.items():
+        text = _text(part) if name == "random" else json.dumps(part)
+        if isinstance(part, list) and part and isinstance(part[0], dict):
+            text = "[\n" + ",\n".join(json.dumps(row) for row in part) + "\n]"
         parts.append(f"{json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    return "{\n" + ",\n".join(parts) + "\n}"

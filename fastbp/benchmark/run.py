@@ -22,6 +22,10 @@ from fastbp.benchmark.workload import Workload
 PAUSE = 0.02  # seconds between contestants of several threads, for those of the one before to sleep
 PATIENCE = 3  # a slow contestant is timed no longer than so many times `rounds` calls of `seconds`
 Row = dict[str, Any]
+# Who has a column of its own in the table of ratios.
+BESIDE = {
+    "pytorch": "PyTorch", "eigen": "Eigen", "by_hand": "C by hand", "numpy": "fastbp numpy"
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +49,19 @@ class Team:
             process.end()
 
     def time(
-        self, kind: str, workload: Workload, truth: Path | None, settings: Settings
+        self,
+        kind: str,
+        workload: Workload,
+        truth: Path | None,
+        settings: Settings,
+        names: Sequence[str] | None = None,
     ) -> list[Row]:
         """Each contestant's answer, with the least and the median "us" of its rounds, in turns.
 
         Args:
             kind: "steps" or "call".
             truth: a file of what the answers are compared with.
+            names: of those who take part, where not all do.
         """
         for i, process in enumerate(self.processes):
             if not process.is_alive:
@@ -59,11 +69,12 @@ class Team:
                 self.processes[i] = Process(process.contestant, threads=self.threads)
         request: Row = {"kind": kind, "workload": dataclasses.asdict(workload)}
         request |= {"truth": truth and str(truth), "seconds": settings.seconds}
-        answers = [process.prepare(**request) for process in self.processes]
+        processes = [one for one in self.processes if names is None or one.contestant.name in names]
+        answers = [process.prepare(**request) for process in processes]
         taken: list[list[float]] = [[] for _ in answers]
         enough = PATIENCE * settings.rounds * settings.seconds
         for _ in range(settings.rounds):
-            for process, answer, seconds in zip(self.processes, answers, taken, strict=True):
+            for process, answer, seconds in zip(processes, answers, taken, strict=True):
                 if answer["status"] == "ok" and sum(seconds) < enough:
                     time.sleep(PAUSE if self.threads > 1 else 0)
                     found = process.ask({"do": "round"})
@@ -110,7 +121,7 @@ def _step_row(workload: Workload, contestant: Contestant, threads: int, answer: 
         "batch_size": workload.batch_size,
         "threads": threads,
         "contestant": contestant.name,
-        "is_peer": contestant.adapter != "fastbp",
+        "is_peer": contestant.is_peer,
         **answer,
     }
     if row["status"] == "ok":
@@ -154,7 +165,7 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
         ratio |= {"fastbp": own["contestant"], "fastbp_us": own["us_min"]}
         ratio |= {"best_peer": best["contestant"], "best_peer_us": best["us_min"]}
         ratio["ratio"] = best["us_min"] / own["us_min"]
-        for name, other in (("pytorch", "PyTorch"), ("numpy", "fastbp numpy")):
+        for name, other in BESIDE.items():
             if other in timed:
                 ratio[f"{name}_us"] = timed[other]["us_min"]
                 ratio[f"{name}_ratio"] = timed[other]["us_min"] / own["us_min"]

@@ -11,6 +11,10 @@ from fastbp.plan.node import dense_flops
 
 Array = NDArray[Any]
 LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+WEIGHT_DECAY = 1e-2  # of adamw, on kernels
+SHORT = {"cross_entropy": "ce", "binary_cross_entropy": "bce"}
+# Where the derivative jumps, rounding may take another path.
+KINKED = ("relu", "leaky_relu", "selu", "mae")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Workload:
     n_batches: int
     optimizer: str = "adam"
     dtype: str = "float32"
+    least_checked: int = 30  # steps, of those that are not large
 
     @property
     def network(self) -> str:
@@ -31,8 +36,8 @@ class Workload:
         runs = [(str(size), len(list(run))) for size, run in groupby(self.sizes)]
         parts = [f"{size}x{n}" if n > 4 else "-".join([size] * n) for size, n in runs]
         words = ["-".join(parts), self.activation]
-        words += ["ce" if self.loss == "cross_entropy" else self.loss]
-        return " ".join([*words, "sgd"] if self.optimizer == "sgd" else words)
+        words += [SHORT.get(self.loss, self.loss)]
+        return " ".join(words if self.optimizer == "adam" else [*words, self.optimizer])
 
     @property
     def name(self) -> str:
@@ -54,18 +59,26 @@ class Workload:
     @property
     def checked_steps(self) -> int:
         """Whole epochs after which answers are compared: 30 steps or more, fewer of large ones."""
-        least = 30 if self.flop < 5e8 else 10 if self.flop < 5e9 else 3
+        least = min(self.least_checked, 30 if self.flop < 5e8 else 10 if self.flop < 5e9 else 3)
         return -(-least // self.n_batches) * self.n_batches
 
+    @property
+    def is_kinked(self) -> bool:
+        return self.activation in KINKED or self.loss in KINKED
+
     def data(self) -> tuple[Array, Array]:
-        """X (n, n_in) and y: noisy outputs (n, k) of a random function, or its classes (n,)."""
+        """X (n, n_in) and y: noisy outputs (n, k) of a random function, whether they are above 0,
+        or the classes (n,) where they are largest.
+        """
         random = np.random.Generator(np.random.Philox(1))
         n, n_in, n_out = self.batch_size * self.n_batches, self.sizes[0], self.sizes[-1]
         X = random.standard_normal((n, n_in))
         score = np.sin(X @ random.standard_normal((n_in, n_out)))
         score += 0.1 * random.standard_normal(score.shape)
-        y = score.astype(self.dtype) if self.loss == "mse" else score.argmax(axis=1)
-        return X.astype(self.dtype), y
+        if self.loss == "cross_entropy":
+            return X.astype(self.dtype), score.argmax(axis=1)
+        y = score > 0 if self.loss == "binary_cross_entropy" else score
+        return X.astype(self.dtype), y.astype(self.dtype)
 
     def weights(self) -> list[Array]:
         """W1, b1, W2, ...: glorot uniform kernels (n_in, n_out), biases of zero."""
@@ -89,8 +102,12 @@ USUAL = (
     Workload((784, 256, 128, 10), "relu", CE, 128, 10),
     Workload((784, 512, 128, 512, 784), "relu", MSE, 256, 4),
     Workload((1024, 1024, 1024, 1024), "relu", MSE, 512, 1),
+    Workload((1024, 1024, 1024, 1024), "relu", MSE, 16, 4),
+    Workload((1024, 1024, 1024, 1024), "relu", MSE, 1, 16),
 )
 FURTHER = (
+    Workload((2, 2, 1), "tanh", MSE, 1, 256, "sgd"),
+    Workload((4, 32, 16, 1), "tanh", MSE, 32, 16, "sgd"),
     Workload((4, 32, 16, 1), "tanh", MSE, 200, 10, "sgd"),
     Workload((784, 256, 128, 10), "relu", CE, 128, 10, "sgd"),
     Workload((256, 28, 10), "tanh", CE, 1, 256, "sgd"),

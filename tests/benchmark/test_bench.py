@@ -24,23 +24,36 @@ from fastbp.benchmark import call, contestant, fresh, oracle, run, table, worker
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
-from fastbp.benchmark.report import generate
+from fastbp.benchmark.report import generate, generate_page
 from fastbp.benchmark.run import Settings
 from fastbp.benchmark.workload import FURTHER, USUAL, Workload
 from fastbp.command import main
+from fastbp.loss import LOSSES
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(Path(run.__file__).with_name("schema.json").read_text(encoding="utf-8"))
 TANH = Workload((3, 6, 5, 2), "tanh", "mse", 8, 3)
 RELU = Workload((3, 6, 5, 4), "relu", "cross_entropy", 8, 3)
+OTHER_LOSSES = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
+ORACLE_CASES = (
+    RELU,
+    *(dataclasses.replace(TANH, activation=name) for name in oracle.ACTIVATIONS),
+    *(
+        dataclasses.replace(TANH, loss=name)
+        for name in LOSSES
+        if name not in ("mse", "cross_entropy")
+    ),
+)
 SHORT = Settings(rounds=2, seconds=0.005)
 
+RESULTS = sorted((ROOT / "bench" / "result").glob("*.json"))
+REPORT = "run python -m bench.report"
 in_repository = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="no repository around")
 
 
 class TestOracle:
-    @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-    @pytest.mark.parametrize("workload", [TANH, RELU], ids=["tanh", "relu"])
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    @pytest.mark.parametrize("workload", ORACLE_CASES, ids=lambda one: one.network)
     def test_agrees_with_the_suites_own(self, workload, optimizer):
         """Another derivation of the same two epochs: other formulas, read from fastbp's layers."""
         workload = dataclasses.replace(workload, optimizer=optimizer, dtype="float64")
@@ -56,7 +69,7 @@ class TestOracle:
             losses.append(loss)
             for i, g in enumerate(tape.gradients):
                 weights[i], state[i] = independent.step(
-                    network.optimizer, weights[i], g, state[i], t
+                    network.optimizer, weights[i], g, state[i], t, decays=i % 2 == 0
                 )
         found, parameters = oracle.train(workload, steps)
         assert_rounded(found, losses, dtype="float64", roundings=2**10)
@@ -76,9 +89,9 @@ class TestOracle:
 
 
 class TestWorker:
-    def asked(self, adapter, workload, folder):
+    def asked(self, adapter, workload, folder, variant="usual"):
         with np.load(run.step_truth(workload, folder / "truth.npz")) as truth:
-            asked = {"variant": "usual", "threads": 1, "seconds": 0.001}
+            asked = {"variant": variant, "threads": 1, "seconds": 0.001}
             return worker.prepare_steps(adapter, workload, asked, truth)
 
     @pytest.mark.parametrize("workload", [TANH, RELU], ids=["tanh", "relu"])
@@ -109,12 +122,10 @@ class TestWorker:
 
     @pytest.mark.parametrize("error", [0.0, 1e-3])
     def test_outputs_of_a_call_are_compared(self, error, tmp_path):
-        adapter = SimpleNamespace(
-            call=lambda workload, variant: lambda: own.call(workload, variant)() + error
-        )
+        adapter = SimpleNamespace(call=lambda *asked: lambda: own.call(*asked)() + error)
         workload = dataclasses.replace(call.SMALL, batch_size=3)
         with np.load(call.call_truth(workload, tmp_path / "truth.npz")) as truth:
-            asked = {"variant": "predict", "seconds": 0.001}
+            asked = {"variant": "predict", "threads": 1, "seconds": 0.001}
             found, timed = worker.prepare_call(adapter, workload, asked, truth)
         assert found["status"] == ("wrong" if error else "ok") and (timed is None) == bool(error)
 
@@ -206,11 +217,19 @@ class TestResult:
             generate("no marks", path)
 
     @in_repository
-    def test_readme_has_the_table_of_the_committed_result(self):
-        committed = ROOT / "bench" / "result.json"
-        jsonschema.validate(json.loads(committed.read_text(encoding="utf-8")), SCHEMA)
+    @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+    def test_committed_results_are_what_the_schema_describes(self, path):
+        jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), SCHEMA)
+
+    @in_repository
+    def test_readme_has_the_table_of_a_committed_result(self):
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        assert generate(readme, committed) == readme, "run python -m bench.report"
+        assert any(generate(readme, one) == readme for one in RESULTS), REPORT
+
+    @in_repository
+    def test_page_has_every_committed_result(self):
+        page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+        assert generate_page(page, RESULTS) == page, REPORT
 
     @in_repository
     @pytest.mark.parametrize(
@@ -286,7 +305,7 @@ class TestCommand:
 
     def test_choices(self):
         names = [one.name for one in (*USUAL, *FURTHER)]
-        assert len(USUAL) == 9 and len(set(names)) == 15
+        assert len(USUAL) == 11 and len(set(names)) == 19
         assert names[3] == "64-32-10 relu ce, batch 32"
         assert "2-20x8-1 tanh mse, batch 1000" in names
         assert "PyTorch compiled" not in [one.name for one in select(None)]

@@ -7,15 +7,18 @@ import pytest
 from support.kernels import needs_kernels
 from support.tolerance import assert_rounded
 
+from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
 from fastbp.benchmark import machine, roofline
 from fastbp.benchmark.roofline import Constants
 from fastbp.benchmark.workload import Workload
+from fastbp.loss import LOSSES
 
 # Round figures: a vector of 4 floats; a quotient takes 10 s, with a root 16 s; L1 of 1000 bytes.
 ROUND = Constants(
     lanes=4, itemsize=4, fma_per_s=2.0, vector_per_s=4.0, divide_s=10.0, quotient_s=16.0,
     fma_latency_s=4.0, divide_latency_s=11.0, sqrt_latency_s=13.0, caches=(1000, 10000, 100000),
+    footprints=(500, 5000, 20000, 80000),
     read=(64.0, 32.0, 16.0, 8.0), rewrite=(128.0, 64.0, 32.0, 16.0),
 )  # fmt: skip
 
@@ -56,15 +59,54 @@ def test_by_hand_adam_tanh():
 
 
 def test_memory_by_level():
-    """4-8-4, P = 76: 912 bytes of weights and moments leave L1; on two cores they do not."""
+    """4-8-4, P = 76: 912 bytes of weights and moments, of which L1 and L2 hold what they can."""
     workload = Workload((4, 8, 4), "relu", "mse", 1, 1)
-    reads, rewrites = 4 * (2 * 64 - 32), 2 * 4 * 3 * 76
-    assert roofline.times(workload, ROUND)["memory"] == reads / 32 + rewrites / 64
-    assert roofline.times(workload, ROUND, threads=2)["memory"] == 0
-    far = dataclasses.replace(ROUND, caches=(1, 2, 3))
-    assert roofline.times(workload, far)["memory"] == reads / 8 + rewrites / 16
+    reads, rewrites = 4 * 64, 2 * 4 * 3 * 76
+    assert roofline.times(workload, ROUND)["memory"] == 0
+    near = dataclasses.replace(ROUND, caches=(228, 10000, 100000))
+    three_quarters = 0.75 * (reads / 32 + rewrites / 64)
+    assert roofline.times(workload, near)["memory"] == three_quarters
+    # two cores have twice the L1: half of what each works on lies in it
+    assert roofline.times(workload, near, threads=2)["memory"] == three_quarters / 0.75 * 0.5 / 2
+    # a quarter in L1, a quarter in L2, the half at the rates of the largest array below 912
+    far = dataclasses.replace(ROUND, caches=(228, 456, 9999), footprints=(1, 2, 3, 912))
+    away = reads / 8 + rewrites / 16
+    assert roofline.times(workload, far)["memory"] == three_quarters / 3 + away / 2
+    farther = dataclasses.replace(far, footprints=(1, 2, 3, 913))
+    nearer = reads / 16 + rewrites / 32
+    assert roofline.times(workload, farther)["memory"] == three_quarters / 3 + nearer / 2
     # one row: no weight is used twice, so every FMA loads one
     assert roofline.times(workload, ROUND)["load/store"] >= 4 * 1.0 * workload.flop / 2 / 64
+
+
+def test_a_slow_divider_leaves_quotients_to_the_fma_units():
+    """1-8, Adam: P = 16, four quotients with a root, which FMAs could compute in 64 turns."""
+    workload = Workload((1, 8), "linear", "mse", 1, 1)
+    found = roofline.times(workload, ROUND)
+    # products 2 * 8 * 2 / 8, update 7 * 4, mse 2 * 2 vectors: 36 at two a second
+    assert found["FMA"] == 18
+    # the divider takes 4 * 16 = 64 s for all, the FMA units 32 s: s of them, 64 s = 18 + 32 (1 - s)
+    assert_rounded(found["divide"], 64 * 50 / 96, dtype="float64", roundings=8)
+    quick = dataclasses.replace(ROUND, quotient_s=4.0)
+    assert roofline.times(workload, quick)["divide"] == 16
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_has_costs(name):
+    if name != "softmax":
+        workload = Workload((3, 4, 2), name, "mse", 5, 1)
+        assert all(np.isfinite(seconds) for seconds in roofline.times(workload, ROUND).values())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_costs(name):
+    workload = Workload((3, 4, 2), "relu", name, 5, 1, "adamw")
+    assert all(np.isfinite(seconds) for seconds in roofline.times(workload, ROUND).values())
+
+
+def test_footprints_reach_from_cache_to_memory():
+    assert machine.footprints((48, 2**10, 2**14)) == (24, 2**9, 2**11, 2**13, 2**15)
+    assert machine.footprints((48, 2**21, 2**40))[-1] == machine.LARGEST
 
 
 def test_threads_share_all_but_latency():
@@ -93,7 +135,7 @@ def test_constants_of_this_machine(monkeypatch):
         values = dataclasses.astuple(constants)
         assert all(np.all(np.asarray(value) > 0) for value in values)
         assert constants.vector_per_s >= constants.fma_per_s
-        assert len(constants.read) == len(constants.caches) + 1
+        assert len(constants.read) == len(constants.footprints) > len(constants.caches) - 1
     assert probe.clock() > 1e8
     assert machine.describe()["processors"] >= 1
 

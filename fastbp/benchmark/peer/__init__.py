@@ -2,7 +2,10 @@
 
     NAME                                         of the library as the tables have it
     trainer(workload, variant, threads) -> Run   or raises Refused with the reason
-    call(what, variant) -> Call                  where it takes part in the costs of a call
+    call(workload, variant, threads) -> Call     where it takes part in the costs of a call
+    version() -> str                             where the library's module does not say it
+    SLACK                                        where it trains a little differently: what the
+                                                 bounds of the deviations are multiplied by
 
 A Run makes so many more training steps: whole epochs, batches in order.  It returns the mean loss
 over the batches of the last epoch, and W1, b1, W2, ... with kernels (n_in, n_out), not copied.
@@ -16,6 +19,10 @@ from typing import Any
 
 Run = Callable[[int], tuple[float, Sequence[Any]]]
 Call = Callable[[], Any]
+
+
+class Missing(Exception):
+    """What the peer needs is not there; the message says what."""
 
 
 class Refused(Exception):

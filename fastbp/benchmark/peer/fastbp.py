@@ -8,15 +8,26 @@ from typing import Any
 
 import fastbp as fb
 from fastbp.benchmark.peer import Call, Run
-from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
+from fastbp.benchmark.workload import (
+    BETA1,
+    BETA2,
+    EPSILON,
+    LEARNING_RATE,
+    WEIGHT_DECAY,
+    Array,
+    Workload,
+)
 
 NAME = "fastbp"
 
 
 def network(workload: Workload, backend: str | None = None) -> fb.Network:
     optimizer: Any = fb.SGD(LEARNING_RATE)
+    betas: Any = {"beta1": BETA1, "beta2": BETA2, "epsilon": EPSILON}
     if workload.optimizer == "adam":
-        optimizer = fb.Adam(LEARNING_RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+        optimizer = fb.Adam(LEARNING_RATE, **betas)
+    elif workload.optimizer == "adamw":
+        optimizer = fb.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, **betas)
     net = fb.Network(
         workload.sizes,
         activation=workload.activation,
@@ -45,7 +56,7 @@ def trainer(workload: Workload, variant: str, threads: int) -> Run:
     return run
 
 
-def call(workload: Workload, variant: str) -> Call:
+def call(workload: Workload, variant: str, threads: int) -> Call:
     net, (X, y) = network(workload), workload.data()
     X, y = X[: workload.batch_size], y[: workload.batch_size]
     if variant == "train_on_batch":
@@ -53,6 +64,6 @@ def call(workload: Workload, variant: str) -> Call:
     if variant == "net(x)":
         return lambda: net(X)
     if variant == "predictor":
-        predict = net.predictor()
+        predict = net.predictor(batch_size=workload.batch_size)
         return lambda: predict(X)
     return lambda: net.predict(X)

@@ -5,9 +5,44 @@ from typing import Any
 import numpy as np
 
 from fastbp.benchmark.peer import Run
-from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
+from fastbp.benchmark.workload import (
+    BETA1,
+    BETA2,
+    EPSILON,
+    LEARNING_RATE,
+    WEIGHT_DECAY,
+    Array,
+    Workload,
+)
 
 NAME = "JAX"
+
+
+def activation_of(workload: Workload) -> Any:
+    import jax
+
+    own = {"linear": lambda x: x, "tanh": jax.numpy.tanh}
+    own["gelu"] = lambda x: jax.nn.gelu(x, approximate=False)
+    return own.get(workload.activation) or getattr(jax.nn, workload.activation)
+
+
+def mean_loss(name: str, z: Any, target: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    if name == "cross_entropy":
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(z), target[:, None], axis=1)
+        return -jnp.mean(chosen)
+    if name == "binary_cross_entropy":
+        return jnp.mean(jax.nn.softplus(z) - target * z)
+    e = z - target
+    if name == "half_sse":
+        return jnp.sum(e**2) / (2 * len(e))
+    if name == "mae":
+        return jnp.mean(jnp.abs(e))
+    if name == "huber":
+        return jnp.mean(jnp.where(jnp.abs(e) <= 1, e**2 / 2, jnp.abs(e) - 0.5))
+    return jnp.mean(e**2)
 
 
 def trainer(workload: Workload, variant: str, threads: int) -> Run:
@@ -17,17 +52,14 @@ def trainer(workload: Workload, variant: str, threads: int) -> Run:
     jax.config.update("jax_enable_x64", workload.dtype == "float64")
     n_batches, rows = workload.n_batches, workload.batch_size
     X, y = (jnp.asarray(part.reshape(n_batches, rows, *part.shape[1:])) for part in workload.data())
-    activation = jnp.tanh if workload.activation == "tanh" else jax.nn.relu
+    activation = activation_of(workload)
 
     def loss_of(weights: Any, x: Any, target: Any) -> Any:
         for i in range(0, len(weights), 2):
             x = x @ weights[i] + weights[i + 1]
             if i + 2 < len(weights):
                 x = activation(x)
-        if workload.loss == "mse":
-            return jnp.mean((x - target) ** 2)
-        chosen = jnp.take_along_axis(jax.nn.log_softmax(x), target[:, None], axis=1)
-        return -jnp.mean(chosen)
+        return mean_loss(workload.loss, x, target)
 
     def step(state: Any, of_step: Any) -> Any:
         (weights, m, v), (i, scale, epsilon) = state, of_step
@@ -35,6 +67,9 @@ def trainer(workload: Workload, variant: str, threads: int) -> Run:
         if workload.optimizer == "sgd":
             weights = [w - LEARNING_RATE * b for w, b in zip(weights, g, strict=True)]
             return (weights, m, v), loss
+        if workload.optimizer == "adamw":
+            keep = 1 - LEARNING_RATE * WEIGHT_DECAY
+            weights = [w if i % 2 else keep * w for i, w in enumerate(weights)]
         m = [BETA1 * a + (1 - BETA1) * b for a, b in zip(m, g, strict=True)]
         v = [BETA2 * a + (1 - BETA2) * b * b for a, b in zip(v, g, strict=True)]
         weights = [

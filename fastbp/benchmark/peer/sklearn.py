@@ -69,7 +69,7 @@ def trainer(workload: Workload, variant: str, threads: int) -> Run:
     return run
 
 
-def call(workload: Workload, variant: str) -> Call:
+def call(workload: Workload, variant: str, threads: int) -> Call:
     model, X, y = model_of(workload)
     X, y = X[: workload.batch_size], y[: workload.batch_size]
     if variant == "predict_proba":

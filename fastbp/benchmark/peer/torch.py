@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from fastbp.benchmark.peer import Call, Run
-from fastbp.benchmark.workload import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Workload
+from fastbp.benchmark.workload import (
+    BETA1,
+    BETA2,
+    EPSILON,
+    LEARNING_RATE,
+    WEIGHT_DECAY,
+    Array,
+    Workload,
+)
 
 NAME = "PyTorch"
 
@@ -22,8 +30,19 @@ def network(workload: Workload) -> Any:
         linear = torch.nn.Linear(*kernel.shape)
         linear.weight.data = torch.from_numpy(np.ascontiguousarray(kernel.T))
         linear.bias.data = torch.from_numpy(bias)
-        modules += [linear, torch.nn.Tanh() if workload.activation == "tanh" else torch.nn.ReLU()]
+        modules += [linear, activation_of(workload)]
     return torch.nn.Sequential(*modules[:-1])
+
+
+def activation_of(workload: Workload) -> Any:
+    from torch import nn
+
+    known: dict[str, Any] = {
+        "linear": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU,
+        "selu": nn.SELU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+        "softplus": lambda: nn.Softplus(threshold=40),  # z beyond; 20 shows in float64
+    }  # fmt: skip
+    return known[workload.activation]()
 
 
 def trainer(workload: Workload, variant: str, threads: int) -> Run:
@@ -46,20 +65,27 @@ def trainer(workload: Workload, variant: str, threads: int) -> Run:
 
 
 def loss_function(workload: Workload) -> Any:
-    import torch.nn.functional
+    from torch.nn import functional
 
-    mse = workload.loss == "mse"
-    return torch.nn.functional.mse_loss if mse else torch.nn.functional.cross_entropy
+    known = {
+        "mse": functional.mse_loss, "mae": functional.l1_loss, "huber": functional.huber_loss,
+        "binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+        "half_sse": lambda z, target: functional.mse_loss(z, target) * (z.shape[1] / 2),
+    }  # fmt: skip
+    return known.get(workload.loss, functional.cross_entropy)
 
 
 def eager_step(workload: Workload, net: Any) -> Any:
     import torch
 
     parameters, loss_of = list(net.parameters()), loss_function(workload)
+    about: Any = {"lr": LEARNING_RATE, "betas": (BETA1, BETA2), "eps": EPSILON, "fused": True}
     if workload.optimizer == "adam":
-        optimizer: Any = torch.optim.Adam(
-            parameters, LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True
-        )
+        optimizer: Any = torch.optim.Adam(parameters, **about)
+    elif workload.optimizer == "adamw":
+        biases = {"params": parameters[1::2], "weight_decay": 0.0}
+        groups = [{"params": parameters[::2]}, biases]
+        optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, **about)
     else:
         optimizer = torch.optim.SGD(parameters, LEARNING_RATE, fused=True)
 
@@ -106,10 +132,10 @@ def compiled_step(workload: Workload, net: Any) -> Any:
     return torch.no_grad()(torch.compile(step, fullgraph=True, dynamic=False))
 
 
-def call(workload: Workload, variant: str) -> Call:
+def call(workload: Workload, variant: str, threads: int) -> Call:
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     net, (X, y) = network(workload), workload.data()
     x, target = (torch.from_numpy(part[: workload.batch_size]) for part in (X, y))
     if variant == "step":

@@ -1,0 +1,34 @@
+/* What fastbp/benchmark/peer/native.py hands to a peer in C or C++, and the four functions it calls. */
+#ifndef TASK_H
+#define TASK_H
+
+#ifndef REAL
+#define REAL float
+#endif
+typedef REAL real;
+
+enum { RELU, TANH };
+enum { MSE, CROSS_ENTROPY };
+enum { SGD, ADAM };
+
+struct task {
+    int n_layers, batch, n_batches, activation, loss, optimizer, threads;
+    const int *sizes;        /* n_layers + 1 */
+    const real *X;           /* (n_batches * batch, sizes[0]) */
+    const void *y;           /* reals (n_batches * batch, last size), or int classes (n_batches * batch) */
+    const real *weights;     /* W1 (n_in, n_out), b1, W2, ... */
+    double learning_rate, beta1, beta2, epsilon;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+const char *version(void);
+void *start(const struct task *task);          /* NULL for a task that it is not written for */
+double train(void *state, long epochs);        /* batches in order; mean loss of the last epoch */
+void parameters(void *state, real *out);       /* W1, b1, W2, ... */
+#ifdef __cplusplus
+}
+#endif
+
+#endif
