@@ -13,6 +13,7 @@ cdef extern from "machine/vector.h" nogil:
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
+    vreal vmax(vreal a, vreal b) noexcept
     vwide wide_set(unsigned int x) noexcept
     vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept
@@ -88,5 +89,6 @@ include "engine/input.pxi"
 include "engine/struct.pxi"
 include "engine/engine.pxi"
 include "engine/pass.pxi"
+include "engine/response.pxi"
 include "probe/machine.pxi"
 include "probe/access.pxi"

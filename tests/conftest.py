@@ -10,6 +10,7 @@ import pytest
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
+from fastbp.plan import threshold
 
 SEED = int(os.environ.get("FASTBP_TEST_SEED", "20240917"))
 
@@ -49,6 +50,12 @@ def backend(request: pytest.FixtureRequest) -> str:
     assert network.backend == name
     assert (network.instruction_set == "numpy") == (name == "numpy")
     return name
+
+
+@pytest.fixture
+def eager_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions have as many threads as they are allowed, however short they are."""
+    monkeypatch.setattr(threshold.PREDICT_THREAD_WORK, "value", 0)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -195,6 +195,14 @@ THREAD_CALL_WORK = Threshold(
     "thread, as starting another would not pay.",
 )  # fmt: skip
 
+PREDICT_THREAD_WORK = Threshold(
+    20_000_000, "work of a forward pass: 2 x parameters x rows",
+    decides="up to what work a prediction keeps to one thread, however many are allowed",
+    evidence="with two threads for one on an Intel server core, 64-100-10: 450 rows (7 million) 62 "
+    "and 54 us, 1000 rows (15 million) 95 and 116, 2000 rows 165 and 235; 784-256-128-10: 64 rows "
+    "(30 million) 177 and 166, 128 rows 315 and 359",
+)  # fmt: skip
+
 BRIEF_WORK = Threshold(
     1_000_000, "work of a forward pass: 2 x parameters x rows",
     decides="up to what work a call keeps the interpreter to itself",

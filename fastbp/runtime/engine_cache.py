@@ -11,7 +11,12 @@ from fastbp.check.scalar import check_n_threads
 from fastbp.plan import Plan, compile_plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
-from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK
+from fastbp.plan.threshold import (
+    BRIEF_WORK,
+    PREDICT_THREAD_WORK,
+    THREAD_CALL_WORK,
+    THREAD_STEP_WORK,
+)
 from fastbp.runtime.state import Prepared, State
 
 _PREDICT_ROWS = 256
@@ -56,7 +61,9 @@ def take_predictor(state: State, n_threads: int) -> Any:
         found = None
     if found is None or found.plan.n_workers < n_threads:
         found = _make(state, "predict", _PREDICT_ROWS, n_threads)[0]
-        found.bind(np.empty((1, state.n_outputs), state.dtype), None, state.guard.is_written)
+        # more rows, which another thread may pay for, are left to `predict`
+        most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))
+        _bind(state, found, None, None, most_rows=most_rows, n_threads=1)
     return found
 
 
@@ -66,22 +73,35 @@ def give_back(state: State, predictor: Any) -> None:
 
 
 def bound_predictor(state: State, out: Array) -> Any:
-    """An engine of one caller's own, whose `respond` fills `out`; None where a call would be too
-    long to keep the interpreter to itself.
-    """
+    """An engine of one caller's own, whose `respond` fills `out`."""
     rows = len(out)
-    if not state.is_brief(rows):
-        return None
-    found, plan, _ = _make(state, "predict", rows, 1)
-    if rows > plan.tile_rows:
-        return None
-    found.bind(out, out[0] if rows == 1 else None, state.guard.is_written)
+    threads = threads_to_predict(state, rows, "auto")
+    found = _make(state, "predict", _PREDICT_ROWS, threads)[0]
+    row = out[0] if rows == 1 else None
+    _bind(state, found, out, row, most_rows=rows, n_threads=threads)
     return found
+
+
+def _bind(
+    state: State, predictor: Any, out: Array | None, row: Array | None, *, most_rows: int,
+    n_threads: int,
+) -> None:  # fmt: skip
+    predictor.bind(
+        out, row, readers=state.guard.readers, writers=state.guard.writers, most_rows=most_rows,
+        brief_rows=int(BRIEF_WORK.value / _forward_work(state, 1)), n_threads=n_threads,
+    )  # fmt: skip
 
 
 def threads_to_predict(state: State, n_rows: int, n_threads: object) -> int:
     """Threads for a forward pass over `n_rows` rows."""
-    return _threads(state, n_threads, n_rows * state.work_per_row / 3, 1)
+    work = _forward_work(state, n_rows)
+    found = _threads(state, n_threads, work, 1)
+    return found if work > PREDICT_THREAD_WORK.value else 1
+
+
+def _forward_work(state: State, n_rows: int) -> float:
+    """Of a forward pass: a third of a step's."""
+    return n_rows * state.work_per_row / 3
 
 
 def _threads(state: State, n_threads: object, step_work: float, n_steps: int) -> int:

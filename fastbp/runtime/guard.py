@@ -38,7 +38,6 @@ class Guard:
     def __init__(self) -> None:
         self.readers: set[object] = set()
         self.writers: set[object] = set()
-        self.is_written = self.writers.__len__
 
     def begin_reading(self, token: object) -> None:
         self.readers.add(token)  # before the look: a writer does both the other way round

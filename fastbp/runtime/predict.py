@@ -27,8 +27,15 @@ def respond(
     n_threads: int | str = "auto",
 ) -> Array:
     """The outputs for each row, by the activation named `transform`; see `Network.predict`."""
-    if state.row_is_brief and out is None and n_threads == "auto":
-        found = _respond_to_row(state, X, transform)
+    # so few threads can be had anywhere: nothing to warn of
+    if out is None and (n_threads == "auto" or (type(n_threads) is int and 0 < n_threads <= 4)):
+        engine = engine_cache.take_predictor(state, 1)
+        try:
+            found: Array | None = engine.respond(X, transform)
+        finally:
+            engine_cache.give_back(state, engine)
+        if found is None and type(X) is np.ndarray and X.ndim == 2:
+            found = _respond_to_many(state, X, transform, n_threads)
         if found is not None:
             return found
     guard, token = state.guard, object()
@@ -48,12 +55,15 @@ def respond(
         guard.readers.discard(token)
 
 
-def _respond_to_row(state: State, X: ArrayLike, transform: str) -> Array | None:
-    """The output for one row that needs no closer look, else None."""
-    engine = engine_cache.take_predictor(state, 1)
+def _respond_to_many(
+    state: State, X: Array, transform: str, n_threads: int | str
+) -> Array | None:  # fmt: skip
+    """The same for so many rows that another thread may pay, None where they need a closer look."""
+    threads = engine_cache.threads_to_predict(state, len(X), n_threads)
+    engine = engine_cache.take_predictor(state, threads)
     try:
-        found: Array | None = engine.respond(X, transform)
-        return None if found is None else found.copy()
+        found: Array | None = engine.respond(X, transform, threads)
+        return found
     finally:
         engine_cache.give_back(state, engine)
 
@@ -107,8 +117,9 @@ class Predictor:
     the same input with the same errors, ModelBusyError included.  An array that is not of the
     network's dtype is converted.
 
-    The array returned is the predictor's own and overwritten by the next call: copy what shall
-    stay.  So every thread needs a predictor of its own; any number of them may run at once.
+    The array returned is the predictor's own and overwritten by the next call, also by one that
+    refuses its input: copy what shall stay.  So every thread needs a predictor of its own; any
+    number of them may run at once.
     """
 
     __slots__ = ("_out", "_respond", "_state", "_transform")
@@ -119,9 +130,7 @@ class Predictor:
         self._state = state
         self._transform = state.response_activation
         self._out = allocate(size, state.dtype, purpose="outputs")[:size].reshape(rows, -1)
-        engine = engine_cache.bound_predictor(state, self._out)
-        # calls too long to keep the interpreter to themselves are left to `_predict`
-        self._respond = (lambda *_: None) if engine is None else engine.respond
+        self._respond = engine_cache.bound_predictor(state, self._out).respond
 
     @property
     def batch_size(self) -> int:

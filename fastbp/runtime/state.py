@@ -19,7 +19,6 @@ from fastbp.loss import Loss
 from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
-from fastbp.plan.threshold import BRIEF_WORK
 from fastbp.runtime.guard import Guard
 
 # An engine for batches of one size, its plan, and the scratch memory it works in.
@@ -53,7 +52,7 @@ class State:
         "epochs", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
         "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
-        "response_activation", "row_is_brief", "scale_was_checked", "seed", "steps", "work_per_row",
+        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 
     def __init__(self, description: Description, *, backend: str | None) -> None:
@@ -78,7 +77,6 @@ class State:
         self.instruction_set = str(instruction_set) if self.backend == "cython" else "numpy"
         self.module = engine_module(self.backend, dtype)
         self.work_per_row = self.layout.work_per_row
-        self.row_is_brief = self.is_brief(1)
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         self.quick_input: _Quick = self.module.accept
@@ -171,10 +169,6 @@ class State:
     def scan(self, array: Array) -> int:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self.module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
-
-    def is_brief(self, n_rows: int) -> bool:
-        """Whether a forward pass takes some microseconds at most."""
-        return self.backend == "cython" and n_rows * self.work_per_row / 3 <= BRIEF_WORK.value
 
 
 def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:

@@ -15,10 +15,12 @@ cdef class Engine:
     Raises ValueError for a name that has no kernel, and for a table whose fields are not those of the struct.
     """
     cdef readonly object plan
-    cdef object bound, bound_row, pending, is_busy
+    cdef object bound, bound_row, pending
+    cdef object readers, writers    # the tokens of calls under way
     cdef list owners                # of the memory that pointers lead to
-    cdef Py_ssize_t bound_rows      # 0 until `bind`: `respond` takes nothing
-    cdef real* bound_out
+    cdef Py_ssize_t least_rows, most_rows, brief_rows   # of `respond`; none until `bind`
+    cdef int bound_threads
+    cdef bint is_responding
     cdef Sizes sizes
     cdef ArenaSizes arena
     cdef Py_ssize_t n_parameters, n_segments, block_tiles
@@ -146,13 +148,22 @@ cdef class Engine:
         return 0
 
     cdef int set_input(self, const real[:, :] x) except -1:
-        self.call.n_rows = x.shape[0]
-        self.call.x = &x[0, 0]
-        self.call.x_row = x.strides[0] // <Py_ssize_t>sizeof(real)
-        self.call.x_column = x.strides[1] // <Py_ssize_t>sizeof(real)
+        cdef Rows rows
+        rows.at = <const char*>&x[0, 0]
+        rows.n_rows = x.shape[0]
+        rows.row = x.strides[0]
+        rows.column = x.strides[1]
+        self.set_rows(&rows)
+        return 0
+
+    cdef void set_rows(self, const Rows* rows) noexcept:
+        self.call.n_rows = rows.n_rows
+        self.call.x = <const real*>rows.at
+        self.call.x_row = rows.row // <Py_ssize_t>sizeof(real)
+        self.call.x_column = rows.column // <Py_ssize_t>sizeof(real)
         self.call.label = NULL
         self.call.y = NULL
-        return 0
+        self.call.checks_finite = False
 
     cdef int set_target(self, y) except -1:
         cdef const int[:] label
@@ -246,40 +257,26 @@ cdef class Engine:
         self.run_call(PREDICT, n_threads)
         return self.call.status
 
-    def bind(self, out, row, is_busy):
-        """Prepare `respond`: `out` (n_rows, n_outputs), at most a tile of rows; `row` its only row where (n_features,) may
-        come, else None; `is_busy()` says whether another call trains.
+    def bind(self, out, row, *, readers, writers, Py_ssize_t most_rows, Py_ssize_t brief_rows, int n_threads):
+        """Prepare `respond`, for `most_rows` rows.
+
+        `out` (most_rows, n_outputs), or None for up to so many rows and a new array each time; `row` its only row where
+        (n_features,) may come, else None.  `readers` and `writers` are the tokens of `fastbp.runtime.guard`.  A call of up
+        to `brief_rows` rows keeps the interpreter to itself; a longer one has up to `n_threads` threads.
         """
-        cdef real[:, ::1] view = out
         check_call(self, self.predicts, "bind", 0)
-        self.bound, self.bound_row, self.is_busy = out, row, is_busy
-        self.bound_out = &view[0, 0]
-        self.bound_rows = view.shape[0]
+        self.bound, self.bound_row, self.readers, self.writers = out, row, readers, writers
+        self.most_rows, self.brief_rows, self.bound_threads = most_rows, brief_rows, n_threads
+        self.least_rows = 1 if out is None else most_rows
 
-    def respond(self, x, str transform):
-        """What `predict` puts out for x (n_rows, n_features), in the array of `bind`, or for (n_features,) in its row.
+    def respond(self, x, str transform, int n_threads=0):
+        """What `predict` puts out for x (n_rows, n_features), in a new array or that of `bind`, for (n_features,) its row.
 
-        None, and nothing done, where x needs a closer look (see `accept`) or the parameters are in use.  The interpreter is
-        not released, so that nothing else runs meanwhile: for calls of microseconds.
+        None where x needs a closer look (see `accept`), or overlaps the result and has more than one tile, or while the
+        parameters or this engine are in use; where x is not finite the result of `bind` may have been written to.  Without
+        `n_threads` None too for more rows than were bound.
         """
-        cdef const real[:, :] rows
-        cdef bint single = self.bound_row is not None and type(x) is ARRAY and x.ndim == 1
-        x = accepted(x[None] if single else x, self.bound_rows, self.sizes.n_features, True)
-        if x is None:
-            check_call(self, self.predicts, "respond", 0)
-            return None
-        if self.is_busy():
-            return None
-        rows = x
-        self.set_input(rows)
-        self.set_transform(transform)
-        self.out = self.bound_out
-        self.ld_out = self.sizes.n_outputs
-        self.call.status = RUNNING
-        self.call.n_threads = 1
-        self.call.seconds_to_check = SECONDS_PER_CHECK
-        run_task(self, &self.call, PREDICT)
-        return self.bound_row if single else self.bound
+        return response(self, x, transform, n_threads)
 
     def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
         """tile_loss[i] OUT = sum of the losses of the rows of tile i; 0, or 1 where interrupted."""
@@ -409,11 +406,14 @@ cdef tuple checked(values, Py_ssize_t n, owner):
 
 cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
     """What the calling thread does, in the engine's float mode."""
+    cdef Py_ssize_t n_units = pieces(call.n_rows, engine.sizes.tile_rows)
     call.host_mode = float_mode_flush()
     if kind == TRAIN:
         train_epochs(engine, call)
+    elif kind == PREDICT:       # no bit depends on which rows are together: as many for each thread
+        run_phase(engine, call, kind, min(call.n_rows, pieces(n_units, call.n_threads) * call.n_threads), 1)
     else:
-        run_phase(engine, call, kind, (call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows, 1)
+        run_phase(engine, call, kind, n_units, 1)
     float_mode_restore(call.host_mode)
 
 

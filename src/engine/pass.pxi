@@ -1,10 +1,10 @@
 # The passes beside training: forward over all rows for predictions and losses, and the parts of a step one by one.
 
 cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Tiles begin..end of `predict` or `evaluate`."""
+    """Units begin..end of `predict` or `evaluate`: tiles, for `predict` of equal height to within one row."""
     cdef RowTile tile
     cdef Weights weights
-    cdef Py_ssize_t index
+    cdef Py_ssize_t index, first
     tile.first = 0
     tile.activations = engine.activations + thread * engine.arena.activation_stride
     weights.w = engine.w
@@ -13,24 +13,55 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
     for index in range(begin, end):
         if flag_load(&call.status) != RUNNING:
             return
-        tile.rows = min(engine.sizes.tile_rows, call.n_rows - index * engine.sizes.tile_rows)
-        bind_rows(engine, call, &tile, NULL, index * engine.sizes.tile_rows)
+        if call.kind == PREDICT:
+            first = call.n_rows * index // call.n_units
+            tile.rows = call.n_rows * (index + 1) // call.n_units - first
+        else:
+            first = index * engine.sizes.tile_rows
+            tile.rows = min(engine.sizes.tile_rows, call.n_rows - first)
+        # here and not before, so that rows from beyond the second-level cache are read once for both
+        if call.checks_finite and not tile_is_finite(engine, call, first, tile.rows):
+            flag_store(&call.status, NOT_FINITE)
+            return
+        bind_rows(engine, call, &tile, NULL, first)
         run_program(&engine.forward_program, &tile, &weights, START_ZERO)
         if call.kind == PREDICT:
-            respond(engine, &tile, index * engine.sizes.tile_rows)
+            respond(engine, &tile, first)
         else:
-            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, index * engine.sizes.tile_rows, 0)
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, first, 0)
         if thread == 0:
             poll(engine, call, tile.rows)
 
 
+cdef bint tile_is_finite(Engine engine, Call* call, Py_ssize_t first, Py_ssize_t n_rows) noexcept nogil:
+    cdef Rows rows
+    rows.at = <const char*>(call.x + first * call.x_row)
+    rows.n_rows = n_rows
+    rows.n_columns = engine.sizes.n_features
+    rows.row = call.x_row * <Py_ssize_t>sizeof(real)
+    rows.column = call.x_column * <Py_ssize_t>sizeof(real)
+    return scan(&rows) < 0
+
+
 cdef void respond(Engine engine, RowTile* tile, Py_ssize_t first) noexcept nogil:
-    """The tile's outputs on the response scale, into the caller's array."""
-    cdef Py_ssize_t r, n = engine.sizes.n_outputs, ld = engine.sizes.ld_output
-    cdef real* out = buffer(tile, engine.sizes.output, ld)
-    engine.transform.forward(engine.transform.alpha, tile.rows, n, ld, out, out)
+    """The tile's outputs on the response scale, into the caller's array.
+
+    A row is copied in whole blocks, of which the next one overwrites the padding, but for the last rows.
+    """
+    cdef Py_ssize_t r, j, n = engine.sizes.n_outputs, ld = engine.sizes.ld_output
+    cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK, room = tile.rows * engine.ld_out
+    cdef const real* z = buffer(tile, engine.sizes.output, ld)
+    cdef real* out = engine.out + first * engine.ld_out
+    engine.transform.forward(engine.transform.alpha, tile.rows, n, ld, z, <real*>z)
     for r in range(tile.rows):
-        memcpy(engine.out + (first + r) * engine.ld_out, out + r * ld, n * sizeof(real))
+        if room >= blocks * BLOCK:
+            for j in range(blocks):
+                copy(BLOCK, z + j * BLOCK, out + j * BLOCK)
+        else:
+            memcpy(out, z, n * sizeof(real))
+        z += ld
+        out += engine.ld_out
+        room -= engine.ld_out
 
 
 cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile* tile, Weights* weights) noexcept nogil:

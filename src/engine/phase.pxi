@@ -57,6 +57,7 @@ cdef struct Call:
     const int* label
     Py_ssize_t label_step
     Py_ssize_t n_rows
+    bint checks_finite              # a prediction stops at a tile with a number that is nan or infinite
     Py_ssize_t batch_size
     const unsigned int* batch_rows  # explicit order of rows, or NULL
     const long long* batch_offsets  # and the first position of each batch in it

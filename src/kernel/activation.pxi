@@ -125,19 +125,20 @@ cdef void group_exponentials(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const
     `transposed` (ld, BLOCK), `total` and `shift` (BLOCK) OUT; lanes of missing rows hold exp(0).
     """
     cdef Py_ssize_t j
-    cdef int lane
+    cdef int lane, v
     cdef real x
+    cdef vreal largest
     if rows < BLOCK:
         memset(transposed, 0, n * BLOCK * sizeof(real))
     memset(transposed + n * BLOCK, 0, (ld - n) * BLOCK * sizeof(real))
     transpose(rows, n, z, ld, transposed, BLOCK)
+    for v in range(BLOCK_VECTORS):
+        largest = vload(transposed + v * LANES)
+        for j in range(1, n):
+            largest = vmax(largest, vload(transposed + j * BLOCK + v * LANES))
+        vstore(shift + v * LANES, largest)
     for lane in range(BLOCK):
-        shift[lane] = transposed[lane]
         total[lane] = 0
-    for j in range(1, n):
-        for lane in range(BLOCK):
-            x = transposed[j * BLOCK + lane]
-            shift[lane] = shift[lane] if x <= shift[lane] else x
     for j in range(n):
         for lane in range(BLOCK):
             x = real_exp(transposed[j * BLOCK + lane] - shift[lane])

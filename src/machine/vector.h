@@ -57,6 +57,7 @@ static inline vreal vload(const real *p) { return *p; }
 static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
+static inline vreal vmax(vreal a, vreal b) { return a > b ? a : b; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -85,6 +86,24 @@ static inline vreal vfma(vreal a, vreal b, vreal c) {
     vreal r;
     int i;
     for (i = 0; i < LANES; i++) r[i] = real_fma(a[i], b[i], c[i]);
+    return r;
+#endif
+}
+
+/* The larger of two numbers, b where either is nan: loops that keep a maximum in memory GCC leaves to scalars. */
+static inline vreal vmax(vreal a, vreal b) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm512_max_ps((__m512)a, (__m512)b);
+#elif VECTOR_BYTES == 64
+    return (vreal)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm256_max_ps((__m256)a, (__m256)b);
+#elif VECTOR_BYTES == 32
+    return (vreal)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+    vreal r;
+    int i;
+    for (i = 0; i < LANES; i++) r[i] = a[i] > b[i] ? a[i] : b[i];
     return r;
 #endif
 }

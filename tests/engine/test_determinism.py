@@ -56,6 +56,7 @@ def test_losses_of_tiles_taken_together(dtype):
 
 @needs_kernels
 @each_case
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_of_predict_and_evaluate(name):
     case, network = CASES[name], train(name, "float32")
     X, y = case.data(1000)
@@ -148,6 +149,7 @@ losses = st.sampled_from(["mse", "cross_entropy", "binary_cross_entropy"])
     widths=widths, activation=activations, loss=losses, dtype=st.sampled_from(DTYPES),
     n=st.integers(1, 600), n_threads=st.integers(1, 3), data=st.data(),
 )  # fmt: skip
+@pytest.mark.usefixtures("eager_threads")
 def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
     widths[-1] += fb.Loss(loss).domain == "class"
     network = fb.Network(widths, activation=activation, loss=loss, dtype=dtype, seed=1)

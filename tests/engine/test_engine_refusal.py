@@ -32,12 +32,15 @@ def _call(engine, name: str, rows: int = ROWS, **options):
     x, y = np.ones((rows, 4), np.float32), np.zeros((rows, 3), np.float32)
     arguments = {
         "train": (x, y), "train_batch": (x, y), "predict": (x, np.empty_like(y), "linear", 1),
-        "bind": (np.empty_like(y), None, list), "respond": (x, "linear"),
+        "bind": (np.empty_like(y), None), "respond": (x, "linear"),
         "evaluate": (x, y, np.empty(rows)), "forward": (x,), "loss_gradient": (y,),
         "backward": (), "step": (),
     }  # fmt: skip
     if name == "train":
         options = {"batch_size": rows, "epochs": 1, "losses": np.zeros(1)} | options
+    if name == "bind":
+        tokens = {"readers": set(), "writers": set()}
+        options = {**tokens, "most_rows": rows, "brief_rows": rows, "n_threads": 1} | options
     return getattr(engine, name)(*arguments[name], **options)
 
 

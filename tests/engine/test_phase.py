@@ -13,7 +13,7 @@ from support.network_state import classification, digest
 import fastbp as fb
 from fastbp.backend import engine_module
 
-pytestmark = needs_kernels
+pytestmark = [needs_kernels, pytest.mark.usefixtures("eager_threads")]
 
 SIZES = {"data-parallel": [20, 24, 3], "weight-parallel": [20, 300, 300, 3], "latency": [5, 8, 3]}
 each_size = pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)

@@ -281,11 +281,14 @@ class Engine:
         self.progress = status, 0, batch, steps  # a step alone is no epoch
         return float(losses[0])
 
-    def bind(self, out: Array, row: Array | None, is_busy: Callable[[], bool]) -> None:
+    def bind(
+        self, out: Array | None, row: Array | None, *, readers: set[object], writers: set[object],
+        most_rows: int, brief_rows: int, n_threads: int,
+    ) -> None:  # fmt: skip
         """Nothing to prepare: `respond` leaves every call to `predict`."""
         self.plan.check("bind")
 
-    def respond(self, x: object, transform: str) -> None:
+    def respond(self, x: object, transform: str, n_threads: int = 0) -> None:
         self.plan.check("respond")
 
     @_quiet
