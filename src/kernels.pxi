@@ -13,6 +13,7 @@ cdef extern from "machine/vector.h" nogil:
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
+    vreal vbetween(int begin, int end, vreal v) noexcept
     vwide wide_set(unsigned int x) noexcept
     vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept

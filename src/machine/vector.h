@@ -28,6 +28,11 @@ typedef unsigned long long vwide;
 #define VECTOR_BYTES 16
 #endif
 typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
+#if defined(FASTBP_FLOAT32)
+typedef int vmask __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef long long vmask __attribute__((vector_size(VECTOR_BYTES)));
+#endif
 typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
@@ -57,6 +62,7 @@ static inline vreal vload(const real *p) { return *p; }
 static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
+static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -89,6 +95,14 @@ static inline vreal vfma(vreal a, vreal b, vreal c) {
 #endif
 }
 
+/* Lanes begin..end of v, without `end`, and 0 in the others. */
+static inline vreal vbetween(int begin, int end, vreal v) {
+    vmask lane;
+    int i;
+    for (i = 0; i < LANES; i++) lane[i] = i;
+    return (vreal)((vmask)v & (lane >= begin - (vmask){0}) & (lane < end - (vmask){0}));
+}
+
 /* The products of the low halves of lanes of 64 bits, whole. */
 static inline vwide wide_set(unsigned int x) { return x - (vwide){0}; }
 static inline vwide wide_product(vwide a, vwide b) {
@@ -105,12 +119,7 @@ static inline vwide wide_product(vwide a, vwide b) {
 
 /* Exchange the off-diagonal halves of every pair of rows `step` apart: one stage of a transpose. */
 static inline void vexchange(vreal *row, const int step) {
-#if defined(FASTBP_FLOAT32)
-    typedef int mask_t __attribute__((vector_size(VECTOR_BYTES)));
-#else
-    typedef long long mask_t __attribute__((vector_size(VECTOR_BYTES)));
-#endif
-    mask_t low, high;
+    vmask low, high;
     int i;
     for (i = 0; i < LANES; i++) {
         low[i] = i & step ? LANES + i - step : i;
