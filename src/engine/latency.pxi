@@ -18,7 +18,7 @@ cdef struct LatencyLayer:
     bint is_plain_kernel        # the step of the kernel is Adam's, without penalty or decay
     bint is_plain_bias
     const real* x               # input, or NULL for the network's own
-    real* z                     # pre-activation
+    real* z                     # pre-activation, then its slope where the activation keeps that
     real* a                     # output
     real* dz                    # gradient by the pre-activation
     real* w
@@ -34,7 +34,7 @@ cdef void find_latency_layers(Engine engine):
     cdef BoundOperation* bound
     cdef Operation* op
     cdef LatencyLayer* found
-    cdef Activation tanh_kernels = find_activation("tanh", 0)
+    cdef Activation tanh_kernels = find_activation("tanh", 0, False)
     for i in range(engine.forward_program.n):
         bound = &engine.forward_program.at[i]
         op = &bound.op

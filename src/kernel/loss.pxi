@@ -108,7 +108,8 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
     if own.rows < FEW_ROWS:
         for r in range(own.rows):
             few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
-                            own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld, part + r)
+                            own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
+                            part + r)
         return lane_sum(part)
     memset(out, 0, sizeof(out))
     memset(d, 0, sizeof(d))
