@@ -72,7 +72,7 @@ cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
     """Whether the step of a segment is Adam's, without penalty or decay."""
     cdef real scalar[MOST_NUMBERS]
     cdef double power[MOST_POWERS]
-    if engine.optimizer.step != grouped_adam_step or segment.l1 != 0 or segment.l2 != 0:
+    if engine.optimizer.scalars != fill_adam_scalars or segment.l1 != 0 or segment.l2 != 0:
         return False
     memset(power, 0, sizeof(power))
     engine.optimizer.scalars(engine.number, power, scalar)
@@ -133,7 +133,7 @@ cdef inline void latency_product(Engine engine, Py_ssize_t segment, bint is_plai
     if is_plain:
         for i in range(n):
             micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g, 0, NULL)
-            grouped_adam(BLOCK, scalar, 0, 0, False, w, g, m, v)
+            grouped_adam(False, BLOCK, scalar, 0, 0, False, w, g, m, v)
             w += BLOCK
             g += BLOCK
             m += BLOCK
