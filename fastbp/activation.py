@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
 
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
@@ -75,10 +74,9 @@ class Activation:
         object.__setattr__(self, "alpha", value)
 
     @property
-    def needs_z(self) -> bool:
-        """Whether the derivative is written in the pre-activation z, not in the output a."""
-        backward = getattr(formula, f"{self.name}_backward", None)
-        return backward is not None and "z" in signature(backward).parameters
+    def keeps_slope(self) -> bool:
+        """Whether the slope is computed with the output and kept, not found from the output."""
+        return hasattr(formula, f"{self.name}_slope")
 
     def to_config(self) -> dict[str, object]:
         """Name, and alpha where there is one, as JSON can hold them."""

@@ -105,26 +105,36 @@ def finder(kind, result, found):
 
 def activation_kernels(functions):
     parts, found = [], {}
-    for name in [name for name in functions if not name.endswith("_backward")]:
-        forward, backward = functions[name], functions[f"{name}_backward"]
+    for name in [name for name in functions if not name.endswith(("_backward", "_slope"))]:
         parts.append(f"""\
 cdef inline real {name}_of(real z, real alpha) noexcept nogil:
-    return {name}({", ".join(names(forward))})
+    return {name}({", ".join(names(functions[name]))})
 
 
-cdef inline real {name}_slope_of(real d, real z, real a, real alpha) noexcept nogil:
-    return {name}_backward({", ".join(names(backward))})
-
-
-cdef void {name}_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
+cdef void {name}_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* z,
                      real* a) noexcept nogil:
-    forward_run({name}_of, alpha, rows * ld, z, a)
+    forward_run({name}_of, alpha, rows * ld, z, a)""")
+        if f"{name}_slope" in functions:
+            parts.append(f"""\
+cdef inline real {name}_slope_of(real z, real alpha) noexcept nogil:
+    return {name}_slope({", ".join(names(functions[f"{name}_slope"]))})
 
 
-cdef void {name}_slope_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z,
-                           const real* a, real* d) noexcept nogil:
-    backward_run({name}_slope_of, alpha, rows * ld, z, a, d)""")
-        found[name] = {"forward": f"{name}_run", "backward": f"{name}_slope_run"}
+cdef void {name}_slope_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* z,
+                           real* a) noexcept nogil:
+    slope_run({name}_of, {name}_slope_of, alpha, rows * ld, z, a)""")
+            own = {"forward_keeping": f"{name}_slope_run", "backward": "kept_backward"}
+        else:
+            parts.append(f"""\
+cdef inline real {name}_backward_of(real d, real a, real alpha) noexcept nogil:
+    return {name}_backward({", ".join(names(functions[f"{name}_backward"]))})
+
+
+cdef void {name}_backward_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
+                              const real* slope, const real* a, real* d) noexcept nogil:
+    backward_run({name}_backward_of, alpha, rows * ld, a, d)""")
+            own = {"forward_keeping": "NULL", "backward": f"{name}_backward_run"}
+        found[name] = {"forward": f"{name}_run", **own}
     return [*parts, finder("activation", "Activation", found)]
 
 

@@ -14,6 +14,9 @@ cdef extern from "machine/vector.h" nogil:
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
     vreal vmax(vreal a, vreal b) noexcept
+    vreal vbetween(int begin, int end, vreal v) noexcept
+    vreal vquotient(vreal a, vreal b) noexcept
+    int has_slow_divider() noexcept
     vwide wide_set(unsigned int x) noexcept
     vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept

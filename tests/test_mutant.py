@@ -137,30 +137,30 @@ def test_mutants_of_a_backward_pass_die(seed: int, monkeypatch: pytest.MonkeyPat
 
 def _output_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
     def mutant(*own: Any) -> Any:
-        forward, backward = find(*own)
-        return lambda z: forward(z) * (1 + 1e-8), backward
+        forward, kept, backward = find(*own)
+        return lambda z: forward(z) * (1 + 1e-8), kept, backward
 
     return mutant
 
 
 def _slope_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
     def mutant(*own: Any) -> Any:
-        forward, backward = find(*own)
-        return forward, lambda d, z, a: backward(d, z, a) * (1 + 1e-8)
+        forward, kept, backward = find(*own)
+        return forward, kept, lambda d, slope, a: backward(d, slope, a) * (1 + 1e-8)
 
     return mutant
 
 
 def _last_lost(find: Callable[..., Any]) -> Callable[..., Any]:
     def mutant(*own: Any) -> Any:
-        forward, backward = find(*own)
+        forward, kept, backward = find(*own)
 
-        def lossy(d: Array, z: Array, a: Array) -> Array:
-            found: Array = backward(d, z, a).copy()
+        def lossy(d: Array, slope: Array, a: Array) -> Array:
+            found: Array = backward(d, slope, a).copy()
             found[-1, -1] = 0
             return found
 
-        return forward, lossy
+        return forward, kept, lossy
 
     return mutant
 

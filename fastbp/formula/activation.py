@@ -1,9 +1,10 @@
 """Activations, each with its derivative.
 
-`name(z)` is the output.  `name_backward(d, z)` or `name_backward(d, a)` is d times the slope, from
-the pre-activation z or from the output a: the name of the argument says what has to be kept.  `d`
-comes along because relu gives exactly 0, whatever d is.  Where an activation has a number of its
-own, both take it as `alpha`.
+`name(z)` is the output.  Its derivative is one of two.  `name_backward(d, a)` is d times the slope,
+from the output a; `d` comes along because relu gives exactly 0, whatever d is.  `name_slope(z)` is
+the slope from the pre-activation z: a step computes it together with the output, keeps it in the
+place of z and multiplies d by it.  Where an activation has a number of its own, both take it as
+`alpha`.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def leaky_relu(z: real, alpha: real) -> real:
     return real_select(z > 0, z, alpha * z)
 
 
-def leaky_relu_backward(d: real, z: real, alpha: real) -> real:
-    return real_select(z > 0, d, alpha * d)
+def leaky_relu_slope(z: real, alpha: real) -> real:
+    return real_select(z > 0, 1, alpha)
 
 
 def elu(z: real, alpha: real) -> real:
@@ -70,25 +71,25 @@ def gelu(z: real) -> real:
     return z * real_normal_cdf(z)
 
 
-def gelu_backward(d: real, z: real) -> real:
-    return d * (real_normal_cdf(z) + z * real_normal_pdf(z))
+def gelu_slope(z: real) -> real:
+    return real_normal_cdf(z) + z * real_normal_pdf(z)
 
 
 def silu(z: real) -> real:
     return z * real_sigmoid(z)
 
 
-def silu_backward(d: real, z: real) -> real:
+def silu_slope(z: real) -> real:
     s: real = real_sigmoid(z)
-    return d * (s * (1 + z * (1 - s)))
+    return s * (1 + z * (1 - s))
 
 
 def softplus(z: real) -> real:
     return real_softplus(z)
 
 
-def softplus_backward(d: real, z: real) -> real:
-    return d * real_sigmoid(z)
+def softplus_slope(z: real) -> real:
+    return real_sigmoid(z)
 
 
 def tanh(z: real) -> real:

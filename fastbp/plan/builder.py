@@ -20,7 +20,10 @@ class Builder:
     completes the gradient where one does.
 
     Attributes:
-        a, z: the buffers of outputs, and of those pre-activations that are kept, by value.
+        a: the buffers of outputs, by value.
+        z: those of the pre-activations that have one of their own.
+        slope: those of the slopes that a forward pass keeps for the way back, in the place of the
+            pre-activations but for a trace.
         da, dz: those of the gradients by either; a value without one needs none.
         segment, transpose: by name of a tensor, as in `Segments`.
     """
@@ -32,6 +35,7 @@ class Builder:
         self.segment, self.transpose = segments.index, segments.transpose
         self.a = {0: self._buffer(0)}
         self.z: dict[int, Buffer] = {}
+        self.slope: dict[int, Buffer] = {}
         self.da: dict[int, Buffer] = {}
         self.dz: dict[int, Buffer] = {}
         if purpose in BY_PARTS:
@@ -39,8 +43,10 @@ class Builder:
         for node in graph.nodes:
             out, keeps = node.out, self.separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
-            if keeps or node.activation.needs_z:
+            if keeps or node.activation.keeps_slope:
                 self.z[out] = self._buffer(out)
+            if node.activation.keeps_slope and purpose != "predict":
+                self.slope[out] = self._buffer(out) if keeps else self.z[out]
             # evaluating a loss writes its gradient too
             if purpose != "predict" or out == graph.output:
                 self.da[out] = self.dz[out] = self._buffer(out)
@@ -60,7 +66,7 @@ class Builder:
         return Buffer(n, row_length(n, self.graph.parameters.dtype))
 
     def _buffers(self) -> list[Buffer]:
-        kinds = (self.a, self.z, self.da, self.dz)
+        kinds = (self.a, self.z, self.slope, self.da, self.dz)
         return list({id(buffer): buffer for kind in kinds for buffer in kind.values()}.values())
 
     def _placed(self) -> list[Buffer]:

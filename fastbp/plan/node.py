@@ -31,6 +31,7 @@ class Builder(Protocol):
     transpose: dict[str, tuple[int, int]]
     a: dict[int, Buffer]
     z: dict[int, Buffer]
+    slope: dict[int, Buffer]
     da: dict[int, Buffer]
     dz: dict[int, Buffer]
 
@@ -234,10 +235,15 @@ def take_derivative(node: Node, builder: Builder) -> list[Operation]:
 
 def activated(node: Node, builder: Builder) -> dict[str, Any]:
     """The fields of an operation that ends in a node's activation."""
-    z = builder.z[node.out].offset if node.out in builder.z else -1
-    return {"activation": node.activation, "z": z}
+    return {"activation": node.activation, **_offsets(node, z=builder.z, slope=builder.slope)}
 
 
 def derived(node: Node, builder: Builder) -> dict[str, Any]:
     """The fields of an operation that ends in the derivative of a node's activation."""
-    return {**activated(node, builder), "y": builder.a[node.out].offset}
+    kept = _offsets(node, y=builder.a, slope=builder.slope)
+    return {"activation": node.activation, **kept}
+
+
+def _offsets(node: Node, **buffers: dict[int, Buffer]) -> dict[str, int]:
+    """Where those buffers of a node's value lie that there are."""
+    return {name: own[node.out].offset for name, own in buffers.items() if node.out in own}

@@ -22,7 +22,7 @@ class Operation:
     `kind` names a kernel, one of OPERATIONS in src/engine/operation.pxi.  The numbers are the
     struct there, in its order, with the activation's alpha for the last.
 
-    a, c, y and z lie among the activations (a = -1: the network's input), w and b among the
+    a, c, y, z and slope lie among the activations (a = -1: the network's input), w and b among the
     parameters (w of "dense_input" among the transposes unless `by_columns`), c and b of
     a gradient in the flat gradient.
     """
@@ -44,6 +44,7 @@ class Operation:
     by_columns: int = 0
     b: int = -1
     z: int = -1
+    slope: int = -1
     accumulate: int = 0
     kernel: int = -1
     bias: int = -1

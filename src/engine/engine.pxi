@@ -116,7 +116,7 @@ cdef class Engine:
                 raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
             if found.at[i].gradient != NULL and not 0 <= rows[i].kernel < self.n_segments:
                 raise ValueError(f"operation {operation.kind!r} names no segment")
-            found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha)
+            found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha, rows[i].slope >= 0)
         return found
 
     cdef int bind_loss(self, loss) except -1:
@@ -143,7 +143,7 @@ cdef class Engine:
     cdef int set_transform(self, str name) except -1:
         """The activation by which outputs are shown: found once, for callers pass the same object."""
         if name is not self.transform_name:
-            self.transform = find_activation(name, 0)
+            self.transform = find_activation(name, 0, False)
             self.transform_name = name
         return 0
 

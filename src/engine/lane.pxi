@@ -1,6 +1,7 @@
 # Operations of a plan with the rows in the lanes: those of operation.pxi on buffers that are turned, (units, lanes).
 #
-# A buffer begins where it does otherwise, and takes no more room.  Activations work on runs of numbers and do not care.
+# A buffer begins where it does otherwise, and takes no more room.  Activations work on runs of numbers and do not care;
+# where one keeps its slope, it does so in the place of z.
 
 cdef operation_kernel find_lane_operation(str name) except NULL:
     """The kernel of a kind of operation.  Raises ValueError for an unknown one."""
@@ -45,12 +46,11 @@ cdef inline void lane_slope(BoundOperation* bound, RowTile* tile, real* d) noexc
     """d = d * f'"""
     cdef Operation* op = &bound.op
     cdef Py_ssize_t n = op.n_c * tile.lane_length
-    cdef const real* a = tile.activations + op.y
-    cdef const real* z = a
-    if op.z >= 0:
-        z = tile.activations + op.z
+    cdef const real* slope = NULL
+    if op.slope >= 0:
+        slope = tile.activations + op.slope
     if bound.activation.backward != NULL:
-        bound.activation.backward(bound.activation.alpha, 1, n, n, z, a, d)
+        bound.activation.backward(bound.activation.alpha, 1, n, n, slope, tile.activations + op.y, d)
 
 
 cdef void lane_activation_backward(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:

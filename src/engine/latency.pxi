@@ -21,7 +21,7 @@ cdef struct LatencyLayer:
     bint is_plain_kernel        # the step of the kernel is Adam's, without penalty or decay
     bint is_plain_bias
     const real* x               # input, or NULL for the network's own
-    real* z                     # pre-activation
+    real* z                     # pre-activation, then its slope where the activation keeps that
     real* a                     # output
     real* dz                    # gradient by the pre-activation
     real* w
@@ -37,7 +37,7 @@ cdef void find_latency_layers(Engine engine):
     cdef BoundOperation* bound
     cdef Operation* op
     cdef LatencyLayer* found
-    cdef Activation tanh_kernels = find_activation("tanh", 0)
+    cdef Activation tanh_kernels = find_activation("tanh", 0, False)
     engine.is_few = True
     for i in range(engine.forward_program.n):
         bound = &engine.forward_program.at[i]
@@ -77,7 +77,7 @@ cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
     """Whether the step of a segment is Adam's, without penalty or decay."""
     cdef real scalar[MOST_NUMBERS]
     cdef double power[MOST_POWERS]
-    if engine.optimizer.step != grouped_adam_step or segment.l1 != 0 or segment.l2 != 0:
+    if engine.optimizer.scalars != fill_adam_scalars or segment.l1 != 0 or segment.l2 != 0:
         return False
     memset(power, 0, sizeof(power))
     engine.optimizer.scalars(engine.number, power, scalar)
@@ -209,7 +209,7 @@ cdef inline void latency_product(const bint few, Engine engine, Py_ssize_t segme
     elif is_plain:
         for i in range(n):
             micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g, 0, NULL)
-            grouped_adam(BLOCK, scalar, 0, 0, False, w, g, m, v)
+            grouped_adam(False, BLOCK, scalar, 0, 0, False, w, g, m, v)
             w += BLOCK
             g += BLOCK
             m += BLOCK

@@ -18,6 +18,7 @@ cdef struct Operation:
     long long by_columns    # the kernel is stored by columns (fastbp/plan/parameter.py)
     long long b             # bias: offset in the parameters
     long long z             # pre-activation: offset in the activations
+    long long slope         # the activation's derivative, where a forward pass keeps it; z itself but for a trace
     long long accumulate
     long long kernel        # of a gradient: index of the segment of its tensor
     long long bias          # and of the bias's, or -1
@@ -112,20 +113,26 @@ cdef inline real* buffer(RowTile* tile, long long offset, long long ld) noexcept
     return tile.activations + offset + tile.first * ld
 
 
+cdef inline void activate_rows(BoundOperation* bound, RowTile* tile, real* z) noexcept nogil:
+    """c = f(z), and the slope where it is kept"""
+    cdef Operation* op = &bound.op
+    if op.slope >= 0 and op.slope != op.z:
+        memcpy(buffer(tile, op.slope, op.ldc), z, tile.rows * op.ldc * sizeof(real))
+        z = buffer(tile, op.slope, op.ldc)
+    activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, buffer(tile, op.c, op.ldc))
+
+
 cdef void dense(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
     """c = f(a W + b)"""
     cdef Operation* op = &bound.op
     cdef const real* a = tile.x
     cdef Py_ssize_t a_row = tile.x_row, a_column = tile.x_column, a_width = tile.x_width
-    cdef real* c = buffer(tile, op.c, op.ldc)
-    cdef real* z = c
+    cdef real* z = buffer(tile, op.z if op.z >= 0 else op.c, op.ldc)
     cdef const real* bias = NULL
     if op.a >= 0:
         a = buffer(tile, op.a, op.lda)
         a_row = a_width = op.lda
         a_column = 1
-    if op.z >= 0:
-        z = buffer(tile, op.z, op.ldc)
     if op.b >= 0:
         bias = weights.w + op.b
     if op.by_columns:
@@ -134,19 +141,18 @@ cdef void dense(BoundOperation* bound, RowTile* tile, Weights* weights, int star
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
              weights.w + op.w, op.ldw, z, op.ldc, bias)
-    activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, c)
+    activate_rows(bound, tile, z)
 
 
 cdef inline void times_slope(BoundOperation* bound, RowTile* tile, real* d) noexcept nogil:
     """d = d * f'"""
     cdef Operation* op = &bound.op
-    cdef const real* a = buffer(tile, op.y, op.ldc)
-    cdef const real* z = a
+    cdef const real* slope = NULL
     if bound.activation.backward == NULL:
         return
-    if op.z >= 0:
-        z = buffer(tile, op.z, op.ldc)
-    bound.activation.backward(bound.activation.alpha, tile.rows, op.n_c, op.ldc, z, a, d)
+    if op.slope >= 0:
+        slope = buffer(tile, op.slope, op.ldc)
+    bound.activation.backward(bound.activation.alpha, tile.rows, op.n_c, op.ldc, slope, buffer(tile, op.y, op.ldc), d)
 
 
 cdef void activation_backward(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
@@ -235,8 +241,7 @@ cdef void add(BoundOperation* bound, RowTile* tile, Weights* weights, int start)
     """c = f(a + y), either term possibly the network's input"""
     cdef Operation* op = &bound.op
     cdef Py_ssize_t r, j, term, row, column
-    cdef real* c = buffer(tile, op.c, op.ldc)
-    cdef real* z = buffer(tile, op.z, op.ldc) if op.z >= 0 else c
+    cdef real* z = buffer(tile, op.z if op.z >= 0 else op.c, op.ldc)
     cdef const real* a
     memset(z, 0, tile.rows * op.ldc * sizeof(real))
     for term in range(2):
@@ -250,4 +255,4 @@ cdef void add(BoundOperation* bound, RowTile* tile, Weights* weights, int start)
         for r in range(tile.rows):
             for j in range(op.n_c):
                 z[r * op.ldc + j] += a[r * row + j * column]
-    activate(&bound.activation, tile.rows, op.n_c, op.ldc, z, c)
+    activate_rows(bound, tile, z)

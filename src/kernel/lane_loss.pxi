@@ -6,26 +6,20 @@
 cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogil:
     """All rows of one loss; the targets are gathered into d first."""
     cdef real part[BLOCK]
-    cdef Parameters p = own.parameters
-    cdef Py_ssize_t j, block, rows = own.rows, whole = rows // BLOCK, ld = own.ld
+    cdef real value[LOSS_PIECE]     # no tile has as many rows
+    cdef Py_ssize_t j, r, block, rows = own.rows, lanes = lane_count(own.rows), ld = own.ld
     cdef const real* out = own.out
     cdef real* d = own.d
-    cdef real scale = own.scale
-    cdef int lane, count = <int>(rows - whole * BLOCK)
-    cdef pair found
+    cdef int lane
     gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, own.staged, d, ld)
     memset(part, 0, sizeof(part))
     for j in range(own.n):
-        for block in range(whole):
+        loss_piece(f, own.parameters, own.scale, lanes, out, value, d)
+        for r in range(rows, lanes):
+            value[r] = d[r] = 0
+        for block in range(lanes // BLOCK):
             for lane in range(BLOCK):
-                found = f(out[block * BLOCK + lane], d[block * BLOCK + lane], p)
-                part[lane] += found[0]
-                d[block * BLOCK + lane] = scale * found[1]
-        if count:
-            for lane in range(BLOCK):
-                found = f(out[whole * BLOCK + lane], d[whole * BLOCK + lane], p)
-                part[lane] += found[0] if lane < count else 0
-                d[whole * BLOCK + lane] = scale * found[1] if lane < count else 0
+                part[lane] += value[block * BLOCK + lane]
         out += ld
         d += ld
     return lane_sum(part)

@@ -9,6 +9,9 @@
 
 cdef enum:
     MOST_PARAMETERS = 4
+    LOSS_PIECE = 32 * BLOCK     # elements between two sums
+    FEW_ROWS = BLOCK - 3        # rows of up to four outputs that meet in no partial sum with the same output
+    FEW_GROUPS = 4              # of so many rows, between two sums
 
 cdef struct Parameters:         # of a loss
     real at[MOST_PARAMETERS]
@@ -77,12 +80,29 @@ cdef inline void few_outputs_row(loss_formula_of f, Parameters p, real scale, Py
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
 
 
+cdef inline void loss_piece(loss_formula_of f, Parameters p, real scale, Py_ssize_t count, in_array out, out_array value,
+                            out_array d) noexcept nogil:
+    """value = the loss, d = scale times its slope, from the targets in d (IN and OUT); `count` elements in one plain loop.
+
+    Neither a sum nor a choice of lanes is in it, and its length is not a literal: so the compiler vectorises any formula.
+    """
+    cdef Py_ssize_t i
+    cdef pair found
+    for i in range(count):
+        found = f(out[i], d[i], p)
+        value[i] = found[0]
+        d[i] = scale * found[1]
+
+
 cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
-    """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo BLOCK - 3, and j further on."""
+    """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo FEW_ROWS, and j further on."""
     cdef real part[BLOCK]
+    cdef real out[4 * FEW_GROUPS * BLOCK]
+    cdef real value[4 * FEW_GROUPS * BLOCK]
+    cdef real d[4 * FEW_GROUPS * BLOCK]
     cdef LossRows own
     cdef const unsigned int* order = rows.order
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, first = 0, count
     if rows.rows == 1:  # what follows, without its way through memory; a copy of `rows` would wait for what was just stored
         part[0] = part[1] = part[2] = part[3] = 0
         few_outputs_row(f, rows.parameters, rows.scale, rows.n, rows.out,
@@ -90,37 +110,141 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
         return (part[0] + part[2]) + (part[1] + part[3])
     own = rows[0]
     memset(part, 0, sizeof(part))
-    for r in range(own.rows):
-        few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
-                        own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
-                        part + r % (BLOCK - 3))
+    if own.rows < FEW_ROWS:
+        for r in range(own.rows):
+            few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
+                            own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
+                            part + r)
+        return lane_sum(part)
+    memset(out, 0, sizeof(out))
+    memset(d, 0, sizeof(d))
+    while first < own.rows:
+        count = min(own.rows - first, <Py_ssize_t>FEW_GROUPS * FEW_ROWS)
+        few_outputs_collect(&own, first, count, out, d)
+        loss_piece(f, own.parameters, own.scale, own.n * FEW_GROUPS * BLOCK, out, value, d)
+        few_outputs_spread(&own, first, count, value, d, part)
+        first += count
     return lane_sum(part)
+
+
+cdef inline void collect_rows(const int n, LossRows* own, Py_ssize_t first, Py_ssize_t count, real* out,
+                              real* target) noexcept nogil:
+    """Rows first..first + count side by side, FEW_ROWS in a block and each output in blocks of its own: output j of row i of
+    them lies in the lane of its partial sum, j + i modulo FEW_ROWS.
+
+    `out` and `target` (n, FEW_GROUPS, BLOCK) OUT; lanes without an element keep what they have."""
+    cdef Py_ssize_t i = 0, j, at, y_row = own.y_row, y_column = own.y_column, ld = own.ld
+    cdef const unsigned int* order = own.order
+    cdef const real* given = own.out + first * ld
+    cdef const real* y
+    cdef int group, lane
+    for group in range(FEW_GROUPS):
+        at = group * BLOCK
+        for lane in range(<int>min(count - i, <Py_ssize_t>FEW_ROWS)):
+            y = own.y + (order[first + i] if order != NULL else first + i) * y_row
+            for j in range(n):
+                out[j * (FEW_GROUPS * BLOCK + 1) + at] = given[j]
+                target[j * (FEW_GROUPS * BLOCK + 1) + at] = y[j * y_column]
+            given += ld
+            i += 1
+            at += 1
+
+
+cdef inline void spread_rows(const int n, LossRows* own, Py_ssize_t first, Py_ssize_t count, const real* value,
+                             const real* d, real* part) noexcept nogil:
+    """The way back: the rows' gradient from d, and `value` added to `part` (BLOCK, IN and OUT) in the order of rows."""
+    cdef Py_ssize_t at, j, ld = own.ld, stride = FEW_GROUPS * BLOCK + 1
+    cdef real* to = own.d + first * ld
+    cdef vreal sum[BLOCK_VECTORS]
+    cdef int group, lane, lanes, v
+    for v in range(BLOCK_VECTORS):
+        sum[v] = vload(part + v * LANES)
+    for group in range(FEW_GROUPS):
+        lanes = <int>min(count - group * FEW_ROWS, <Py_ssize_t>FEW_ROWS)
+        for j in range(n - 1, -1, -1):      # a partial sum meets the last output in the first of its rows
+            for v in range(BLOCK_VECTORS):
+                at = (j * FEW_GROUPS + group) * BLOCK + v * LANES
+                sum[v] = sum[v] + vbetween(<int>j - v * LANES, <int>j + lanes - v * LANES, vload(value + at))
+        at = group * BLOCK
+        for lane in range(lanes):
+            store_row(to, d[at], d[stride + at] if n > 1 else 0, d[2 * stride + at] if n > 2 else 0,
+                      d[3 * stride + at] if n > 3 else 0)
+            to += ld
+            at += 1
+    for v in range(BLOCK_VECTORS):
+        vstore(part + v * LANES, sum[v])
+
+
+cdef void few_outputs_collect(LossRows* own, Py_ssize_t first, Py_ssize_t count, real* out, real* target) noexcept nogil:
+    if own.n == 1:
+        collect_rows(1, own, first, count, out, target)
+    elif own.n == 2:
+        collect_rows(2, own, first, count, out, target)
+    elif own.n == 3:
+        collect_rows(3, own, first, count, out, target)
+    else:
+        collect_rows(4, own, first, count, out, target)
+
+
+cdef void few_outputs_spread(LossRows* own, Py_ssize_t first, Py_ssize_t count, const real* value, const real* d,
+                             real* part) noexcept nogil:
+    if own.n == 1:
+        spread_rows(1, own, first, count, value, d, part)
+    elif own.n == 2:
+        spread_rows(2, own, first, count, value, d, part)
+    elif own.n == 3:
+        spread_rows(3, own, first, count, value, d, part)
+    else:
+        spread_rows(4, own, first, count, value, d, part)
 
 
 cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
     cdef real part[BLOCK]
+    cdef real value[LOSS_PIECE]
     cdef Parameters p = rows.parameters
-    cdef Py_ssize_t r, block, n = rows.n, ld = rows.ld
+    cdef Py_ssize_t n = rows.n, ld = rows.ld, column = 0, left = rows.rows * ld, count
     cdef const real* out = rows.out
     cdef real* d = rows.d
-    cdef real scale = rows.scale
-    cdef int lane, count
-    cdef pair found
     if n <= 4:
         return few_outputs_loss(f, rows)
     gather(rows.rows, n, rows.order, rows.y, rows.y_row, rows.y_column, d, ld)
     memset(part, 0, sizeof(part))
-    for r in range(rows.rows):
-        for block in range((n + BLOCK - 1) // BLOCK):
-            count = <int>min(n - block * BLOCK, <Py_ssize_t>BLOCK)
-            for lane in range(BLOCK):
-                found = f(out[block * BLOCK + lane], d[block * BLOCK + lane], p)
-                part[lane] += found[0] if lane < count else 0
-                d[block * BLOCK + lane] = scale * found[1] if lane < count else 0
-        out += ld
-        d += ld
+    while left > 0:
+        count = min(left, <Py_ssize_t>LOSS_PIECE)
+        loss_piece(f, p, rows.scale, count, out, value, d)
+        column = sum_piece(n, ld, column, count, value, d, part)
+        out += count
+        d += count
+        left -= count
     return lane_sum(part)
+
+
+cdef Py_ssize_t sum_piece(Py_ssize_t n, Py_ssize_t ld, Py_ssize_t column, Py_ssize_t count, const real* value, real* d,
+                          real* part) noexcept nogil:
+    """`value` added to `part`, block after block, from `column` of a row on; d zeroed in the padding.
+
+    `part` (BLOCK) IN and OUT, d (count) OUT where it is padding.  Returns the column that comes next.
+    """
+    cdef vreal sum[BLOCK_VECTORS]
+    cdef Py_ssize_t block, i
+    cdef int v, lanes
+    for v in range(BLOCK_VECTORS):
+        sum[v] = vload(part + v * LANES)
+    for block in range(count // BLOCK):
+        i = block * BLOCK
+        if column + BLOCK <= n:
+            for v in range(BLOCK_VECTORS):
+                sum[v] = sum[v] + vload(value + i + v * LANES)
+        else:
+            lanes = <int>max(n - column, <Py_ssize_t>0)
+            for v in range(BLOCK_VECTORS):
+                sum[v] = sum[v] + vbetween(0, lanes - v * LANES, vload(value + i + v * LANES))
+                vstore(d + i + v * LANES, vbetween(0, lanes - v * LANES, vload(d + i + v * LANES)))
+        column = column + BLOCK if column + BLOCK < ld else 0
+    for v in range(BLOCK_VECTORS):
+        vstore(part + v * LANES, sum[v])
+    return column
 
 
 cdef double cross_entropy_rows(LossRows* rows) noexcept nogil:

@@ -28,6 +28,11 @@ typedef unsigned long long vwide;
 #define VECTOR_BYTES 16
 #endif
 typedef real vreal __attribute__((vector_size(VECTOR_BYTES), may_alias));
+#if defined(FASTBP_FLOAT32)
+typedef int vmask __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef long long vmask __attribute__((vector_size(VECTOR_BYTES)));
+#endif
 typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #endif
 
@@ -58,6 +63,8 @@ static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
 static inline vreal vmax(vreal a, vreal b) { return a > b ? a : b; }
+static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
+static inline vreal vquotient(vreal a, vreal b) { return a / b; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -108,6 +115,38 @@ static inline vreal vmax(vreal a, vreal b) {
 #endif
 }
 
+/* Lanes begin..end of v, without `end`, and 0 in the others. */
+static inline vreal vbetween(int begin, int end, vreal v) {
+    vmask lane;
+    int i;
+    for (i = 0; i < LANES; i++) lane[i] = i;
+    return (vreal)((vmask)v & (lane >= begin - (vmask){0}) & (lane < end - (vmask){0}));
+}
+
+/* a / b to the bit, where denormal numbers are zero, for a normal b > 0 up to 2**125, infinite or NaN: where the vectors are
+ * of 64 bytes without the divider.
+ *
+ * y is 1/b correctly rounded: two corrections of an approximation to 2**-14.  The first rounds upwards, or the one divisor
+ * whose significand is all ones would be missed: 1/(2 - 2**-23) became 1/2.  q = a y is then within 3/2 of the last place, and
+ * its remainder, which is exact, decides rightly at every midpoint: Markstein, Computation of elementary functions on the
+ * IBM RISC System/6000 processor, 1990, and a test over all significands for what his theorem leaves open.
+ *
+ * a is multiplied by 2**64, so that no remainder underflows; what is too small in the end is so in the quotient too.  A
+ * zero keeps its sign because the remainder is b q - a.  Overflow on the way, infinities and NaN give no finite q: then
+ * the divider is asked after all. */
+static inline vreal vquotient(vreal a, vreal b) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    const __m512 one = _mm512_set1_ps(1), x = (__m512)b, dividend = _mm512_mul_ps((__m512)a, _mm512_set1_ps(0x1p64F));
+    __m512 y = _mm512_rcp14_ps(x), q;
+    y = _mm512_fmadd_round_ps(_mm512_fnmadd_ps(x, y, one), y, y, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    y = _mm512_fmadd_ps(_mm512_fnmadd_ps(x, y, one), y, y);
+    q = _mm512_mul_ps(dividend, y);
+    q = _mm512_fnmadd_ps(_mm512_fmsub_ps(x, q, dividend), y, q);
+    if (__builtin_expect(_mm512_fpclass_ps_mask(q, 0x99) == 0, 1)) return (vreal)_mm512_mul_ps(q, _mm512_set1_ps(0x1p-64F));
+#endif
+    return a / b;
+}
+
 /* The products of the low halves of lanes of 64 bits, whole. */
 static inline vwide wide_set(unsigned int x) { return x - (vwide){0}; }
 static inline vwide wide_product(vwide a, vwide b) {
@@ -124,14 +163,9 @@ static inline vwide wide_product(vwide a, vwide b) {
 
 /* lane i of `low` and `high`: what a pair of vectors gives its first and its second member where the off-diagonal halves
  * of their groups of 2 * step lanes are exchanged.  Lanes from LANES on are the second member's. */
-#if defined(FASTBP_FLOAT32)
-typedef int vindex __attribute__((vector_size(VECTOR_BYTES)));
-#else
-typedef long long vindex __attribute__((vector_size(VECTOR_BYTES)));
-#endif
 static inline void vexchange_pair(vreal *first, vreal *second, const int step) {
     vreal upper = *first, lower = *second;
-    vindex low, high;
+    vmask low, high;
     int i;
     for (i = 0; i < LANES; i++) {
         low[i] = i & step ? LANES + i - step : i;
@@ -164,6 +198,16 @@ static inline void vhalve(vreal *row, const int step) {
     }
 }
 #endif
+
+/* Whether vquotient beats the divider here: with vectors of 64 bytes on Intel's processors; AMD's divider is fast. */
+static inline int has_slow_divider(void) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    __builtin_cpu_init();
+    return __builtin_cpu_is("intel") != 0;
+#else
+    return 0;
+#endif
+}
 
 /* The same pointer, of which the compiler no longer knows where it came from. */
 static inline const real *opaque(const real *p) {

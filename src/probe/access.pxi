@@ -60,52 +60,72 @@ def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:
 
 def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
     """a = f(z), element by element; z and a of one length, may be the same array."""
-    cdef Activation f = find_activation(name, alpha)
+    cdef Activation f = find_activation(name, alpha, False)
     if z.shape[0] != a.shape[0] or f.forward == softmax_forward:
         raise ValueError("z and a must have one length, and softmax needs rows")
     if z.shape[0]:
-        f.forward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0])
+        f.forward(f.alpha, 1, z.shape[0], z.shape[0], <real*>&z[0], &a[0])
 
 
-def apply_derivative(str name, const real[::1] z, const real[::1] a, real[::1] d, double alpha=1):
-    """d = d * f'(z), a being f(z); all of one length."""
-    cdef Activation f = find_activation(name, alpha)
+def apply_derivative(str name, real[::1] z, real[::1] a, real[::1] d, double alpha=1):
+    """a = f(z) and d = d * f'(z), as a step takes them; all of one length.  z may be lost to what is kept of the slope."""
+    cdef Activation f = find_activation(name, alpha, True)
     if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or f.forward == softmax_forward:
         raise ValueError("z, a and d must have one length, and softmax needs rows")
+    if z.shape[0]:
+        f.forward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0])
     if z.shape[0] and f.backward != NULL:
         f.backward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0], &d[0])
 
 
 def apply_step(str formula, numbers, const double[::1] power, real[::1] w, const real[::1] g, real[:, ::1] state, *,
-               double l1=0, double l2=0, bint decays=True, bint tuned=True):
+               double l1=0, double l2=0, bint decays=True, str kernel="found"):
     """One step of an optimizer's formula on w with gradient g; `state` (n_slots, n) its slots; whole blocks of 64 bytes.
 
-    `power` are the running powers after the step.  Without `tuned` it is the loop of the formula, whatever kernel there is.
+    `power` are the running powers after the step.  `kernel` is "found", as for an engine, or "formula", its loop, whatever
+    kernel there is; of Adam "divider" or "reciprocal", whatever the processor.  Denormal numbers are zero, as in a call.
     """
-    cdef StepKernel kernel = find_step(formula) if tuned else optimizer_formula(formula)
+    cdef StepKernel own = optimizer_formula(formula) if kernel == "formula" else find_step(formula)
+    cdef unsigned long mode
     cdef double number[MOST_NUMBERS]
     cdef real scalar[MOST_NUMBERS]
     cdef Update u
-    if not w.shape[0] == g.shape[0] == state.shape[1] or state.shape[0] != kernel.n_slots:
-        raise ValueError(f"w, g and each of {kernel.n_slots} slots must have one length")
+    if not w.shape[0] == g.shape[0] == state.shape[1] or state.shape[0] != own.n_slots:
+        raise ValueError(f"w, g and each of {own.n_slots} slots must have one length")
     if w.shape[0] % BLOCK:
         raise ValueError(f"w must have a multiple of {BLOCK} elements, got {w.shape[0]}")
-    if power.shape[0] < kernel.n_powers:
-        raise ValueError(f"power must have {kernel.n_powers} elements, got {power.shape[0]}")
-    for i, value in enumerate(checked(numbers, kernel.n_numbers, formula)):
+    if power.shape[0] < own.n_powers:
+        raise ValueError(f"power must have {own.n_powers} elements, got {power.shape[0]}")
+    for i, value in enumerate(checked(numbers, own.n_numbers, formula)):
         number[i] = value
-    kernel.scalars(number, &power[0] if power.shape[0] else NULL, scalar)
+    own.scalars(number, &power[0] if power.shape[0] else NULL, scalar)
     if w.shape[0] == 0:
         return
     u.n = u.stride = w.shape[0]
     u.w = &w[0]
     u.g = &g[0]
-    u.state = &state[0, 0] if kernel.n_slots else NULL
+    u.state = &state[0, 0] if own.n_slots else NULL
     u.scalar = scalar
     u.l1 = <real>l1
     u.l2 = <real>l2
     u.decays = decays
-    kernel.step(&u)
+    if kernel in ("divider", "reciprocal"):
+        own.step = grouped_adam_step if kernel == "divider" else reciprocal_adam_step
+    mode = float_mode_flush()
+    own.step(&u)
+    float_mode_restore(mode)
+
+
+def quotients(const real[::1] a, const real[::1] b, real[::1] out):
+    """out = a / b by vquotient: whole vectors of one length, denormal numbers being zero."""
+    cdef Py_ssize_t i
+    cdef unsigned long mode
+    if not a.shape[0] == b.shape[0] == out.shape[0] or a.shape[0] % LANES:
+        raise ValueError("a, b and out must have one length, whole vectors")
+    mode = float_mode_flush()
+    for i in range(a.shape[0] // LANES):
+        vstore(&out[i * LANES], vquotient(vload(&a[i * LANES]), vload(&b[i * LANES])))
+    float_mode_restore(mode)
 
 
 def shuffled(Py_ssize_t n, unsigned long long seed, unsigned long long epoch, unsigned int[::1] order):

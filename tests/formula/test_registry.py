@@ -34,11 +34,11 @@ MODULES = [numpy_engine, *compiled_modules().values()]
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 
 
-def formulas(module: ModuleType, helper: str = "no formula") -> set[str]:
-    """The functions defined in a file of formulas, without those whose name ends with `helper`."""
+def formulas(module: ModuleType, *helpers: str) -> set[str]:
+    """The functions defined in a file of formulas, without those whose name ends with a helper."""
     own = [f for f in vars(module).values() if inspect.isfunction(f)]
     own = [f for f in own if f.__module__ == module.__name__]
-    return {f.__name__ for f in own if not f.__name__.endswith(helper)}
+    return {f.__name__ for f in own if not f.__name__.endswith(helpers)}
 
 
 def compared_names(function: Callable[..., Any]) -> set[str]:
@@ -62,13 +62,17 @@ def test_every_build_has_the_kernels_of_the_descriptions(module: ModuleType) -> 
 
 
 def test_descriptions_are_those_of_the_formulas() -> None:
-    assert formulas(activation, "_backward") == ACTIVATIONS.keys() - {"softmax"}
+    names = formulas(activation, "_backward", "_slope")
+    assert names == ACTIVATIONS.keys() - {"softmax"}
     assert formulas(loss) == LOSSES.keys() - {"cross_entropy"}
-    for name in formulas(activation, "_backward"):
+    for name in names:
+        keeps = fb.Activation(name).keeps_slope
         forward = inspect.signature(getattr(activation, name)).parameters
-        backward = list(inspect.signature(getattr(activation, f"{name}_backward")).parameters)
+        helper = f"{name}_slope" if keeps else f"{name}_backward"
+        derivative = list(inspect.signature(getattr(activation, helper)).parameters)
         assert ("alpha" in forward) == (ACTIVATIONS[name] is not None)
-        assert backward[0] == "d" and not {"z", "a"} <= set(backward)
+        assert derivative[0] == ("z" if keeps else "d")
+    assert len(formulas(activation)) == 2 * len(names)
     for name in formulas(loss):
         _, _, *own = inspect.signature(getattr(loss, name)).parameters
         assert own == [parameter for parameter, _ in LOSSES[name].parameters]

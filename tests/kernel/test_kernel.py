@@ -89,10 +89,10 @@ def test_derivative(build: str, dtype: str, activation: Activation) -> None:
     module, z = MODULES[build, dtype], preactivations(dtype)
     z = z[(np.abs(z) > 1e-6) | (z == 0)]  # elu and selu tell the side of smaller ones from a
     d = np.random.default_rng(5).normal(size=z.shape).astype(dtype)
-    a, got = np.empty_like(z), d.copy()
-    module.apply_activation(activation.name, z, a, activation.alpha)
+    a, alone, got, exact = np.empty_like(z), np.empty_like(z), d.copy(), z.astype(np.float64)
+    module.apply_activation(activation.name, z, alone, activation.alpha)
     module.apply_derivative(activation.name, z, a, got, activation.alpha)
-    exact = z.astype(np.float64)
+    np.testing.assert_array_equal(a, alone)
     size = np.abs(d) * slope_magnitude(activation, exact, dtype)
     assert_near(
         got,
@@ -118,7 +118,7 @@ def test_derivative_is_that_of_the_activation(build: str, activation: Activation
 
     difference = (8 * (f(z + h) - f(z - h)) - (f(z + 2 * h) - f(z - 2 * h))) / (12 * h)
     slope = np.ones_like(z)
-    module.apply_derivative(activation.name, z, f(z), slope, activation.alpha)
+    module.apply_derivative(activation.name, z.copy(), np.empty_like(z), slope, activation.alpha)
     assert (np.abs(slope - difference) <= difference_bound(h, order=4, value=f(z))).all()
     assert activation.name == "linear" or np.ptp(slope) > 0.1
 
@@ -212,11 +212,109 @@ def five_steps(module: Any, optimizer: Any, dtype: str, **options: Any) -> list[
 def test_tuned_step_has_the_bits_of_the_formula(
     build: str, dtype: str, optimizer: Any, l1: float, l2: float
 ) -> None:
-    module = MODULES[build, dtype]
+    """Whichever kernel the processor at hand makes an engine take."""
+    module, kernels = MODULES[build, dtype], ["found"]
+    if optimizer.formula == "adam":
+        kernels += ["divider", "reciprocal"]
     for decays in (True, False):
         options = {"l1": l1, "l2": l2, "decays": decays}
-        tuned = five_steps(module, optimizer, dtype, **options)
-        assert tuned == five_steps(module, optimizer, dtype, tuned=False, **options)
+        want = five_steps(module, optimizer, dtype, kernel="formula", **options)
+        for kernel in kernels:
+            assert want == five_steps(module, optimizer, dtype, kernel=kernel, **options)
+
+
+@every_build
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-37, 1e30])
+def test_reciprocal_has_the_bits_of_the_divider(build: str, dtype: str, epsilon: float) -> None:
+    """States of every size, zeros of both signs, numbers that overflow, infinities and NaN."""
+    module, rng, n = MODULES[build, dtype], np.random.default_rng(6), 4096
+    sizes = np.array([0, 1e-45, 1e-37, 1e-30, 1e-20, 1e-3, 1, 1e10, 1e30, 1e38, np.inf, np.nan])
+    found = []
+    slots = rng.choice(sizes, (2, n)) * rng.uniform(0.5, 2, (2, n))
+    slots[0] *= rng.choice([-1, 1], n)
+    w, g = rng.choice([0, -0.0, 1, -1e-37], n), rng.choice([0, -0.0, 1, 1e-40, -1e38], n)
+    with np.errstate(all="ignore"):
+        given = [array.astype(dtype) for array in (w, g, slots)]
+    for kernel in ("divider", "reciprocal"):
+        w, g, state = (array.copy() for array in given)
+        optimizer = Adam(1e-3, epsilon=epsilon)
+        power = np.array(optimizer.powers)
+        module.apply_step("adam", optimizer.numbers, power, w, g, state, kernel=kernel)
+        found.append((w, state))
+    (want, want_state), (own, own_state) = found
+    number = ~np.isnan(want)  # the sign of a NaN is nobody's
+    np.testing.assert_array_equal(np.isnan(own), ~number)
+    assert own[number].tobytes() == want[number].tobytes()
+    np.testing.assert_array_equal(own_state, want_state)
+
+
+# ---- division by reciprocal, src/machine/vector.h -----------------------------------------------
+
+
+@pytest.mark.slow
+def test_reciprocals_are_rounded_right_whatever_the_approximation() -> None:
+    """For all significands b = B / 2**23 between 1 and 2, what the proof of vquotient stands on.
+
+    An approximation to 2**-14, corrected once and rounded upwards, is one of at most two numbers;
+    from each the next correction gives 1/b correctly rounded, y = Y / 2**24. With Q = a/b and
+    q = a y rounded, the remainder decides rightly at the midpoint beside q, because no number
+    divided by b lies nearer to it than the neighbours of b do; and at the next one, where a < b.
+    """
+    B, one = np.arange(2**23 + 1, 2**24), 2**47
+    low = np.ceil(one / B - 0.07).astype(np.int64)  # 2**-28 of 2**24, and rounding
+    high = np.ceil(one / B + 2.0**-13).astype(np.int64)
+    assert (high - low).max() == 1
+    for first in (low, high):
+        error = one - B * first  # exact as a number of 24 bits
+        assert np.abs(error).max() <= 2**24
+        product = first * error
+        Y, rest = first + (product >> 47), product & (one - 1)
+        Y += (rest > one // 2) | ((rest == one // 2) & (Y & 1 == 1))
+        np.testing.assert_array_equal(Y, (2 * one + B) // (2 * B))
+        assert ((B - 1) * Y < one).all() and ((B + 1) * Y > one).all()
+        off = np.abs(B * Y - one) / B  # of y, in 2**-24
+        farthest = 0.5 + (B - 1) / 2**23 * off  # of q, in units of its last place
+        assert ((farthest + 1 / B) * (1 + B * off * 2.0**-47) < 1.5).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [build for build, dtype in MODULES if dtype == "float32"])
+def test_quotients_of_all_divisors(build: str) -> None:
+    """All significands, beside numerators near the divisor, powers of 2 and random ones."""
+    module, rng = MODULES[build, "float32"], np.random.default_rng(7)
+    bits = np.arange(0x3F800000, 0x40000000, dtype=np.uint32)
+    b, out = bits.view(np.float32), np.empty(2**23, np.float32)
+    numerators = [np.full_like(b, 1), np.full_like(b, b[-1]), rng.permutation(b)]
+    numerators += [(bits - 2 + np.uint32(shift)).view(np.float32) for shift in range(5)]
+    for a in numerators:
+        module.quotients(a, b, out)
+        assert out.tobytes() == (a / b).tobytes()
+
+
+@every_build
+def test_quotients_of_all_sizes(build: str, dtype: str) -> None:
+    """Denormal numbers count as zeros of their sign, in numerators and in quotients."""
+    module, rng, n = MODULES[build, dtype], np.random.default_rng(8), 2**18
+    tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
+    exponents = np.log2(float(tiny)), np.log2(float(huge))
+    a = rng.choice([-1, 1], n) * 2.0 ** rng.uniform(exponents[0], exponents[1] - 1, n)
+    b = 2.0 ** rng.uniform(exponents[0], exponents[1] - 3, n)
+    a[:64] = np.tile([0, -0.0, tiny, -tiny, huge, -huge, np.inf, -np.inf], 8)
+    a, b = a.astype(dtype), b.astype(dtype)
+    b[:8], b[8:16] = tiny, np.inf
+    a[64:96], b[64:96] = 1, 2 - np.finfo(dtype).eps  # what two corrections to nearest would miss
+    out = np.empty_like(a)
+    module.quotients(a, b, out)
+    with np.errstate(all="ignore"):
+        want = a / b
+        # one that is rounded up to the smallest normal number is none of them
+        lost = np.abs(a.astype(np.longdouble) / b) < tiny * (1 - np.finfo(dtype).eps / 4)
+    want = np.where(lost, np.copysign(np.zeros_like(want), want), want)
+    number = ~np.isnan(want)
+    np.testing.assert_array_equal(np.isnan(out), ~number)
+    assert out[number].tobytes() == want[number].tobytes()
+    with pytest.raises(ValueError, match="one length, whole vectors"):
+        module.quotients(a, b[:8], out)
 
 
 # ---- shuffling and bits -------------------------------------------------------------------------

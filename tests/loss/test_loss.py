@@ -188,6 +188,36 @@ def test_short_last_batch_counts_by_its_rows(
         assert_near(got, value, dtype=dtype, length=30, magnitude=np.abs(value) + 1)
 
 
+def summed(values: Array, block: int) -> Any:
+    """The sum of (rows, n) values in the order of src/kernel/loss.pxi."""
+    rows, n = values.shape
+    part = np.zeros(block, values.dtype)
+    for r in range(rows):
+        for j in range(n):
+            part[r % (block - 3) + j if n <= 4 else j % block] += values[r, j]
+    while len(part) > 1:
+        part = part[: len(part) // 2] + part[len(part) // 2 :]
+    return part[0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 16, 17, 150])
+@pytest.mark.parametrize("rows", [1, 2, 4, 5, 12, 13, 14, 51, 52, 53, 70])
+def test_order_of_the_sum_over_a_batch(
+    n: int, rows: int, dtype: str, rng: np.random.Generator
+) -> None:
+    """To the bit, with targets by rows and by columns; partial sums of different sizes tell."""
+    network = identity(n, "mae", dtype, "cython")
+    block = 64 // np.dtype(dtype).itemsize
+    out = (rng.normal(size=(rows, n)) * 10.0 ** rng.integers(-3, 4, (rows, n))).astype(dtype)
+    target = rng.normal(size=(rows, n)).astype(dtype)
+    for y in (target, np.asfortranarray(target)):
+        traced = network.trace(out, y)
+        want = float(summed(np.abs(out - y), block)) * (1.0 / (rows * n))
+        assert traced["loss"] == want
+        slope = np.sign(out - y) * np.dtype(dtype).type(1.0 / (rows * n))
+        np.testing.assert_array_equal(traced["dense_1/dz"], slope)
+
+
 @given(
     n=st.integers(1, 40),
     k=st.integers(2, 40),

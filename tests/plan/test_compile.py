@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from support.tolerance import assert_same_training
+from support.tolerance import assert_near, assert_same_training
 
 import fastbp as fb
+from fastbp.activation import ACTIVATIONS
 from fastbp.runtime import engine_cache
 
 
@@ -72,6 +73,26 @@ def test_named_buffers():
     assert plan.buffers["end/a"] is plan.buffers["output"]
     offsets = [plan.buffers[f"dense_1/{part}"].offset for part in ("z", "a", "da", "dz")]
     assert len(set(offsets)) == 4
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_where_a_slope_is_kept(name, backend):
+    """In the place of the pre-activation, unless that is shown; nowhere without a way back."""
+    layers = [fb.Input(3), fb.Residual([fb.Dense(3, name)], activation=name), fb.Dense(2)]
+    network = fb.Network(layers, loss="mse", seed=0, backend=backend)
+    keeps = fb.Activation(name).keeps_slope
+    for purpose in ("train", "manual", "trace", "predict"):
+        plan = engine_cache.engine(network._state, purpose, 4)[1]
+        own = [op for op in plan.forward.operations if op.activation.name == name != "linear"]
+        assert len(own) == 2 or name == "linear"
+        for op in own:
+            assert (op.slope >= 0) == (keeps and purpose != "predict")
+            assert (op.z >= 0) == (keeps or purpose == "trace")
+            assert op.slope < 0 or (op.slope == op.z) == (purpose != "trace")
+    X = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    found, (kernel, bias) = network.trace(X, np.zeros((4, 2))), network.get_weights()[:2]
+    shown = next(key for key in found if key.endswith("/z"))
+    assert_near(found[shown], X @ kernel + bias, dtype="float32", length=4, magnitude=4)
 
 
 def test_flops_of_layers():

@@ -124,13 +124,16 @@ class Engine:
     def _activate(self, op: Operation, z: Array, c: Array, first: int) -> None:
         if op.z >= 0:
             self._rows(op.z, op.ldc, op.n_c, len(c), first)[...] = z
-        c[...] = self._activations[id(op.activation)][0](z)
+        forward, kept, _ = self._activations[id(op.activation)]
+        if op.slope >= 0:
+            self._rows(op.slope, op.ldc, op.n_c, len(c), first)[...] = kept(z)
+        c[...] = forward(z)
 
     def _times_slope(self, op: Operation, d: Array, first: int) -> None:
         if op.y >= 0:
             a = self._rows(op.y, op.ldc, op.n_c, len(d), first)
-            z = a if op.z < 0 else self._rows(op.z, op.ldc, op.n_c, len(d), first)
-            d[...] = self._activations[id(op.activation)][1](d, z, a)
+            kept = a if op.slope < 0 else self._rows(op.slope, op.ldc, op.n_c, len(d), first)
+            d[...] = self._activations[id(op.activation)][2](d, kept, a)
 
     def _copy(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         into, columns = self._columns(op, a, first)

@@ -16,30 +16,38 @@ from fastbp.check.array import Array
 from fastbp.formula import activation, loss, optimizer
 
 Forward = Callable[[Array], Array]
-Backward = Callable[[Array, Array, Array], Array]  # of d, z, a
+Backward = Callable[[Array, Array, Array], Array]  # of d, kept slope, a
 LossRows = Callable[[Array, Array, float, Array], float]
 Scalars = Callable[..., Sequence[float]]
 Step = Callable[..., None]
 
 
-def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Backward]:
-    """f, and d times its slope from d, z and a.
+def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forward, Backward]:
+    """f, its slope from z where a step keeps that, and d times its slope from d, what is kept and
+    the output.
 
     Raises ValueError for an unknown name.
     """
     if name == "softmax":
-        return softmax, softmax_backward
-    value, slope = _formula(activation, name), _formula(activation, f"{name}_backward")
-    own = (np.dtype(dtype).type(alpha),) if "alpha" in _arguments(value) else ()
-    place = {"z": 1, "a": 2}.get(_arguments(slope)[1]) if len(_arguments(slope)) > 1 else None
+        return softmax, softmax, softmax_backward
+    formula = _formula(activation, name)
+    slope: Any = getattr(activation, f"{name}_slope", None)
+    back: Any = getattr(activation, f"{name}_backward", None)
+    takes_a = back is not None and "a" in _arguments(back)
+    own = (np.dtype(dtype).type(alpha),) if "alpha" in _arguments(formula) else ()
 
     def forward(z: Array) -> Array:
-        return value(z, *own)
+        return formula(z, *own)
 
-    def backward(*given: Array) -> Array:
-        return slope(given[0], given[place], *own) if place else slope(given[0], *own)
+    def kept(z: Array) -> Array:
+        return slope(z, *own)
 
-    return forward, backward
+    def backward(d: Array, kept: Array, a: Array) -> Array:
+        if back is None:
+            return d * kept
+        return back(d, a, *own) if takes_a else back(d, *own)
+
+    return forward, kept, backward
 
 
 def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
@@ -93,16 +101,16 @@ def find_step(name: str) -> tuple[Scalars, Step]:
 def formula_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return {
-        "activation": (*_names(activation, "_backward"), "softmax"),
-        "loss": (*_names(loss, ""), "cross_entropy"),
-        "optimizer": _names(optimizer, "_scalars"),
+        "activation": (*_names(activation, ("_backward", "_slope")), "softmax"),
+        "loss": (*_names(loss), "cross_entropy"),
+        "optimizer": _names(optimizer, ("_scalars",)),
     }
 
 
-def _names(module: ModuleType, helper: str) -> tuple[str, ...]:
-    """The formulas of a module, without those whose name ends with `helper`."""
+def _names(module: ModuleType, helpers: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The formulas of a module, without those whose name ends with one of `helpers`."""
     own = [name for name, value in vars(module).items() if _is_formula(module, value)]
-    return tuple(name for name in own if not (helper and name.endswith(helper)))
+    return tuple(name for name in own if not name.endswith(helpers))
 
 
 def _is_formula(module: ModuleType, value: object) -> bool:
@@ -132,7 +140,7 @@ def softmax(z: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def softmax_backward(d: Array, z: Array, a: Array) -> Array:
+def softmax_backward(d: Array, kept: Array, a: Array) -> Array:
     return a * (d - (d * a).sum(axis=1, keepdims=True))
 
 
