@@ -29,7 +29,9 @@ def compile_plan(
     if purpose == "train":
         regime = tiling.choose_regime(graph, rows, optimizer.wants_whole_gradient)
     merge = not regime.weight_parallel
-    segments = parameter_segments(graph, purpose, decay_bias=optimizer.decay_bias, merge=merge)
+    segments = parameter_segments(
+        graph, purpose, decay_bias=optimizer.decay_bias, merge=merge, transposes=not regime.layered
+    )
     builder = Builder(graph, segments, purpose)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
     backward = [] if forward_alone else builder.backward(with_tensors=not regime.weight_parallel)
@@ -62,6 +64,7 @@ def _memory(
     keeps_batch = regime.weight_parallel or by_parts
     kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     builder.place(kept_rows)
+    packing = tiling.packing(graph, kept_rows)
     sums_blocks = purpose != "predict" and not regime.weight_parallel
     arena = place(
         graph.parameters.dtype,
@@ -69,6 +72,7 @@ def _memory(
         transposes=builder.segments.transposes_size,
         activations=(builder.numbers_per_row * kept_rows, 1 if keeps_batch else n_workers),
         chunk=(n_chunk, n_workers),
+        packing=(packing.size(graph.parameters.dtype), n_workers),
         last_good=size * (1 + n_states) if purpose == "train" else 0,
     )
     gathers = by_parts or regime.latency_rows > 0 or (purpose == "train" and builder.gathers)
@@ -76,6 +80,7 @@ def _memory(
     # padding is zeroed row by row: where nobody reads it, there is none
     ld_input = source.ld if gathers else min(source.ld, graph.n_features)
     return dict(
+        **vars(packing),
         tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, arena=arena,
         keeps_batch=keeps_batch, gathers=gathers, input=source.offset, ld_input=ld_input,
         output=output.offset, ld_output=output.ld,

@@ -39,6 +39,7 @@ cdef class Engine:
     cdef real* transposes
     cdef real* activations
     cdef real* chunk
+    cdef real* packing
     cdef real* last_good
     cdef double* tile_loss
     cdef real* out
@@ -62,6 +63,7 @@ cdef class Engine:
         self.transposes = base + self.arena.transposes
         self.activations = base + self.arena.activations
         self.chunk = base + self.arena.chunk
+        self.packing = base + self.arena.packing
         self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]
         self.block_tiles = self.sizes.block_rows // self.sizes.tile_rows

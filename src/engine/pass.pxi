@@ -7,6 +7,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
     cdef Py_ssize_t index
     tile.first = 0
     tile.activations = engine.activations + thread * engine.arena.activation_stride
+    tile.packing = packing_of(engine, thread)
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = NULL
@@ -38,6 +39,7 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.first = index * engine.sizes.tile_rows
     tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
+    tile.packing = packing_of(engine, 0)
     tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1

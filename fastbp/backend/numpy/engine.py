@@ -115,6 +115,10 @@ class Engine:
         c[...] = c + product if op.accumulate else product
         self._times_slope(op, c, first)
 
+    def _dense_turned(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        c[...] = a @ self._stored(self.w, op.w, op.n_c, op.ldw)[:, : op.n_a].T
+        self._times_slope(op, c, first)
+
     def _activation_backward(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         c[...] = a
         self._times_slope(op, c, first)
@@ -345,6 +349,7 @@ class Engine:
 _OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Engine._dense,
     "dense_input": Engine._dense_input,
+    "dense_turned": Engine._dense_turned,
     "activation_backward": Engine._activation_backward,
     "add": Engine._add,
     "copy": Engine._copy,
