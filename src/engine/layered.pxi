@@ -34,6 +34,9 @@ cdef void turned_columns(BoundOperation* bound, RowTile* tile, const real* w, Py
         memset(t, 0, op.n_a * n * sizeof(real))
     transpose(end - begin, op.n_a, w + op.w + begin * op.ldw, op.ldw, t, n)
     gemm(tile.rows, n, op.n_a, START_ZERO, buffer(tile, op.a, op.lda), op.lda, 1, t, n, d, op.ldc, NULL, &tile.packing)
+    if n == op.ldc:
+        times_slope(bound, tile, d)
+        return
     for r in range(tile.rows):
         if f.backward != NULL:
             f.backward(f.alpha, 1, min(n, op.n_c - begin), n, z, a, d)
