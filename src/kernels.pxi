@@ -73,6 +73,7 @@ cdef object unknown(str kind, name):
     return ValueError(f"unknown {kind} {name!r}; known: {', '.join(kernel_names()[kind])}")
 
 
+include "kernel/packing.pxi"
 include "kernel/product.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"
@@ -86,6 +87,7 @@ include "kernel/shuffle.pxi"
 include "kernel/gather.pxi"
 include "engine/lane.pxi"
 include "engine/phase.pxi"
+include "engine/layered.pxi"
 include "engine/step.pxi"
 include "engine/latency.pxi"
 include "engine/input.pxi"

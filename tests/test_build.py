@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.kernels import needs_kernels
 
 import fastbp as fb
 from fastbp.backend import compiled_modules, instruction_set, supported
+from fastbp.plan import cache
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 pytestmark = needs_kernels
@@ -82,6 +84,7 @@ def test_show_config_tells_of_what_runs(capsys):
     assert config["compiler"] == info["compiler"]
     assert config["build flags"] == info["flags"]
     assert config["instruction sets of this CPU"] == list(supported())
+    assert config["caches (bytes)"] == list(astuple(cache.machine))
     fb.show_config()
     printed = capsys.readouterr().out
     assert all(str(value) in printed for value in config.values() if not isinstance(value, list))

@@ -5,12 +5,14 @@ meant to be built.
 from __future__ import annotations
 
 import platform
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
 from fastbp import backend
 from fastbp.check.scalar import available_threads
+from fastbp.plan import cache
 from fastbp.version import __version__
 
 
@@ -24,6 +26,7 @@ def config() -> dict[str, Any]:
         "instruction set": name or "none (NumPy)",
         "instruction sets built": [isa for isa in backend.INSTRUCTION_SETS if isa in builds],
         "instruction sets of this CPU": list(backend.supported()),
+        "caches (bytes)": list(astuple(cache.machine)),
         "threads": available_threads(),
     }
     if name is not None:
@@ -57,6 +60,6 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
         return found
     width = max(map(len, found))
     for name, value in found.items():
-        text = ", ".join(value) if isinstance(value, list) else value
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
         print(f"{name:{width}}  {text}")
     return None

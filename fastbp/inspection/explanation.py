@@ -30,6 +30,7 @@ _PARTS = {
     "transposes": "transposed kernels",
     "activations": "activations and their gradients",
     "chunk": "chunks of kernels' gradients",
+    "packing": "copied panels of factors",
     "last_good": "state of the last good epoch",
     "size": "all made for this batch size",
 }

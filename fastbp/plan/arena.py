@@ -31,24 +31,26 @@ class Arena:
     transposes: int
     activations: int
     chunk: int
+    packing: int
     last_good: int
     size: int
     activation_stride: int
     chunk_stride: int
+    packing_stride: int
 
 
 def place(
     dtype: np.dtype[Any], gradient: int, transposes: int, activations: tuple[int, int],
-    chunk: tuple[int, int], last_good: int,
+    chunk: tuple[int, int], packing: tuple[int, int], last_good: int,
 ) -> Arena:  # fmt: skip
     """Lay the parts out one after the other, each from a block boundary.
 
-    `activations` and `chunk` are the size of one worker's part and how many there are.
+    `activations`, `chunk` and `packing` are the size of one worker's part and how many there are.
     """
-    sizes = ((gradient, 1), (transposes, 1), activations, chunk, (last_good, 1))
+    sizes = ((gradient, 1), (transposes, 1), activations, chunk, packing, (last_good, 1))
     strides = [padded(size, dtype) for size, _ in sizes]
     parts = [stride * n for stride, (_, n) in zip(strides, sizes, strict=True)]
-    return Arena(*accumulate(parts, initial=0), *strides[2:4])
+    return Arena(*accumulate(parts, initial=0), *strides[2:5])
 
 
 def allocate(size: int, dtype: np.dtype[Any], *, purpose: str) -> NDArray[Any]:

@@ -30,12 +30,9 @@ def compile_plan(
         regime = tiling.choose_regime(graph, rows, optimizer.wants_whole_gradient)
     merge = not regime.weight_parallel
     segments = parameter_segments(
-        graph,
-        purpose,
-        decay_bias=optimizer.decay_bias,
-        merge=merge,
-        transposes=not regime.rows_in_lanes,
-    )
+        graph, purpose, decay_bias=optimizer.decay_bias, merge=merge,
+        transposes=not (regime.layered or regime.rows_in_lanes),
+    )  # fmt: skip
     builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
     backward = [] if forward_alone else builder.backward(with_tensors=not regime.weight_parallel)
@@ -74,6 +71,7 @@ def _memory(
         kept_rows = tiling.lane_length(tile_rows, graph.parameters.dtype)
     builder.place(kept_rows)
     staging = builder.staging.offset if regime.rows_in_lanes else -1
+    packing = tiling.packing(graph, kept_rows)
     sums_blocks = purpose != "predict" and not regime.weight_parallel
     arena = place(
         graph.parameters.dtype,
@@ -81,6 +79,7 @@ def _memory(
         transposes=builder.segments.transposes_size,
         activations=(builder.numbers_per_row * kept_rows, 1 if keeps_batch else n_workers),
         chunk=(n_chunk, n_workers),
+        packing=(packing.size(graph.parameters.dtype), n_workers),
         last_good=size * (1 + n_states) if purpose == "train" else 0,
     )
     gathers = (
@@ -93,6 +92,7 @@ def _memory(
     # padding is zeroed row by row: where nobody reads it, there is none
     ld_input = source.ld if gathers else min(source.ld, graph.n_features)
     return dict(
+        **vars(packing),
         tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, arena=arena,
         staging=staging, keeps_batch=keeps_batch, gathers=gathers,
         input=source.offset, ld_input=ld_input, output=output.offset, ld_output=output.ld,

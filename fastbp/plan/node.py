@@ -153,10 +153,13 @@ class DenseNode(Node):
         if source not in builder.da:
             return []
         dx = builder.da[source]
+        # without a transposed copy the kernel itself is turned, in its update
         w, ldw = builder.transpose.get(kernel.name, (kernel.offset, kernel.ld))
+        is_turned = not kernel.by_columns and kernel.name not in builder.transpose
         maker = builder.take_derivative(source)
         return [Operation(
-            "dense_input", a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+            "dense_turned" if is_turned else "dense_input",
+            a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
             w=w, ldw=ldw, by_columns=int(kernel.by_columns),
             accumulate=int(builder.has_begun(source)),
             **(derived(maker, builder) if maker else {}),

@@ -37,6 +37,7 @@ class Plan(Regime):
         tile_rows, block_rows, chunk_rows: rows that are taken together: of a tile, of a block whose
             gradient is one sum, and of a kernel whose gradient is summed at a time.
         staging: where rows stand on their way into the lanes, or -1.
+        panel_depth, packed_block, packed_from: see `fastbp.plan.tiling.Packing`.
         keeps_batch: whether the activations of all rows stay in memory, not those of one tile for
             each thread.
         gathers: whether rows of x are copied to `input`.
@@ -65,6 +66,9 @@ class Plan(Regime):
     block_rows: int
     chunk_rows: int
     staging: int
+    panel_depth: int
+    packed_block: int
+    packed_from: int
     arena: Arena
     keeps_batch: bool
     gathers: bool

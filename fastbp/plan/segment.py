@@ -30,9 +30,11 @@ class Segments:
 
 
 def parameter_segments(
-    graph: Graph, purpose: Purpose, *, decay_bias: bool, merge: bool, transposes: bool = True
+    graph: Graph, purpose: Purpose, *, decay_bias: bool, merge: bool, transposes: bool
 ) -> Segments:
-    """One segment a tensor; with `merge`, alike neighbours without a transpose become one."""
+    """One segment a tensor; with `merge`, alike neighbours without a transpose become one, and
+    without `transposes` there are none.
+    """
     transpose, transposes_size = _place_transposes(graph, purpose) if transposes else ({}, 0)
     segments: list[Segment] = []
     index: dict[str, int] = {}

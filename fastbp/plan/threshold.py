@@ -1,9 +1,9 @@
 """The sizes at which a plan changes what it does: one table for the plan and for its explanation.
 
-Measured on an AMD EPYC with AVX-512, on one core where no threads are named.  A threshold that
-decides bits is compared with sizes alone, never with anything of the machine or of the threads:
-those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, LANE_WIDTH, LANE_ROWS, BLOCK_WORK,
-TILE_BYTES and FEW_OUTPUTS.
+Measured on an AMD EPYC with AVX-512, where no other machine is named, and on one core where no
+threads are.  A threshold that decides bits is compared with sizes alone, never with anything of the
+machine or of the threads: those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, LANE_WIDTH,
+LANE_ROWS, BLOCK_WORK, TILE_BYTES and FEW_OUTPUTS.
 """
 
 from __future__ import annotations
@@ -157,9 +157,22 @@ TILE_BYTES = Threshold(
 # gradient by the layer's output is read once a chunk.
 CHUNK_BYTES = Threshold(
     256 * 1024, "bytes of a kernel's gradient",
-    decides="the rows of a kernel whose gradient is summed at a time, where threads share kernels",
+    decides="the rows of a kernel whose gradient is summed at a time, where threads share kernels; "
+    "half of a second-level cache that is smaller than twice as much",
     evidence="784-512-128-512-784, batch 256: 6.8 ms with chunks of 128 KB, 6.3 ms with 256 KB, "
-    "6.6 ms with 512 KB",
+    "6.6 ms with 512 KB (AMD EPYC); at 1024-1024-1024-1024 with batches of 512, 1.17, 1 and 0.98 "
+    "times as long with 128, 256 and 384 KB (Intel Xeon, 2 MB of second-level cache)",
+)  # fmt: skip
+
+PACKING_CACHE = Threshold(
+    2**20 + 2**18, "bytes of a second-level cache",
+    decides="from which on the panels of right factors larger than half of it are copied, not read "
+    "where they lie",
+    evidence="AMD EPYC, 1 MB and a fast third level: the product of (128, 1024) and (1024, 1024) "
+    "took 8 % longer with copied panels. Intel Xeon, 2 MB and a slow third level: a step took 0.95 "
+    "times as long at 1024-1024-1024-1024 with batches of 512, 0.95 with 64, 0.75 at "
+    "2048-2048-2048 with 64, 0.65 at 1536-1536-1536 with 48, 0.94 at 784-512-128-512-784 with 256; "
+    "0.98 and 0.97 with AVX2 at the first two",
 )  # fmt: skip
 
 # Batches of one row read nothing again, and their chunks fit the first level.

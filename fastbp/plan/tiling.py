@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.plan.cache import machine
 from fastbp.plan.graph import Graph
 from fastbp.plan.parameter import block
 from fastbp.plan.threshold import (
@@ -17,6 +18,7 @@ from fastbp.plan.threshold import (
     LANE_ROWS,
     LANE_WIDTH,
     LATENCY_ROWS,
+    PACKING_CACHE,
     TILE_BYTES,
     WEIGHT_PARALLEL_PARAMETERS,
     Comparison,
@@ -27,7 +29,9 @@ _TILE_ROWS = (32, 256)
 # many rows; a thread takes its tiles together (TOGETHER_ROWS in src/engine/step.pxi).
 _DEALT_ROWS = 64
 _DEALT_FROM = 32
-_CHUNK_ROWS = (8, 256)
+_MOST_CHUNK_ROWS = 256
+_PANEL_DEPTH = 256  # rows of the widest panel, of 192 bytes each, fill a first-level cache
+_PANEL_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Regime:
             nothing ever holds a whole gradient; it needs the activations of all rows.
         rows_in_lanes: activations are turned, with the rows of a tile side by side, because layers
             are so narrow that their units would leave a vector half empty.
+        layered: the layers are a chain, and each kernel passes its gradient on and is updated in
+            one pass, without a transposed copy.
         latency_rows: up to so many rows one thread takes the latency path, whose gradients do too.
         comparisons: the sizes that decided, in the order in which they were compared.
     """
@@ -48,6 +54,7 @@ class Regime:
     weight_parallel: bool = False
     rows_in_lanes: bool = False
     latency_rows: int = 0
+    layered: bool = False
     comparisons: tuple[Comparison, ...] = ()
 
 
@@ -61,14 +68,16 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
         many = ACTIVATIONS_FOR_EACH.compare(activations, times=size)
         found = [large, many] if large.reached else [large]
         if large.reached and not many.reached:
-            return Regime(False, weight_parallel=True, comparisons=tuple(found))
+            return Regime(
+                False, weight_parallel=True, layered=_is_chain(graph), comparisons=tuple(found)
+            )
     if all(node.has_lanes for node in graph.nodes):
         wide, enough = LANE_WIDTH.compare(max(graph.width)), LANE_ROWS.compare(rows)
         found += [wide] if wide.reached else [wide, enough]
         rows_in_lanes = enough.reached and not wide.reached
     if not (rows_in_lanes or wants_whole_gradient):
         narrow = max(graph.width) <= block(graph.parameters.dtype)
-        if narrow and all(node.has_latency_path for node in graph.nodes):
+        if narrow and _is_chain(graph):
             latency_rows = LATENCY_ROWS.value - 1
             found.append(LATENCY_ROWS.compare(rows))
     found.append(BLOCK_WORK.compare(rows * graph.parameters.work_per_row))
@@ -76,6 +85,10 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
         wants_whole_gradient, rows_in_lanes=rows_in_lanes, latency_rows=latency_rows,
         comparisons=tuple(found),
     )  # fmt: skip
+
+
+def _is_chain(graph: Graph) -> bool:
+    return all(node.has_latency_path for node in graph.nodes)
 
 
 def lane_length(rows: int, dtype: np.dtype[Any]) -> int:
@@ -123,8 +136,42 @@ def chunk(graph: Graph, rows: int) -> tuple[int, int]:
     """Rows of a kernel whose gradient over `rows` rows is summed at a time, and the numbers that
     takes.
     """
-    n_bytes = CHUNK_BYTES.value if rows > 1 else CHUNK_BYTES_ONE_ROW.value
+    most = CHUNK_BYTES if rows > 1 else CHUNK_BYTES_ONE_ROW
+    n_bytes = min(most.value, machine.level_2 // 2)
     ld = max(tensor.ld for tensor in graph.parameters.tensors)
-    fitting = n_bytes // (ld * graph.parameters.dtype.itemsize) // 8 * 8
-    chunk_rows = min(max(_CHUNK_ROWS[0], fitting), _CHUNK_ROWS[1])
+    vector = block(graph.parameters.dtype)  # of any build: what turns a chunk has no tail
+    fitting = n_bytes // (ld * graph.parameters.dtype.itemsize) // vector * vector
+    chunk_rows = min(max(vector, fitting), _MOST_CHUNK_ROWS)
     return chunk_rows, chunk_rows * ld
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What products may copy of their factors (src/kernel/packing.pxi); `Packing()` is nothing.
+
+    Attributes:
+        panel_depth: rows of a panel that are copied at a time.
+        packed_block: numbers of the rows that are taken with it, copied where they are columns.
+        packed_from: numbers of a right factor from which on its panels are copied.
+    """
+
+    panel_depth: int = 0
+    packed_block: int = 0
+    packed_from: int = 0
+
+    def size(self, dtype: np.dtype[Any]) -> int:
+        """The numbers of one thread's copies."""
+        return self.panel_depth * _PANEL_BLOCKS * block(dtype) + self.packed_block
+
+
+def packing(graph: Graph, rows: int) -> Packing:
+    """What pays where `rows` rows are taken together."""
+    if machine.level_2 < PACKING_CACHE.value:
+        return Packing()
+    dtype = graph.parameters.dtype
+    numbers = machine.level_2 // 2 // dtype.itemsize
+    widest = max(tensor.ld for tensor in graph.parameters.tensors)
+    if max(rows * widest, *(tensor.size for tensor in graph.parameters.tensors)) < numbers:
+        return Packing()
+    smallest = _PANEL_DEPTH + block(dtype)  # one row
+    return Packing(_PANEL_DEPTH, max(numbers, smallest), numbers)

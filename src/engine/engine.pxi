@@ -43,6 +43,7 @@ cdef class Engine:
     cdef real* transposes
     cdef real* activations
     cdef real* chunk
+    cdef real* packing
     cdef real* last_good
     cdef double* tile_loss
     cdef real* out
@@ -68,6 +69,7 @@ cdef class Engine:
         self.chunk = base + self.arena.chunk
         if self.sizes.rows_in_lanes or self.sizes.latency_rows:     # which may leave the padding of a gradient alone
             memset(self.gradient, 0, (self.arena.transposes - self.arena.gradient) * sizeof(real))
+        self.packing = base + self.arena.packing
         self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]
         self.block_tiles = self.sizes.block_rows // self.sizes.tile_rows

@@ -7,7 +7,7 @@ cdef operation_kernel find_lane_operation(str name) except NULL:
     """The kernel of a kind of operation.  Raises ValueError for an unknown one."""
     if name == "dense":
         return lane_dense
-    if name == "dense_input":
+    if name in ("dense_input", "dense_turned"):
         return lane_dense_input
     if name == "dense_gradient":
         return lane_dense_gradient
@@ -84,7 +84,7 @@ cdef void lane_dense_gradient(BoundOperation* bound, RowTile* tile, Weights* wei
         memset(tile.activations + op.y + op.n_y * ld, 0, (op.ldy - op.n_y) * ld * sizeof(real))
         transpose(op.ldy, tile.lanes, dz, ld, tile.activations + tile.staging, op.ldy)
         gemm(op.n_a, op.ldw, tile.rows, start, x, ld, 1, tile.activations + tile.staging, op.ldy,
-             weights.gradient + op.c, op.ldw, NULL)
+             weights.gradient + op.c, op.ldw, NULL, NULL)
         if op.b >= 0:
             column_sums(tile.rows, op.ldy, start, tile.activations + tile.staging, op.ldy, weights.gradient + op.b)
         return

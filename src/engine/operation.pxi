@@ -48,6 +48,7 @@ cdef struct RowTile:
     Py_ssize_t lanes            # with the rows in the lanes: their number in whole blocks,
     Py_ssize_t lane_length      # the numbers from one unit to the next,
     Py_ssize_t staging          # and where among the activations rows stand for a while
+    Packing packing             # what its products may copy parts of their factors to
 
 cdef struct Weights:
     real* w                 # parameters
@@ -73,7 +74,8 @@ cdef struct Program:
     Py_ssize_t n
 
 
-cdef tuple OPERATIONS = ("dense", "dense_input", "dense_gradient", "activation_backward", "add", "copy", "accumulate")
+cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
+                         "accumulate")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -82,6 +84,8 @@ cdef operation_kernel find_operation(str name) except NULL:
         return dense
     if name == "dense_input":
         return dense_input
+    if name == "dense_turned":
+        return dense_turned
     if name == "dense_gradient":
         return whole_gradient
     if name == "activation_backward":
@@ -140,7 +144,7 @@ cdef void dense(BoundOperation* bound, RowTile* tile, Weights* weights, int star
                     op.ldc)
     else:
         gemm(tile.rows, op.ldc, op.n_a, START_ZERO if bias == NULL else START_BIAS, a, a_row, a_column,
-             weights.w + op.w, op.ldw, z, op.ldc, bias)
+             weights.w + op.w, op.ldw, z, op.ldc, bias, &tile.packing)
     activate_rows(bound, tile, z)
 
 
@@ -169,7 +173,8 @@ cdef void dense_input(BoundOperation* bound, RowTile* tile, Weights* weights, in
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef const real* w = (weights.w if op.by_columns else weights.transposes) + op.w
     gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
-         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL)
+         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL,
+         &tile.packing)
     times_slope(bound, tile, c)
 
 
@@ -197,10 +202,10 @@ cdef void dense_gradient(Operation* op, RowTile* tile, int start, Py_ssize_t beg
     if end > begin:
         if op.by_columns:
             gemm(end - begin, op.ldw, tile.rows, start, dz + begin, 1, op.ldy, x, x_row,
-                 kernel, op.ldw, NULL)
+                 kernel, op.ldw, NULL, &tile.packing)
         else:
             gemm(end - begin, op.ldw, tile.rows, start, x + begin * x_column, x_column, x_row, dz, op.ldy,
-                 kernel, op.ldw, NULL)
+                 kernel, op.ldw, NULL, &tile.packing)
     if bias != NULL:
         column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
 

@@ -7,6 +7,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
     cdef Py_ssize_t index, first
     tile.first = 0
     tile.activations = engine.activations + thread * engine.arena.activation_stride
+    tile.packing = packing_of(engine, thread)
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = NULL
@@ -50,9 +51,9 @@ cdef void respond(Engine engine, RowTile* tile, Py_ssize_t first) noexcept nogil
     """
     cdef Py_ssize_t r, j, n = engine.sizes.n_outputs, ld = engine.sizes.ld_output
     cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK, room = tile.rows * engine.ld_out
-    cdef const real* z = buffer(tile, engine.sizes.output, ld)
+    cdef real* z = buffer(tile, engine.sizes.output, ld)
     cdef real* out = engine.out + first * engine.ld_out
-    engine.transform.forward(engine.transform.alpha, tile.rows, n, ld, z, <real*>z)
+    engine.transform.forward(engine.transform.alpha, tile.rows, n, ld, z, z)
     for r in range(tile.rows):
         if room >= blocks * BLOCK:
             for j in range(blocks):
@@ -69,6 +70,7 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.first = index * engine.sizes.tile_rows
     tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
+    tile.packing = packing_of(engine, 0)
     tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1

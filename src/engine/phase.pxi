@@ -31,6 +31,7 @@ cdef enum:
     EVALUATE = 2
     ROWS = 3
     UPDATE = 4
+    LAYER = 5       # instead of the last, one a layer, where a plan is layered
 
 # What one thread has to do in the phase under way; 64 bytes, for a cache line of its own.
 cdef struct Share:
@@ -77,6 +78,7 @@ cdef struct Call:
     Py_ssize_t steps
     double seconds_to_check
     Step step
+    Py_ssize_t layer                # of the phase LAYER, an index among the gradients
     # the phase under way
     int kind
     Py_ssize_t n_units
@@ -108,6 +110,8 @@ cdef void run_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_
         row_units(engine, call, thread, begin, end)
     elif call.kind == UPDATE:
         update_unit(engine, call, thread, begin)
+    elif call.kind == LAYER:
+        update_kernel(engine, call, thread, call.layer, <int>begin)
     else:
         forward_units(engine, call, thread, begin, end)
 

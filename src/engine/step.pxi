@@ -90,6 +90,16 @@ cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const un
     rows.parameters = engine.loss_parameters
 
 
+cdef inline Packing packing_of(Engine engine, int thread) noexcept nogil:
+    """A thread's memory for copies of parts of factors."""
+    cdef Packing found
+    found.at = engine.packing + thread * engine.arena.packing_stride
+    found.panel_depth = engine.sizes.panel_depth
+    found.block = engine.sizes.packed_block
+    found.from_numbers = engine.sizes.packed_from
+    return found
+
+
 cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Units of the first phase: weight-parallel, tiles, taken together; data-parallel, blocks, tile after tile."""
     cdef Py_ssize_t index, n_tiles
@@ -118,6 +128,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.rows = min(count * engine.sizes.tile_rows, step.rows - begin)
     tile.first = begin if engine.sizes.keeps_batch else 0
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
+    tile.packing = packing_of(engine, thread)
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
@@ -138,7 +149,8 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
         part.rows = min(engine.sizes.tile_rows, tile.rows - at)
         engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, order + at if order != NULL else NULL, first + at,
                                                    step.scale)
-    run_program(&engine.backward_program, &tile, &weights, start)
+    if not engine.sizes.layered:
+        run_program(&engine.backward_program, &tile, &weights, start)
     if thread == 0:
         poll(engine, call, tile.rows)
 
@@ -222,19 +234,13 @@ cdef void transpose_rows(Engine engine, const Segment* segment, Py_ssize_t begin
               engine.transposes + segment.transpose + begin, segment.ld_transpose)
 
 
-cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index, int part) noexcept nogil:
-    """Gradient and update of one slice of a kernel, a chunk of rows at a time while it is in cache; a bias goes with one."""
-    cdef RowTile tile
+cdef void bind_batch(Engine engine, Call* call, int thread, RowTile* tile) noexcept nogil:
+    """All rows of the step as one tile, after their activations have been computed."""
     cdef Step* step = &call.step
-    cdef BoundOperation* bound = &engine.gradient_program.at[index]
-    cdef Operation* op = &bound.op
-    cdef const Segment* segment = &engine.segments[op.kernel]
-    cdef Py_ssize_t begin = share(segment.rows, part, call.n_threads), end
-    cdef Py_ssize_t stop = share(segment.rows, part + 1, call.n_threads)
-    cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
     tile.rows = step.rows
     tile.first = 0
     tile.activations = engine.activations
+    tile.packing = packing_of(engine, thread)
     tile.x_column = 1
     if step.order == NULL and call.x_column == 1 and not engine.sizes.gathers:
         tile.x = call.x + step.first * call.x_row
@@ -242,8 +248,24 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     else:
         tile.x = engine.activations + engine.sizes.input
         tile.x_row = engine.sizes.ld_input
+
+
+cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index, int part) noexcept nogil:
+    """Gradient and update of one slice of a kernel, a chunk of rows at a time while it is in cache; a bias goes with one."""
+    cdef RowTile tile
+    cdef BoundOperation* bound = &engine.gradient_program.at[index]
+    cdef Operation* op = &bound.op
+    cdef const Segment* segment = &engine.segments[op.kernel]
+    cdef Py_ssize_t n = pieces(segment.rows, BLOCK), end     # whole vectors, for the transposed copy
+    cdef Py_ssize_t begin = share(n, part, call.n_threads) * BLOCK
+    cdef Py_ssize_t stop = min(share(n, part + 1, call.n_threads) * BLOCK, segment.rows)
+    cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
+    cdef BoundOperation* input = passing_on(engine, index) if engine.sizes.layered else NULL
+    bind_batch(engine, call, thread, &tile)
     while begin < stop:
         end = min(begin + engine.sizes.chunk_rows, stop)
+        if input != NULL and input.kernel == dense_turned:
+            turned_columns(input, &tile, engine.w, begin, end, chunk)
         bound.gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
         keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,
                             (end - begin) * segment.ld, chunk)
@@ -304,6 +326,9 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     if not is_finite(loss[0]):
         return False
     next_scalars(engine, engine.power, engine.power, step.scalar)
+    if engine.sizes.layered:
+        run_layers(engine, call)
+        return True
     run_phase(engine, call, UPDATE, call.n_threads * (engine.gradient_program.n if engine.sizes.weight_parallel else 1), 1)
     return True
 

@@ -13,11 +13,15 @@ cdef struct Sizes:
     Py_ssize_t tile_rows
     Py_ssize_t block_rows
     Py_ssize_t chunk_rows
+    Py_ssize_t panel_depth
+    Py_ssize_t packed_block
+    Py_ssize_t packed_from
     Py_ssize_t max_rows
     Py_ssize_t n_workers
     Py_ssize_t latency_rows
     bint keeps_batch
     bint weight_parallel
+    bint layered
     bint gathers
     bint rows_in_lanes
     Py_ssize_t staging          # in the activations, with rows in the lanes: room for rows on their way there
@@ -31,6 +35,8 @@ cdef struct ArenaSizes:
     Py_ssize_t activation_stride
     Py_ssize_t chunk
     Py_ssize_t chunk_stride
+    Py_ssize_t packing
+    Py_ssize_t packing_stride
     Py_ssize_t last_good
 
 # A struct is a dict of its fields to Python.

@@ -169,14 +169,25 @@ cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
 
 
 cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
-               const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
-               const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
-    """C = start + A B, in column panels of equal width to within one block.
+               const real* a, Py_ssize_t a_row, Py_ssize_t a_column, const real* b, Py_ssize_t ldb,
+               real* c, Py_ssize_t ldc, const real* bias, Packing* packing) noexcept nogil:
+    """C = start + A B.
 
-    Nothing is copied: with rows that do not share cache sets (row_length in fastbp/plan/parameter.py) a panel comes from
-    the second-level cache as fast as the tile takes it.  Panels packed 256 rows at a time lost 8 % at 1024
-    columns with AVX-512; with AVX2 they lost 1 %, and gained 3 % at 2048 columns where C had 128 rows only.
+    Within the second-level cache nothing is copied: with rows that do not share cache sets (row_length in
+    fastbp/plan/parameter.py) a panel comes from there as fast as the tile takes it.  `packing` NULL: never.
     """
+    if not is_from_afar(packing, n, depth):
+        panels(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
+    elif m >= PACKED_FROM_ROWS and (a_column == 1 or a_row == 1):
+        packed_gemm(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias, packing)
+    else:
+        parted_gemm(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
+
+
+cdef void panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
+                 const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                 const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias) noexcept nogil:
+    """The same in column panels of equal width to within one block, from where the factors lie."""
     cdef Py_ssize_t blocks = n // BLOCK, left, width
     cdef const real* row_bias = bias
     if m == 1:

@@ -1,22 +1,32 @@
 # The kernels one by one, for tests and benchmarks: typed memoryviews in, the same pointers the engine uses inside.
 
 def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, int start=START_ZERO,
-                   const real[::1] bias=None):
+                   const real[::1] bias=None, real[::1] packing=None, Py_ssize_t panel_depth=256,
+                   Py_ssize_t packed_block=0):
     """c = start + a b with start 0, `bias` (n,) or c itself for start = 0, 1, 2.
 
-    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes.
+    Shapes: a (m, depth) IN, any strides; b (depth, n) IN; c (m, n) OUT or IN and OUT; n a multiple of 64 bytes; `packing`
+    SCRATCH, memory for copies of panels of at most `panel_depth` rows and blocks of at most `packed_block` numbers.
     Raises ValueError for shapes that do not fit.
     """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = b.shape[1]
     cdef Py_ssize_t row = a.strides[0] // <Py_ssize_t>sizeof(real), column = a.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef Packing room
     if b.shape[0] != depth or c.shape[0] != m or c.shape[1] != n or n % BLOCK:
         raise ValueError(f"shapes do not fit: {m}x{depth}, {b.shape[0]}x{n}, {c.shape[0]}x{c.shape[1]}, block {BLOCK}")
     if start == START_BIAS and (bias is None or bias.shape[0] != n):
         raise ValueError("start = 1 needs a bias of n numbers")
     if m == 0 or n == 0:
         return
+    if packing is not None:
+        if packed_block < panel_depth + BLOCK or packing.shape[0] < panel_depth * MICRO_TILE_BLOCKS * BLOCK + packed_block:
+            raise ValueError("packing needs a panel and a block of at least one row")
+        room.at = &packing[0]
+        room.panel_depth = panel_depth
+        room.block = packed_block
+        room.from_numbers = 1
     gemm(m, n, depth, start, &a[0, 0] if depth else NULL, row, column, &b[0, 0] if depth else NULL, n, &c[0, 0], n,
-         &bias[0] if bias is not None else NULL)
+         &bias[0] if bias is not None else NULL, &room if packing is not None else NULL)
 
 
 def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):

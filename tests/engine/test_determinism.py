@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import child
 from support.kernels import needs_kernels
+from support.mark import slow_but
 from support.network_state import classification, digest
 from support.tolerance import assert_rounded, assert_same_training
 from support.training_case import CASES, each_case, train
@@ -16,7 +17,7 @@ import fastbp as fb
 from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
 from fastbp.loss import LOSSES
-from fastbp.plan import threshold
+from fastbp.plan import cache, threshold, tiling
 from fastbp.runtime import engine_cache
 
 DTYPES = ["float32", "float64"]
@@ -206,6 +207,49 @@ def test_latency_path(
             )
         found.append((digest(network), history.history["loss"]))
     assert found[0] == found[1] == found[2]
+
+
+# what a plan chooses by the machine
+
+_WIDE = [name for name, case in CASES.items() if case.weight_parallel]
+_CACHES = {"tiny": (2**13, 0), "huge": (2**40, 0), "unpacked": (2**13, 2**50)}
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", slow_but(set(_WIDE) - {"longer rows, cross-entropy"}, _WIDE))
+def test_caches(name, dtype, monkeypatch):
+    """Chunks of one vector and of a whole kernel, products from copies and from where they lie."""
+    case, found = CASES[name], set()
+    X, y = case.data(100)
+    for level_2, packing in _CACHES.values():
+        monkeypatch.setattr(cache.machine, "level_2", level_2)
+        monkeypatch.setattr(threshold.PACKING_CACHE, "value", packing)
+        plan = engine_cache.training_plan(case.network(dtype)._state, case.batch_size, 1)[0]
+        assert (plan.packed_block > 0) == (level_2 == 2**13 and packing == 0)
+        for n_threads in (1, 2):
+            network = train(name, dtype, n_threads=n_threads)
+            seen = [network.predict(X), network.forward(X), network.backward(network.forward(X))]
+            found.add((digest(network), *(value.tobytes() for value in seen)))
+    assert len(found) == 1
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", slow_but(set(_WIDE) - {"longer rows, cross-entropy"}, _WIDE))
+def test_layer_after_layer(name, dtype, monkeypatch):
+    """Backward and update in one pass over each kernel of a chain, or from transposed copies."""
+    found = {}
+    for is_chain in (True, False):
+        if not is_chain:
+            monkeypatch.setattr(tiling, "_is_chain", lambda graph: False)
+        plan = engine_cache.training_plan(
+            CASES[name].network(dtype)._state, CASES[name].batch_size, 1
+        )[0]
+        assert plan.layered == (is_chain and name != "parameters, graph")
+        assert not (plan.layered and plan.segments.transpose)
+        found[is_chain] = {digest(train(name, dtype, n_threads=n)) for n in (1, 2, 3)}
+    assert found[True] == found[False] and len(found[True]) == 1
 
 
 # memory layouts

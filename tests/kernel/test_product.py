@@ -164,6 +164,36 @@ def test_matrix_product_of_any_shape(
 
 
 @every_build
+@pytest.mark.parametrize("start", [ZERO, BIAS, OWN], ids=["zero", "bias", "own"])
+def test_packed_product_has_the_same_bits(build: str, dtype: str, start: int) -> None:
+    """Copied panels and blocks that end within the product, and memory for them to the byte."""
+    module, rng = MODULES[build, dtype], np.random.default_rng(5)
+    block, blocks = module.sizes()["block"], module.sizes()["tile_blocks"]
+    for m, depth, panel_depth, packed_block in product(
+        (1, 5, 32, 45, 80), (1, 40, 75), (1, 16, 33, 75), (1, 300, 10**4)
+    ):
+        n = (blocks + 2) * block
+        a, b = rng.normal(size=(m, depth)).astype(dtype), rng.normal(size=(depth, n)).astype(dtype)
+        bias, own = rng.normal(size=n).astype(dtype), rng.normal(size=(m, n)).astype(dtype)
+        plain = own.copy()
+        module.matrix_product(a, b, plain, start=start, bias=bias)
+        packed_block = max(packed_block, panel_depth + block)
+        size = panel_depth * blocks * block + packed_block
+        for way in (np.ascontiguousarray, np.asfortranarray):
+            whole, c = framed(m, n, dtype)
+            c[...] = own
+            frame, memory = framed(1, size, dtype)
+            module.matrix_product(
+                way(a), b, c, start=start, bias=bias, packing=memory[0],
+                panel_depth=panel_depth, packed_block=packed_block,
+            )  # fmt: skip
+            assert c.tobytes() == plain.tobytes(), (m, depth, panel_depth, packed_block)
+            assert_frame(whole, c.size)
+            assert_frame(frame, size)
+            assert (memory != CANARY).any() == (m >= 32)
+
+
+@every_build
 def test_matrix_product_refuses(build: str, dtype: str) -> None:
     module = MODULES[build, dtype]
     n = module.sizes()["block"]
@@ -177,6 +207,8 @@ def test_matrix_product_refuses(build: str, dtype: str) -> None:
             module.matrix_product(*wrong)
     with pytest.raises(ValueError, match="start = 1 needs a bias"):
         module.matrix_product(a, b, c, start=BIAS)
+    with pytest.raises(ValueError, match="packing needs"):
+        module.matrix_product(a, b, c, packing=np.ones(9, dtype), panel_depth=1, packed_block=n)
     assert (c == 1).all()
 
 
@@ -247,3 +279,23 @@ def test_products_stay_inside_their_operands(build: str, dtype: str, at_end: boo
         module.column_product(own["a"], own["w"], own["narrow"], bias=own["bias"])
         found = own["narrow"][:, :3]
         assert_product(found, own["a"], own["w"].T, start=own["bias"][:3], dtype=dtype)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@every_build
+def test_packed_products_stay_inside_their_operands(build: str, dtype: str) -> None:
+    module, part = MODULES[build, dtype], operands(dtype)
+    n = (module.sizes()["tile_blocks"] + 1) * module.sizes()["block"]
+    memory = {name: Guarded(part["b"].nbytes) for name in ("a", "b", "c", "packing")}
+    for m, depth in product((33, 41), (1, 17, LONG)):
+        values = {
+            "a": np.ascontiguousarray(part["b"][:depth, :m]),
+            "b": np.ascontiguousarray(part["b"][:depth, :n]),
+            "c": np.zeros((m, n), dtype),
+            "packing": np.zeros(20 * (n - module.sizes()["block"]) + 900, dtype),
+        }
+        own = {name: memory[name].array(value, at_end=True) for name, value in values.items()}
+        module.matrix_product(
+            own["a"].T, own["b"], own["c"], packing=own["packing"], panel_depth=20, packed_block=900
+        )
+        assert_product(own["c"], own["a"].T, own["b"], dtype=dtype)

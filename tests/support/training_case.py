@@ -70,6 +70,19 @@ CASES = {
     "lanes, graph": Case(_NARROW_GRAPH, "binary_cross_entropy", 150, False, 2, {}),
     "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),
+    "parameters, graph": Case(
+        [
+            fb.Input(70),
+            fb.Dense(130, "tanh"),
+            fb.Residual([fb.Dense(40), fb.Dense(130, "gelu")]),
+            fb.Dense(19),
+        ],
+        "mse",
+        37,
+        True,
+        1,
+        {"optimizer": fb.SGD(0.05)},
+    ),
     "longer rows": Case([1024, 9, 1024], "mse", 20, True, 1, {"activation": "sigmoid"}),
     "longer rows, cross-entropy": Case([3, 1023, 2048], "cross_entropy", 9, True, 1, {}),
     "parameters, one row": Case(

@@ -71,8 +71,6 @@ class Engine:
         return stored[:, : op.n_a].T if op.by_columns else stored[:, : op.n_c]
 
     def _transposed(self, op: Operation) -> Array:
-        if self.plan.rows_in_lanes and not op.by_columns:
-            return self._stored(self.w, op.w, op.n_c, op.ldw)[:, : op.n_a].T
         stored = self._stored(self.w if op.by_columns else self.transposes, op.w, op.n_a, op.ldw)
         return stored[:, : op.n_c]
 
@@ -114,6 +112,11 @@ class Engine:
 
     def _dense_input(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         product = a @ self._transposed(op)
+        c[...] = c + product if op.accumulate else product
+        self._times_slope(op, c, first)
+
+    def _dense_turned(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        product = a @ self._stored(self.w, op.w, op.n_c, op.ldw)[:, : op.n_a].T
         c[...] = c + product if op.accumulate else product
         self._times_slope(op, c, first)
 
@@ -353,6 +356,7 @@ class Engine:
 _OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Engine._dense,
     "dense_input": Engine._dense_input,
+    "dense_turned": Engine._dense_turned,
     "activation_backward": Engine._activation_backward,
     "add": Engine._add,
     "copy": Engine._copy,
