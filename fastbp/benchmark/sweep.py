@@ -94,7 +94,8 @@ def measure(
     show: Callable[[Row], None],
     save: Callable[[Row], None],
 ) -> Row:
-    """The first `count` workloads of a seed, one thread: those of `previous`, then further ones.
+    """The first `count` workloads of a seed, one thread: those that `previous` has a ratio of, then
+    further ones.
 
     Begins none after `minutes`.  `show` gets each row and `save` the whole as soon as it is known.
     """
@@ -103,7 +104,8 @@ def measure(
     found: Row = {"seed": seed, "date": datetime.date.today().isoformat(), "settings": about}
     found |= {"versions": [], "constants": {}, "rows": []}
     if previous.get("seed") == seed and previous.get("settings") == about:
-        found |= {name: list(previous[name]) for name in ("versions", "rows")}
+        found["versions"] = list(previous["versions"])
+        found["rows"] = [row for row in previous["rows"] if "ratio" in row]
     known = {row["index"] for row in found["rows"]}
     probe = Probe()
     probe.run()
