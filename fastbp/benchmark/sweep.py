@@ -29,6 +29,9 @@ MOST_BATCHES = 16
 LOSSES = ("mse", "half_sse", "mae", "huber", "binary_cross_entropy", "cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 CHECKED = 8  # steps; after more, networks that learn nothing else amplify their rounding
+# Of wide networks with kinks, in float32: fastbp and PyTorch came to 1.3 and 1.4e-2 in the median
+# where 8e-3 are allowed.  The same adapters are held to 1e-5 in float64.
+TOLERANCE = 3.0
 # A step of PyTorch takes about 100 us whatever is in it: below, it is never the best peer.
 PYTORCH_FROM = 50e-6  # seconds of the limit, which a step takes twice of
 FASTBP, JAX, PYTORCH = CONTESTANTS = (
@@ -65,6 +68,8 @@ def draw(seed: int, index: int) -> Workload:
         found = Workload(
             sizes, activation, loss, batch, n_batches, optimizer, dtype, least_checked=CHECKED
         )
+        if dtype == "float32" and found.is_kinked:
+            found = dataclasses.replace(found, tolerance=TOLERANCE)
         flop = found.flop * (2 if dtype == "float64" else 1)
         if flop <= MOST_FLOP and (loss != "cross_entropy" or sizes[-1] > 1):
             return found
@@ -89,7 +94,8 @@ def measure(
     show: Callable[[Row], None],
     save: Callable[[Row], None],
 ) -> Row:
-    """The first `count` workloads of a seed, one thread: those of `previous`, then further ones.
+    """The first `count` workloads of a seed, one thread: those that `previous` has a ratio of, then
+    further ones.
 
     Begins none after `minutes`.  `show` gets each row and `save` the whole as soon as it is known.
     """
@@ -98,7 +104,8 @@ def measure(
     found: Row = {"seed": seed, "date": datetime.date.today().isoformat(), "settings": about}
     found |= {"versions": [], "constants": {}, "rows": []}
     if previous.get("seed") == seed and previous.get("settings") == about:
-        found |= {name: list(previous[name]) for name in ("versions", "rows")}
+        found["versions"] = list(previous["versions"])
+        found["rows"] = [row for row in previous["rows"] if "ratio" in row]
     known = {row["index"] for row in found["rows"]}
     probe = Probe()
     probe.run()

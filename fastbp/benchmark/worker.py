@@ -90,7 +90,7 @@ def prepare_steps(
     first = time.perf_counter() - start
     found: Answer = {"status": "ok"}
     if truth is not None:
-        slack = getattr(adapter, "SLACK", 1)
+        slack = workload.tolerance * getattr(adapter, "SLACK", 1)
         bounds = [slack * bound for bound in BOUND[workload.dtype, workload.is_kinked]]
         found = check(deviations(workload, truth, loss, parameters), bounds)
     if found["status"] != "ok":

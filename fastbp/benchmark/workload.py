@@ -29,6 +29,7 @@ class Workload:
     optimizer: str = "adam"
     dtype: str = "float32"
     least_checked: int = 30  # steps, of those that are not large
+    tolerance: float = 1.0  # what the bounds of the deviations are multiplied by
 
     @property
     def network(self) -> str:
@@ -102,8 +103,9 @@ USUAL = (
     Workload((784, 256, 128, 10), "relu", CE, 128, 10),
     Workload((784, 512, 128, 512, 784), "relu", MSE, 256, 4),
     Workload((1024, 1024, 1024, 1024), "relu", MSE, 512, 1),
-    Workload((1024, 1024, 1024, 1024), "relu", MSE, 16, 4),
-    Workload((1024, 1024, 1024, 1024), "relu", MSE, 1, 16),
+    # few steps: they learn few rows by heart, and of a loss near 0 no digits are left
+    Workload((1024, 1024, 1024, 1024), "relu", MSE, 16, 4, least_checked=8),
+    Workload((1024, 1024, 1024, 1024), "relu", MSE, 1, 16, least_checked=16),
 )
 FURTHER = (
     Workload((2, 2, 1), "tanh", MSE, 1, 256, "sgd"),
