@@ -61,7 +61,7 @@ def take_predictor(state: State, n_threads: int) -> Any:
         found = None
     if found is None or found.plan.n_workers < n_threads:
         found = _make(state, "predict", _PREDICT_ROWS, n_threads)[0]
-        # more rows, which another thread may pay for, are left to `predict`
+        # for more rows another thread may pay: `respond` is then told how many
         most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))
         _bind(state, found, None, None, most_rows=most_rows, n_threads=1)
     return found
