@@ -3,7 +3,7 @@
 Measured on an AMD EPYC with AVX-512, where no other machine is named, and on one core where no
 threads are.  A threshold that decides bits is compared with sizes alone, never with anything of the
 machine or of the threads: those are WEIGHT_PARALLEL_PARAMETERS, ACTIVATIONS_FOR_EACH, LANE_WIDTH,
-LANE_ROWS, BLOCK_WORK, TILE_BYTES and FEW_OUTPUTS.
+LANE_WASTE, LANE_ROWS, BLOCK_WORK, TILE_BYTES and FEW_OUTPUTS.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ _THREADS = (
     "takes 10 to 70 us, dealing out a step 0.7 us"
 )
 
+_LANES = (
+    "on an Intel server core, of the time with the units side by side a step took 0.49 at "
+    "4-3-7-4-5-25-7 with batches of 336 (216 hundredths of the work with padding), 0.52 at "
+    "2-5-9-13 with 409 (170), 0.91 at 20-20-20 with 32 (160), 0.69 at 1-16-7-30 with 323 (158; 0.87 in "
+    "float64, 109), 0.80 at 16-2-30-30 with 1121 (120), 1.00 at 11-31-30 with 100 (105), 0.99 at "
+    "32-32-32 with 256, 1.04 at 4-32-16-1 with 200 and 1.02 at 10-64-64-1 with 442 (100)"
+)
+
 # ---- the regime of training, compared in this order
 
 WEIGHT_PARALLEL_PARAMETERS = Threshold(
@@ -103,13 +111,20 @@ ACTIVATIONS_FOR_EACH = Threshold(
 LANE_WIDTH = Threshold(
     33, "units of the widest layer, for rows in the lanes",
     decides="from what width on the units of a layer lie side by side, not the rows",
-    evidence="on an Intel server core, of the time with the units side by side a step took 0.52 at "
-    "2-5-9-13 with batches of 409, 0.49 at 4-3-7-4-5-25-7 with 336, 0.69 at 1-16-7-30 with 323, "
-    "0.91 at 20-20-20 with 32, 0.99 at 32-32-32 with 256, 0.99 at 40-40-5 with 100, 1.02 at "
-    "10-64-64-1 with 442",
-    reached="The widest layer has {size} units, at least {limit}: they fill vectors.",
-    missed="The widest layer has {size} units, less than {limit}: vectors of units would have "
+    evidence=_LANES,
+    reached="The widest layer has {size} units, at least {limit}: they fill vectors well enough.",
+    missed="The widest layer has {size} units, less than {limit}: vectors of units may have "
     "lanes to spare.",
+)  # fmt: skip
+
+LANE_WASTE = Threshold(
+    108, "products in whole vectors of units, in hundredths of those without padding",
+    decides="from what padding on rows lie in the lanes where layers are narrow",
+    evidence=_LANES,
+    reached="In whole vectors of units the products would take {size} hundredths of their work, at "
+    "least {limit}: better rows in the lanes, if there are enough.",
+    missed="In whole vectors of units the products take {size} hundredths of their work, less than "
+    "{limit}: rows in the lanes would gain nothing.",
 )  # fmt: skip
 
 LANE_ROWS = Threshold(

@@ -9,13 +9,14 @@ import numpy as np
 
 from fastbp.plan.cache import machine
 from fastbp.plan.graph import Graph
-from fastbp.plan.parameter import block
+from fastbp.plan.parameter import block, padded
 from fastbp.plan.threshold import (
     ACTIVATIONS_FOR_EACH,
     BLOCK_WORK,
     CHUNK_BYTES,
     CHUNK_BYTES_ONE_ROW,
     LANE_ROWS,
+    LANE_WASTE,
     LANE_WIDTH,
     LATENCY_ROWS,
     PACKING_CACHE,
@@ -73,8 +74,9 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
             )
     if all(node.has_lanes for node in graph.nodes):
         wide, enough = LANE_WIDTH.compare(max(graph.width)), LANE_ROWS.compare(rows)
-        found += [wide] if wide.reached else [wide, enough]
-        rows_in_lanes = enough.reached and not wide.reached
+        wasteful = LANE_WASTE.compare(_padded_products(graph))
+        found += [wide] if wide.reached else [wide, wasteful] + [enough] * wasteful.reached
+        rows_in_lanes = wasteful.reached and enough.reached and not wide.reached
     if not (rows_in_lanes or wants_whole_gradient):
         narrow = max(graph.width) <= block(graph.parameters.dtype)
         if narrow and _is_chain(graph):
@@ -89,6 +91,22 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
 
 def _is_chain(graph: Graph) -> bool:
     return all(node.has_latency_path for node in graph.nodes)
+
+
+def _padded_products(graph: Graph) -> int:
+    """The work of a step's products with the units of a layer side by side, in whole vectors, in
+    hundredths of what it would be without padding.
+    """
+    dtype, with_padding, without = graph.parameters.dtype, 0, 0
+    for node in graph.nodes:
+        if node.tensors:
+            kernel = node.tensors[0]
+            n_in, n_out = kernel.shape
+            own = kernel.rows * padded(kernel.columns, dtype)
+            passed_on = n_out * padded(n_in, dtype) if any(node.sources) else 0
+            with_padding += 2 * own + passed_on
+            without += n_in * n_out * (3 if passed_on else 2)
+    return 100 * with_padding // without if without else 100
 
 
 def lane_length(rows: int, dtype: np.dtype[Any]) -> int:

@@ -29,7 +29,7 @@ def test_the_cases_exercise_both_regimes(name):
     case = CASES[name]
     _, plan, _ = engine_cache.engine(case.network("float32")._state, "train", case.batch_size)
     assert plan.weight_parallel == case.weight_parallel
-    assert plan.rows_in_lanes == (name.startswith("lanes") or name == "one block")
+    assert plan.rows_in_lanes == name.startswith("lanes")
     if not case.weight_parallel:
         assert -(-case.batch_size // plan.block_rows) == case.n_blocks
 

@@ -31,11 +31,21 @@ def test_latency_path_of_layers_up_to_64_bytes(units, backend):
 @pytest.mark.parametrize("rows", [15, 16])
 def test_rows_in_lanes(units, rows, backend):
     """Of layers up to 32 wide, from 16 rows on."""
-    network = fb.Network([5, units, 3], seed=0, backend=backend)
+    network = fb.Network([5, units, 20], seed=0, backend=backend)
     plan = engine_cache.training_plan(network._state, rows, 1)[0]
     assert plan.rows_in_lanes == (units == 32 and rows == 16)
     found = {one.threshold: one.reached for one in network.plan(rows).comparisons}
     assert found[33] == (units == 33) and found.get(16) == (rows == 16 if units == 32 else None)
+
+
+@pytest.mark.parametrize(("sizes", "work"), [([4, 32, 16, 1], 100), ([17, 30, 21, 6], 138)])
+def test_rows_in_lanes_for_what_padding_costs(sizes, work, backend):
+    """2 (17 32 + 30 32 + 21 16) + 21 32 + 6 32 = 4544, of 2 17 30 + 3 30 21 + 3 21 6 = 3288."""
+    network = fb.Network(sizes, seed=0, backend=backend)
+    (compared,) = (one for one in network.plan(20).comparisons if one.threshold == 108)
+    assert compared.value == work and compared.reached == (work > 108)
+    plan = engine_cache.training_plan(network._state, 20, 1)[0]
+    assert plan.rows_in_lanes == compared.reached
 
 
 def test_no_rows_in_lanes_with_softmax_inside():

@@ -66,7 +66,7 @@ CASES = {
     ),
     "four blocks": Case([20, 64, 33, 3], "cross_entropy", 300, False, 4, {}),
     "lanes": Case([3, 7, 20, 5], "cross_entropy", 21, False, 1, {"activation": "tanh"}),
-    "lanes, blocks": Case([17, 32, 29, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
+    "lanes, blocks": Case([17, 30, 21, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "lanes, graph": Case(_NARROW_GRAPH, "binary_cross_entropy", 150, False, 2, {}),
     "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),
