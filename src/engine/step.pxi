@@ -240,9 +240,14 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
     cdef BoundOperation* input = passing_on(engine, index) if engine.sizes.layered else NULL
     bind_batch(engine, call, thread, &tile)
+    if input != NULL and (input.kernel != dense_turned or begin == stop):
+        input = NULL
+    if input != NULL and tile.rows >= TURNED_AT_ONCE and is_from_afar(&tile.packing, stop - begin, input.op.n_a):
+        turned_columns(input, &tile, engine.w, begin, stop, NULL)
+        input = NULL
     while begin < stop:
         end = min(begin + engine.sizes.chunk_rows, stop)
-        if input != NULL and input.kernel == dense_turned:
+        if input != NULL:
             turned_columns(input, &tile, engine.w, begin, end, chunk)
         bound.gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
         keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,
