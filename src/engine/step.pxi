@@ -4,7 +4,8 @@
 # regimes, chosen by the plan from sizes alone:
 #   data-parallel    a thread takes whole row blocks, each of which sums its own gradient; the update adds them in order;
 #   weight-parallel  a thread takes row tiles, and in the update a slice of a kernel, whose gradient over all rows goes
-#                    straight into the optimizer.
+#                    straight into the optimizer; a chain of layers is layered (layered.pxi): after the rows have gone
+#                    forward, a phase for each layer takes its backward pass and its update together.
 # Neither the order of a sum nor the block it belongs to depends on the number of threads.
 
 cdef enum:
@@ -262,9 +263,14 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
     cdef BoundOperation* input = passing_on(engine, index) if engine.sizes.layered else NULL
     bind_batch(engine, call, thread, &tile)
+    if input != NULL and (input.kernel != dense_turned or begin == stop):
+        input = NULL
+    if input != NULL and tile.rows >= TURNED_AT_ONCE and is_from_afar(&tile.packing, stop - begin, input.op.n_a):
+        turned_columns(input, &tile, engine.w, begin, stop, NULL)
+        input = NULL
     while begin < stop:
         end = min(begin + engine.sizes.chunk_rows, stop)
-        if input != NULL and input.kernel == dense_turned:
+        if input != NULL:
             turned_columns(input, &tile, engine.w, begin, end, chunk)
         bound.gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)
         keep_and_step_range(engine, call, segment, segment.offset + begin * segment.ld,

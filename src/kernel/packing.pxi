@@ -50,10 +50,16 @@ cdef inline void turn(Py_ssize_t rows, Py_ssize_t depth, const real* a, Py_ssize
             t[i * ldt + k] = a[k * a_column + i]
 
 
-cdef inline void copy_panel(const int blocks, Py_ssize_t depth, const real* b, Py_ssize_t ldb, real* p) noexcept nogil:
-    """p = `depth` rows of `blocks` (a literal) blocks of B, side by side."""
+cdef inline void copy_panel(const int blocks, Py_ssize_t depth, const real* b, Py_ssize_t ldb, Py_ssize_t columns,
+                            real* p) noexcept nogil:
+    """p = `depth` rows of `blocks` (a literal) blocks of B, side by side; or of up to `columns` rows of its transpose."""
     cdef Py_ssize_t k
     cdef int v
+    if columns:
+        if columns < blocks * BLOCK:
+            memset(p, 0, depth * blocks * BLOCK * sizeof(real))
+        transpose(min(columns, <Py_ssize_t>(blocks * BLOCK)), depth, b, ldb, p, blocks * BLOCK)
+        return
     for k in range(depth):
         for v in range(blocks * BLOCK_VECTORS):
             vstore(p + v * LANES, vload(b + v * LANES))
@@ -62,22 +68,24 @@ cdef inline void copy_panel(const int blocks, Py_ssize_t depth, const real* b, P
 
 
 cdef void packed_panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start, const real* a, Py_ssize_t a_row,
-                        const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc, const real* bias, real* p) noexcept nogil:
-    """`gemm` for a block of A by rows and as much of B as one copied panel is deep; `p` has room for that."""
+                        const real* b, Py_ssize_t ldb, Py_ssize_t columns, real* c, Py_ssize_t ldc, const real* bias,
+                        real* p) noexcept nogil:
+    """`packed_gemm` for a block of A by rows and as much of B as one copied panel is deep; `p` has room for that."""
     cdef Py_ssize_t blocks = n // BLOCK, left, width
     left = (blocks + MICRO_TILE_BLOCKS - 1) // MICRO_TILE_BLOCKS
     while blocks > 0:
         width = (blocks + left - 1) // left
         if width == 1:
-            copy_panel(1, depth, b, ldb, p)
+            copy_panel(1, depth, b, ldb, columns, p)
             panel_1(m, start, depth, a, a_row, 1, p, BLOCK, c, ldc, bias)
         elif MICRO_TILE_BLOCKS >= 2 and width == 2:
-            copy_panel(2, depth, b, ldb, p)
+            copy_panel(2, depth, b, ldb, columns, p)
             panel_2(m, start, depth, a, a_row, 1, p, 2 * BLOCK, c, ldc, bias)
         elif MICRO_TILE_BLOCKS >= 3 and width == 3:
-            copy_panel(3, depth, b, ldb, p)
+            copy_panel(3, depth, b, ldb, columns, p)
             panel_3(m, start, depth, a, a_row, 1, p, 3 * BLOCK, c, ldc, bias)
-        b += width * BLOCK
+        b += width * BLOCK * (ldb if columns else 1)
+        columns = max(columns - width * BLOCK, <Py_ssize_t>0)
         c += width * BLOCK
         bias += width * BLOCK
         blocks -= width
@@ -86,8 +94,9 @@ cdef void packed_panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
 
 cdef void packed_gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
                       const real* a, Py_ssize_t a_row, Py_ssize_t a_column, const real* b, Py_ssize_t ldb,
-                      real* c, Py_ssize_t ldc, const real* bias, Packing* packing) noexcept nogil:
-    """`gemm` from copies."""
+                      Py_ssize_t columns, real* c, Py_ssize_t ldc, const real* bias, Packing* packing) noexcept nogil:
+    """`gemm` from copies.  With `columns` not 0 so many columns of B lie as rows, `ldb` apart; n is that in whole blocks.
+    """
     cdef Py_ssize_t k, i, part, rows, most, block_row
     cdef const real* block
     cdef real* panel = packing.at
@@ -105,7 +114,7 @@ cdef void packed_gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
                 block_row = part + BLOCK    # no multiple of a page
                 turn(rows, part, block, a_column, turned, block_row)
                 block = turned
-            packed_panels(rows, n, part, start if k == 0 else START_C, block, block_row, b + k * ldb, ldb,
-                          c + i * ldc, ldc, bias, panel)
+            packed_panels(rows, n, part, start if k == 0 else START_C, block, block_row, b + k * (1 if columns else ldb),
+                          ldb, columns, c + i * ldc, ldc, bias, panel)
             i += rows
         k += part

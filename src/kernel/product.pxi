@@ -179,7 +179,7 @@ cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
     if not is_from_afar(packing, n, depth):
         panels(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
     elif m >= PACKED_FROM_ROWS and (a_column == 1 or a_row == 1):
-        packed_gemm(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias, packing)
+        packed_gemm(m, n, depth, start, a, a_row, a_column, b, ldb, 0, c, ldc, bias, packing)
     else:
         parted_gemm(m, n, depth, start, a, a_row, a_column, b, ldb, c, ldc, bias)
 

@@ -252,6 +252,27 @@ def test_layer_after_layer(name, dtype, monkeypatch):
     assert found[True] == found[False] and len(found[True]) == 1
 
 
+@needs_kernels
+def test_many_rows(dtype, monkeypatch):
+    """Gradients passed on in chunks, at once from turned panels, and from transposed copies."""
+    X, y = classification(401, 300, 10)
+    found = set()
+    for level_2, packing, is_chain in ((2**13, 0, True), (2**40, 2**50, True), (2**40, 0, False)):
+        monkeypatch.setattr(cache.machine, "level_2", level_2)
+        monkeypatch.setattr(threshold.PACKING_CACHE, "value", packing)
+        if not is_chain:
+            monkeypatch.setattr(tiling, "_is_chain", lambda graph: False)
+        for n_threads in (1, 2, 3):
+            network = fb.Network(
+                [300, 200, 100, 10], loss="cross_entropy", activation="gelu", seed=0, dtype=dtype
+            )
+            plan = engine_cache.training_plan(network._state, 401, 1)[0]
+            assert plan.layered == is_chain and plan.weight_parallel
+            network.fit(X, y, epochs=3, batch_size=401, n_threads=n_threads, verbose=False)
+            found.add(digest(network))
+    assert len(found) == 1
+
+
 # memory layouts
 
 
