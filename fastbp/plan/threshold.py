@@ -82,8 +82,8 @@ _LANES = (
     "on an Intel server core, of the time with the units side by side a step took 0.49 at "
     "4-3-7-4-5-25-7 with batches of 336 (216 hundredths of the work with padding), 0.52 at "
     "2-5-9-13 with 409 (170), 0.91 at 20-20-20 with 32 (160), 0.69 at 1-16-7-30 with 323 (158; "
-    "0.87 in float64, 109), 0.80 at 16-2-30-30 with 1121 (120), 1.00 at 11-31-30 with 100 (105), 0.99 at "
-    "32-32-32 with 256, 1.04 at 4-32-16-1 with 200 and 1.02 at 10-64-64-1 with 442 (100)"
+    "0.87 in float64, 109), 0.80 at 16-2-30-30 with 1121 (120), 1.00 at 11-31-30 with 100 "
+    "(105), 0.99 at 32-32-32 with 256, 1.04 at 4-32-16-1 with 200 and 1.02 at 10-64-64-1 with 442 (100)"
 )
 
 # ---- the regime of training, compared in this order
