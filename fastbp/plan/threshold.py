@@ -69,7 +69,11 @@ _REGIMES = (
     "a step took 175 ms where threads shared kernels and 248 ms where they shared rows at "
     "1024-1024-1024-1024 with batches of 2048 (4 activations for each parameter), 20.1 and 21.3 at "
     "512-512-512-512 with 1024 (4), 48.4 and 43.0 with 2048 (8), 2.33 and 2.36 at 64-256-256-10 "
-    "with 1024 (13), 5.0 and 4.7 with 2048 (25), 0.51 and 0.54 at 23-256-256-1 with 256 (4)"
+    "with 1024 (13), 5.0 and 4.7 with 2048 (25), 0.51 and 0.54 at 23-256-256-1 with 256 (4); on "
+    "an Intel server core, where backward and update are one pass, 640 and 1032 at "
+    "1024-1024-1024-1024 with 4096 (8), 80 and 110 at 512-512-512-512 with 2048 (8), 8.0 and 9.2 at "
+    "256-256-256-256 with 1024 (8), 0.97 and 0.96 at 128-128-128-128 with 512 (8), 1.13 and 1.05 "
+    "with 600 (9.3), 4.8 and 4.6 at 64-256-256-10 with 1024 (12)"
 )
 _THREADS = (
     "with two threads for one, calls of 0.3, 1 and 5 ms were 0.9, 1.4 and 1.5 times as fast at "
@@ -82,8 +86,8 @@ _LANES = (
     "on an Intel server core, of the time with the units side by side a step took 0.49 at "
     "4-3-7-4-5-25-7 with batches of 336 (216 hundredths of the work with padding), 0.52 at "
     "2-5-9-13 with 409 (170), 0.91 at 20-20-20 with 32 (160), 0.69 at 1-16-7-30 with 323 (158; "
-    "0.87 in float64, 109), 0.80 at 16-2-30-30 with 1121 (120), 1.00 at 11-31-30 with 100 "
-    "(105), 0.99 at 32-32-32 with 256, 1.04 at 4-32-16-1 with 200 and 1.02 at 10-64-64-1 with 442 (100)"
+    "0.87 in float64, 109), 0.80 at 16-2-30-30 with 1121 (120), 1.00 at 11-31-30 with 100 (105), "
+    "0.99 at 32-32-32 with 256, 1.04 at 4-32-16-1 with 200 and 1.02 at 10-64-64-1 with 442 (100)"
 )
 
 # ---- the regime of training, compared in this order
@@ -99,12 +103,12 @@ WEIGHT_PARALLEL_PARAMETERS = Threshold(
 )  # fmt: skip
 
 ACTIVATIONS_FOR_EACH = Threshold(
-    6, "activations of a batch and their gradients",
+    9, "activations of a batch and their gradients",
     decides="from how many for each parameter on a step costs less where threads share rows",
     evidence=_REGIMES,
-    reached="A batch has {size} activations and gradients of activations, at least {limit}, six "
+    reached="A batch has {size} activations and gradients of activations, at least {limit}, nine "
     "for each parameter: too many to keep them all, so threads share the rows of a batch.",
-    missed="A batch has {size} activations and gradients of activations, less than {limit}, six "
+    missed="A batch has {size} activations and gradients of activations, less than {limit}, nine "
     "for each parameter: they can all be kept, so threads share the kernels.",
 )  # fmt: skip
 
