@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from fastbp.backend import compiled_modules
 from fastbp.benchmark.roofline import Constants
+from fastbp.plan import cache
 from fastbp.plan.arena import allocate
 
 REPEATS = 5
@@ -19,14 +21,13 @@ WORK = {
     "integer_chain": 300_000, "fma": 60_000, "mixed": 60_000, "divide": 1000, "quotient": 500,
     "fma_chain": 200_000, "divide_chain": 60_000, "sqrt_chain": 60_000,
 }  # fmt: skip
-USUAL_CACHES = 32 * 2**10, 2**20, 32 * 2**20  # where the system does not say
 
 
 class Probe:
     """The best of all probes so far; `run` adds to them, at the beginning and the end of a run."""
 
     def __init__(self) -> None:
-        self.caches = caches()
+        self.caches = astuple(cache.machine)
         self.footprints = footprints(self.caches)
         self.modules: dict[str, Any] = {}
         for (_, dtype), module in compiled_modules().items():  # the best comes first
@@ -92,20 +93,6 @@ def footprints(caches: tuple[int, ...]) -> tuple[int, ...]:
     found = [caches[0] // 2, caches[1] // 2, 2 * caches[1]]
     while 4 * found[-1] <= min(LARGEST, 4 * caches[2]):
         found.append(4 * found[-1])
-    return tuple(found)
-
-
-def caches() -> tuple[int, ...]:
-    """Bytes of L1 (data), L2 and L3, as the system says or as they usually are."""
-    found = list(USUAL_CACHES)
-    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        try:
-            level = int((index / "level").read_text())
-            kind, size = ((index / name).read_text().strip() for name in ("type", "size"))
-            if kind != "Instruction" and 1 <= level <= 3:
-                found[level - 1] = int(size.removesuffix("K")) * 1024
-        except (OSError, ValueError):
-            continue
     return tuple(found)
 
 

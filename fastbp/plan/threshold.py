@@ -71,9 +71,9 @@ _REGIMES = (
     "512-512-512-512 with 1024 (4), 48.4 and 43.0 with 2048 (8), 2.33 and 2.36 at 64-256-256-10 "
     "with 1024 (13), 5.0 and 4.7 with 2048 (25), 0.51 and 0.54 at 23-256-256-1 with 256 (4); on "
     "an Intel server core, where backward and update are one pass, 640 and 1032 at "
-    "1024-1024-1024-1024 with 4096 (8), 80 and 110 at 512-512-512-512 with 2048 (8), 8.0 and 9.2 at "
-    "256-256-256-256 with 1024 (8), 0.97 and 0.96 at 128-128-128-128 with 512 (8), 1.13 and 1.05 "
-    "with 600 (9.3), 4.8 and 4.6 at 64-256-256-10 with 1024 (12)"
+    "1024-1024-1024-1024 with 4096 (8), 80 and 110 at 512-512-512-512 with 2048 (8), 8.0 and 9.2 "
+    "at 256-256-256-256 with 1024 (8), 0.97 and 0.96 at 128-128-128-128 with 512 (8), 1.13 and "
+    "1.05 with 600 (9.3), 4.8 and 4.6 at 64-256-256-10 with 1024 (12)"
 )
 _THREADS = (
     "with two threads for one, calls of 0.3, 1 and 5 ms were 0.9, 1.4 and 1.5 times as fast at "
