@@ -57,6 +57,7 @@ class PlanExplanation:
             "weight-parallel", they share kernels, whose gradients go straight into the optimizer;
             or "latency", one thread takes a few rows through layers no wider than 64 bytes.
         wants_whole_gradient: whether the optimizer rules out all but the first.
+        rows_in_lanes: whether the rows of a tile lie in the lanes of vectors, not a layer's units.
         comparisons: the sizes that decided, each with its threshold.
         tile_rows, n_tiles: rows that a thread takes at least, and how many such shares a batch has.
         block_rows, n_blocks: rows whose gradient is one sum.
@@ -73,6 +74,7 @@ class PlanExplanation:
     instruction_set: str
     regime: str
     wants_whole_gradient: bool
+    rows_in_lanes: bool
     comparisons: tuple[Comparison, ...]
     tile_rows: int
     n_tiles: int
@@ -96,6 +98,8 @@ class PlanExplanation:
         rows = (
             f"{tiles} of {tile}, which one thread takes through all layers at a time; "
             f"{blocks} of {block}, whose gradient is one sum"
+            + "; rows lie in the lanes of vectors"
+            * self.rows_in_lanes
         )
         return [
             f"Training in batches of {counted(self.batch_size, 'row')}: {self.dtype}, "
@@ -130,7 +134,7 @@ class PlanExplanation:
             if next_one is None or next_one.source != one.source:
                 source = f"{one.source[0].upper()}{one.source[1:]}."
                 lines += wrap(source, 98, initial_indent="    ", subsequent_indent="    ")
-        return [*lines, "The times are those of an AMD EPYC with AVX-512."]
+        return [*lines, "The times are those of an AMD EPYC with AVX-512 where no other is named."]
 
 
 def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation:
@@ -148,6 +152,7 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
         batch_size=rows, dtype=state.dtype.name,
         backend=state.backend, instruction_set=state.instruction_set,
         regime=_regime(plan, state.backend), wants_whole_gradient=plan.wants_whole_gradient,
+        rows_in_lanes=plan.rows_in_lanes and state.backend == "cython",
         comparisons=(*plan.comparisons, *threads), tile_rows=plan.tile_rows, n_tiles=plan.n_tiles,
         block_rows=plan.block_rows, n_blocks=-(-rows // plan.block_rows),
         layers=tuple(_layer(name, own[0], plan) for name, own in state.layout.layers.items()),

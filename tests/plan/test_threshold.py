@@ -32,9 +32,13 @@ def test_latency_path_of_layers_up_to_64_bytes(units, backend):
 def test_rows_in_lanes(units, rows, backend):
     """Of layers up to 32 wide, from 16 rows on."""
     network = fb.Network([5, units, 20], seed=0, backend=backend)
-    plan = engine_cache.training_plan(network._state, rows, 1)[0]
+    plan, told = engine_cache.training_plan(network._state, rows, 1)[0], network.plan(rows)
     assert plan.rows_in_lanes == (units == 32 and rows == 16)
-    found = {one.threshold: one.reached for one in network.plan(rows).comparisons}
+    assert told.rows_in_lanes == (plan.rows_in_lanes and backend == "cython")
+    assert (
+        "in the lanes of vectors" in told._about()[-3] + told._about()[-4]
+    ) == told.rows_in_lanes
+    found = {one.threshold: one.reached for one in told.comparisons}
     assert found[33] == (units == 33) and found.get(16) == (rows == 16 if units == 32 else None)
 
 
