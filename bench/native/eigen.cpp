@@ -5,9 +5,6 @@
 #include <cmath>
 #include <string>
 #include <vector>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 #include "task.h"
 
 using Matrix = Eigen::Matrix<real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -122,20 +119,19 @@ const char *version() {
 }
 
 void *start(const task *about) {
-#ifdef __SSE__
-    _mm_setcsr(_mm_getcsr() | 0x8040);  // subnormal numbers are zero, as in fastbp
-#endif
     Eigen::setNbThreads(about->threads);
     return new Trainer(*about);
 }
 
 double train(void *state, long epochs) {
+    unsigned mode = flush_subnormals();
     Trainer &trainer = *(Trainer *)state;
     double total = 0;
     for (long epoch = 0; epoch < epochs; epoch++) {
         total = 0;
         for (int k = 0; k < trainer.about.n_batches; k++) total += trainer.step(k);
     }
+    restore_mode(mode);
     return total / trainer.about.n_batches;
 }
 

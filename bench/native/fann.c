@@ -2,9 +2,6 @@
  * is its incremental training, a larger one its batch training. */
 #include <floatfann.h>
 #include <stdlib.h>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 #include "task.h"
 
 struct state {
@@ -34,9 +31,6 @@ static void exchange(struct state *s, real *flat, int get)
 void *start(const struct task *task)
 {
     if (task->activation != TANH || task->loss != MSE || task->optimizer != SGD) return NULL;
-#ifdef __SSE__
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* subnormal numbers are zero, as in fastbp */
-#endif
     struct state *s = malloc(sizeof *s);
     int n_in = task->sizes[0], n_out = task->sizes[task->n_layers];
     s->task = *task;
@@ -68,6 +62,7 @@ void *start(const struct task *task)
 
 double train(void *state, long epochs)
 {
+    unsigned mode = flush_subnormals();
     struct state *s = state;
     int n = s->task.batch == 1 ? 1 : s->task.n_batches;
     double total = 0;
@@ -75,6 +70,7 @@ double train(void *state, long epochs)
         total = 0;
         for (int k = 0; k < n; k++) total += fann_train_epoch(s->network, s->batches[k]);
     }
+    restore_mode(mode);
     return total / n;
 }
 

@@ -6,9 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 #include "task.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -23,13 +20,6 @@ INLINE void store(float *p, lanes x) { *(lanes *)p = x; }
 INLINE lanes all(float x) { return x - (lanes){0}; }
 INLINE lanes larger(lanes x, lanes y) { whole w = x > y; return (lanes)((w & (whole)x) | (~w & (whole)y)); }
 INLINE lanes smaller(lanes x, lanes y) { whole w = x < y; return (lanes)((w & (whole)x) | (~w & (whole)y)); }
-
-INLINE void flush_subnormals(void)
-{
-#ifdef __SSE__
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* as in fastbp */
-#endif
-}
 
 /* exp(x) = 2^n exp(r), the Taylor polynomial of exp(r) for |r| <= log(2)/2: 2e-7 relative, -87 <= x <= 87. */
 INLINE lanes exp_lanes(lanes x)

@@ -31,4 +31,19 @@ void parameters(void *state, real *out);       /* W1, b1, W2, ... */
 }
 #endif
 
+/* Subnormal numbers are zero within `train`, as in fastbp; its caller's mode comes back. */
+#ifdef __SSE__
+#include <xmmintrin.h>
+static inline unsigned flush_subnormals(void)
+{
+    unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8040);
+    return mode;
+}
+static inline void restore_mode(unsigned mode) { _mm_setcsr(mode); }
+#else
+static inline unsigned flush_subnormals(void) { return 0; }
+static inline void restore_mode(unsigned mode) { (void)mode; }
+#endif
+
 #endif

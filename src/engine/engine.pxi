@@ -67,8 +67,6 @@ cdef class Engine:
         self.transposes = base + self.arena.transposes
         self.activations = base + self.arena.activations
         self.chunk = base + self.arena.chunk
-        if self.sizes.rows_in_lanes or self.sizes.latency_rows:     # which may leave the padding of a gradient alone
-            memset(self.gradient, 0, (self.arena.transposes - self.arena.gradient) * sizeof(real))
         self.packing = base + self.arena.packing
         self.last_good = base + self.arena.last_good
         self.tile_loss = &tile_loss[0]

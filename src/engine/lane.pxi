@@ -78,9 +78,7 @@ cdef void lane_dense_gradient(BoundOperation* bound, RowTile* tile, Weights* wei
     cdef Py_ssize_t ld = tile.lane_length
     cdef const real* x = lane_source(tile, op.a)
     cdef const real* dz = tile.activations + op.y
-    if op.by_columns:
-        lane_gradient(op.n_y, op.n_a, tile.lanes, dz, ld, x, ld, start, weights.gradient + op.c, op.ldw)
-    elif sums_by_rows(op.n_a, op.n_y, tile.lanes):
+    if not op.by_columns and sums_by_rows(op.n_a, op.n_y, tile.lanes):
         memset(tile.activations + op.y + op.n_y * ld, 0, (op.ldy - op.n_y) * ld * sizeof(real))
         transpose(op.ldy, tile.lanes, dz, ld, tile.activations + tile.staging, op.ldy)
         gemm(op.n_a, op.ldw, tile.rows, start, x, ld, 1, tile.activations + tile.staging, op.ldy,
@@ -88,6 +86,12 @@ cdef void lane_dense_gradient(BoundOperation* bound, RowTile* tile, Weights* wei
         if op.b >= 0:
             column_sums(tile.rows, op.ldy, start, tile.activations + tile.staging, op.ldy, weights.gradient + op.b)
         return
+    if start == START_ZERO:     # the padding, which is not summed
+        memset(weights.gradient + op.c, 0, op.n_c * op.ldw * sizeof(real))
+        if op.b >= 0:
+            memset(weights.gradient + op.b, 0, op.ldy * sizeof(real))
+    if op.by_columns:
+        lane_gradient(op.n_y, op.n_a, tile.lanes, dz, ld, x, ld, start, weights.gradient + op.c, op.ldw)
     else:
         lane_gradient(op.n_a, op.n_y, tile.lanes, x, ld, dz, ld, start, weights.gradient + op.c, op.ldw)
     if op.b >= 0:
