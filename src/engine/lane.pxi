@@ -36,9 +36,9 @@ cdef void lane_dense(BoundOperation* bound, RowTile* tile, Weights* weights, int
     cdef Py_ssize_t ld = tile.lane_length
     cdef real* z = lane_z(tile, op)
     cdef const real* bias = weights.w + op.b if op.b >= 0 else NULL
-    lane_product(op.n_c, tile.lanes, op.n_a, START_ZERO if bias == NULL else START_ROW_BIAS,
-                 weights.w + op.w, op.ldw if op.by_columns else 1, 1 if op.by_columns else op.ldw,
-                 lane_source(tile, op.a), ld, z, ld, bias)
+    panels(op.n_c, tile.lanes, op.n_a, START_ZERO if bias == NULL else START_ROW_BIAS,
+           weights.w + op.w, op.ldw if op.by_columns else 1, 1 if op.by_columns else op.ldw,
+           lane_source(tile, op.a), ld, z, ld, bias)
     bound.activation.forward(bound.activation.alpha, 1, op.n_c * ld, op.n_c * ld, z, tile.activations + op.c)
 
 
@@ -66,9 +66,9 @@ cdef void lane_dense_input(BoundOperation* bound, RowTile* tile, Weights* weight
     cdef Operation* op = &bound.op
     cdef Py_ssize_t ld = tile.lane_length
     cdef real* c = tile.activations + op.c
-    lane_product(op.n_c, tile.lanes, op.n_a, START_C if op.accumulate else START_ZERO,
-                 weights.w + op.w, 1 if op.by_columns else op.ldw, op.ldw if op.by_columns else 1,
-                 tile.activations + op.a, ld, c, ld, NULL)
+    panels(op.n_c, tile.lanes, op.n_a, START_C if op.accumulate else START_ZERO,
+           weights.w + op.w, 1 if op.by_columns else op.ldw, op.ldw if op.by_columns else 1,
+           tile.activations + op.a, ld, c, ld, NULL)
     lane_slope(bound, tile, c)
 
 

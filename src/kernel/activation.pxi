@@ -148,32 +148,44 @@ cdef real exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real
     return lane_sum(part)
 
 
+cdef inline void block_exponentials(Py_ssize_t n, Py_ssize_t ld, const real* z, real* a, real* total,
+                                    real* shift) noexcept nogil:
+    """A block of rows, one a lane: a[j] = exp(z[j] - max z), their sum over j in order, and the maximum; a may be z.
+
+    z and a (n, BLOCK), `ld` from one j to the next; `total` and `shift` (BLOCK) OUT.
+    """
+    cdef real sum[BLOCK]
+    cdef real power[BLOCK]
+    cdef real most[BLOCK]
+    cdef Py_ssize_t j
+    cdef int lane, v
+    cdef vreal largest
+    for v in range(BLOCK_VECTORS):
+        largest = vload(z + v * LANES)
+        for j in range(1, n):
+            largest = vmax(largest, vload(z + j * ld + v * LANES))
+        vstore(most + v * LANES, largest)
+    memset(sum, 0, sizeof(sum))
+    for j in range(n):
+        for lane in range(BLOCK):
+            power[lane] = real_exp(z[j * ld + lane] - most[lane])
+            sum[lane] += power[lane]
+        memcpy(a + j * ld, power, sizeof(power))
+    memcpy(total, sum, sizeof(sum))
+    memcpy(shift, most, sizeof(most))
+
+
 cdef void group_exponentials(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* transposed,
                              real* total, real* shift) noexcept nogil:
     """Up to BLOCK rows, n <= GROUP_COLUMNS: transposed[j, r] = exp(z[r, j] - max z[r]), 0 for j >= n; sums over j in order.
 
     `transposed` (ld, BLOCK), `total` and `shift` (BLOCK) OUT; lanes of missing rows hold exp(0).
     """
-    cdef Py_ssize_t j
-    cdef int lane, v
-    cdef real x
-    cdef vreal largest
     if rows < BLOCK:
         memset(transposed, 0, n * BLOCK * sizeof(real))
     memset(transposed + n * BLOCK, 0, (ld - n) * BLOCK * sizeof(real))
     transpose(rows, n, z, ld, transposed, BLOCK)
-    for v in range(BLOCK_VECTORS):
-        largest = vload(transposed + v * LANES)
-        for j in range(1, n):
-            largest = vmax(largest, vload(transposed + j * BLOCK + v * LANES))
-        vstore(shift + v * LANES, largest)
-    for lane in range(BLOCK):
-        total[lane] = 0
-    for j in range(n):
-        for lane in range(BLOCK):
-            x = real_exp(transposed[j * BLOCK + lane] - shift[lane])
-            transposed[j * BLOCK + lane] = x
-            total[lane] += x
+    block_exponentials(n, BLOCK, transposed, transposed, total, shift)
 
 
 cdef void group_scale(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* transposed, const real* factor,

@@ -4,7 +4,7 @@
 #     backward    d[i, r] = sum_o W[i, o] dz[o, r]
 #     gradient    g[p, q] = sum_r P[p, r] Q[q, r]       P and Q the layer's input and dz, or dz and its input
 #
-# No vector has a lane to spare however narrow a layer is.  Forward and backward are the tiles of product.pxi, each element
+# No vector has a lane to spare however narrow a layer is.  Forward and backward are `panels` of product.pxi, each element
 # one chain in the order of i and o.  A gradient is the sum of BLOCK interleaved partial sums: partial sum l is one chain
 # over the rows r = l modulo BLOCK, in their order; they are added by halves (l and l + BLOCK / 2 first).
 #
@@ -24,25 +24,6 @@ cdef inline Py_ssize_t lane_length(Py_ssize_t rows) noexcept nogil:
 cdef inline Py_ssize_t lane_count(Py_ssize_t rows) noexcept nogil:
     """`rows` rounded up to whole blocks."""
     return (rows + BLOCK - 1) // BLOCK * BLOCK
-
-
-cdef inline void lane_product(Py_ssize_t m, Py_ssize_t lanes, Py_ssize_t depth, int start,
-                              const real* w, Py_ssize_t w_row, Py_ssize_t w_column, const real* b, Py_ssize_t ldb, real* c,
-                              Py_ssize_t ldc, const real* bias) noexcept nogil:
-    """c (m, lanes) OUT = start + w b, for w (m, depth) of any strides and b (depth, lanes); START_C: c IN and OUT."""
-    cdef Py_ssize_t blocks = lanes // BLOCK, width, left = (blocks + MICRO_TILE_BLOCKS - 1) // MICRO_TILE_BLOCKS
-    while blocks > 0:
-        width = (blocks + left - 1) // left
-        if width == 1:
-            panel_1(m, start, depth, w, w_row, w_column, b, ldb, c, ldc, bias)
-        elif MICRO_TILE_BLOCKS >= 2 and width == 2:
-            panel_2(m, start, depth, w, w_row, w_column, b, ldb, c, ldc, bias)
-        elif MICRO_TILE_BLOCKS >= 3 and width == 3:
-            panel_3(m, start, depth, w, w_row, w_column, b, ldb, c, ldc, bias)
-        b += width * BLOCK
-        c += width * BLOCK
-        blocks -= width
-        left -= 1
 
 
 cdef inline void halve_parts(vreal* part) noexcept nogil:

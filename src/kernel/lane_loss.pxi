@@ -25,26 +25,6 @@ cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogi
     return lane_sum(part)
 
 
-cdef inline void lane_exponentials(Py_ssize_t n, Py_ssize_t ld, in_array z, out_array a, out_array total,
-                                   out_array shift) noexcept nogil:
-    """One block of lanes: a[j] = exp(z[j] - max z), their sum in `total`, the maximum in `shift`."""
-    cdef Py_ssize_t j
-    cdef int lane
-    cdef real x
-    for lane in range(BLOCK):
-        shift[lane] = z[lane]
-        total[lane] = 0
-    for j in range(1, n):
-        for lane in range(BLOCK):
-            x = z[j * ld + lane]
-            shift[lane] = shift[lane] if x <= shift[lane] else x
-    for j in range(n):
-        for lane in range(BLOCK):
-            x = real_exp(z[j * ld + lane] - shift[lane])
-            a[j * ld + lane] = x
-            total[lane] += x
-
-
 cdef double lane_cross_entropy(LossRows* own) noexcept nogil:
     """By class indices: loss_r = log sum_j exp(z[j, r]) - z[label, r]; d = scale * (softmax(z) - one_hot(label)).
 
@@ -62,7 +42,7 @@ cdef double lane_cross_entropy(LossRows* own) noexcept nogil:
     cdef double loss = 0
     while first < rows:
         count = <int>min(rows - first, <Py_ssize_t>BLOCK)
-        lane_exponentials(n, ld, z, d, total, shift)
+        block_exponentials(n, ld, z, d, total, shift)
         for lane in range(BLOCK):
             factor[lane] = own.scale / total[lane] if lane < count else 0
             total[lane] = real_log(total[lane])

@@ -14,7 +14,7 @@ cdef enum:
     START_ZERO = 0          # C = A B
     START_BIAS = 1          # C = bias + A B, the same bias row for every row of C
     START_C = 2             # C = C + A B
-    START_ROW_BIAS = 3      # C = bias + A B, one number of the bias for each row of C; of `panel` alone
+    START_ROW_BIAS = 3      # C = bias + A B, one number of the bias for each row of C; of `panels` alone
 
 
 cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssize_t depth,
@@ -164,7 +164,8 @@ cdef void single_row(Py_ssize_t blocks, int start, Py_ssize_t depth,
             micro_tile(1, 8 * BLOCK_VECTORS, start, depth, a, a_row, a_column, b, ldb, c, ldc, bias)
         b += width * BLOCK
         c += width * BLOCK
-        bias += width * BLOCK
+        if start != START_ROW_BIAS:
+            bias += width * BLOCK
         blocks -= width
 
 
@@ -204,7 +205,8 @@ cdef void panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, int start,
             panel_3(m, start, depth, a, a_row, a_column, b, ldb, c, ldc, row_bias)
         b += width * BLOCK
         c += width * BLOCK
-        row_bias += width * BLOCK
+        if start != START_ROW_BIAS:
+            row_bias += width * BLOCK
         blocks -= width
         left -= 1
 

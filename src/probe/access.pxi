@@ -62,8 +62,8 @@ def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:
         raise ValueError("shapes do not fit")
     gather_lanes(rows, n_in, &order[0], &x[0, 0], x_row, x_column, (x.shape[0] - 1) * x_row + n_in, &staged[0, 0],
                  &turned[0, 0], ld)
-    lane_product(n_out, ld, n_in, START_ROW_BIAS, &w[0, 0], w_column, w_row, &turned[0, 0], ld, &z[0, 0], ld, &bias[0])
-    lane_product(n_in, ld, n_out, START_ZERO, &w[0, 0], w_row, w_column, &dz[0, 0], ld, &dx[0, 0], ld, NULL)
+    panels(n_out, ld, n_in, START_ROW_BIAS, &w[0, 0], w_column, w_row, &turned[0, 0], ld, &z[0, 0], ld, &bias[0])
+    panels(n_in, ld, n_out, START_ZERO, &w[0, 0], w_row, w_column, &dz[0, 0], ld, &dx[0, 0], ld, NULL)
     lane_gradient(n_in, n_out, ld, &turned[0, 0], ld, &dz[0, 0], ld, start, &g[0, 0], n_out)
     lane_sums(n_out, ld, &dz[0, 0], ld, start, &sums[0])
 
