@@ -239,21 +239,24 @@ class Network:
         out: Array | None = None,
         n_threads: int | str = "auto",
         check_finite: bool = True,
+        ema: bool = False,
     ) -> Array:
         """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
 
         A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is
         accepted and without effect.  `out` takes the result: (n, n_outputs), of the network's
-        dtype, C order.
+        dtype, C order.  `ema` answers by the average of the parameters that the optimizer keeps.
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
         if check_finite is not True:
             check_finite = check_bool(check_finite, name="check_finite")
+        if ema is not False:
+            ema = check_bool(ema, name="ema")
         state = self._state
         return respond(
             state, X, state.response_activation,
-            out=out, check_finite=check_finite, n_threads=n_threads,
+            out=out, check_finite=check_finite, n_threads=n_threads, ema=ema,
         )  # fmt: skip
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
@@ -284,10 +287,13 @@ class Network:
         return response.argmax(axis=1)
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto"
+        self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto", ema: bool = False
     ) -> dict[str, float]:
-        """The mean loss over the rows (penalties left out) and the metrics, by name."""
-        return evaluate(self._state, X, y, n_threads=n_threads)
+        """The mean loss over the rows (penalties left out) and the metrics, by name; with `ema` by
+        the average of the parameters.
+        """
+        ema = check_bool(ema, name="ema")
+        return evaluate(self._state, X, y, n_threads=n_threads, ema=ema)
 
     # parameters
 
@@ -310,9 +316,13 @@ class Network:
         """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
         return self._state.optimizer_state_views()
 
-    def get_weights(self) -> list[Array]:
-        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias."""
-        return [view.copy() for view in self.parameters.values()]
+    def get_weights(self, *, ema: bool = False) -> list[Array]:
+        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias; with `ema` of
+        their average.
+        """
+        state = self._state
+        flat = state.average() if check_bool(ema, name="ema") else state.parameters
+        return [view.copy() for view in state.layout.views(flat).values()]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """All parameters, in the order of `get_weights`.

@@ -32,6 +32,7 @@ class Layer:
         kind: the class's name in descriptions; naming it makes the class known to them.
         is_first: whether such a layer begins a network, and can stand nowhere else.
         unsaved: fields that the description leaves out.
+        later: fields that it leaves out where they have these defaults: files may be older.
 
     >>> from fastbp.layer import Dense, Input
     >>> layers: list[Layer] = [Input(20), Dense(3)]
@@ -40,6 +41,7 @@ class Layer:
     kind: ClassVar[str]
     is_first: ClassVar[bool] = False
     unsaved: ClassVar[frozenset[str]] = frozenset()
+    later: ClassVar[Mapping[str, object]] = {}
 
     def __init_subclass__(cls) -> None:
         if "kind" in cls.__dict__ and KINDS.setdefault(cls.kind, cls) is not cls:
@@ -67,12 +69,16 @@ class Layer:
 
     def to_config(self) -> dict[str, Any]:
         """A description that JSON can hold, without given initial values."""
-        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in saved(self)}}
+        own = {name: getattr(self, name) for name in saved(self)}
+        return {"kind": self.kind} | {
+            name: _plain(value) for name, value in own.items()
+            if name not in self.later or value != self.later[name]
+        }  # fmt: skip
 
     @classmethod
     def complete_config(cls, values: dict[str, Any]) -> dict[str, Any]:
         """The entries of a description, with those that earlier versions did not write."""
-        return values
+        return {**cls.later, **values}
 
 
 @dataclass(frozen=True)

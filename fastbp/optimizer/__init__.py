@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_name
@@ -41,7 +42,8 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
         *names, last = [kind.__name__ for kind in OPTIMIZERS.values()]
         known = f"{', '.join(names)} or {last}"
         raise TypeError(f"optimizer must be a name or an {known} object, got {got}")
-    return OPTIMIZERS[check_name(optimizer, kind="optimizer", known=OPTIMIZERS, aliases={})]()
+    kind: Any = OPTIMIZERS[check_name(optimizer, kind="optimizer", known=OPTIMIZERS, aliases={})]
+    return kind()
 
 
 def optimizer_from_config(config: object) -> Optimizer:
@@ -57,8 +59,8 @@ def optimizer_from_config(config: object) -> Optimizer:
     kind = OPTIMIZERS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ModelFormatError(f"unknown optimizer {shown(name)}; known: {', '.join(OPTIMIZERS)}")
-    expected = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if values.keys() != set(expected):
+    expected = [field.name for field in fields(kind) if field.name not in kind.later]
+    if not set(expected) <= values.keys() <= {field.name for field in fields(kind)}:
         got = ", ".join(map(str, values)) or "nothing"
         raise ModelFormatError(f"optimizer '{name}' must have {', '.join(expected)}, got {got}")
     try:

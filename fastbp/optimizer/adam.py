@@ -9,7 +9,7 @@ from fastbp.optimizer.base import Optimizer, refuses_unknown
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; at step t = 1, 2, ...
     w -= learning_rate m_hat / (sqrt(v_hat) + epsilon), m_hat = m / (1 - beta1^t),
@@ -22,6 +22,7 @@ class Adam(Optimizer):
         learning_rate: per step, finite, >= 0.
         beta1, beta2: in [0, 1).
         epsilon: finite, > 0.
+        clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
         TypeError, ValueError: an argument of another type or out of its range.
@@ -41,6 +42,7 @@ class Adam(Optimizer):
     state_names = ("m", "v")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._set_real("learning_rate", minimum=0)
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
@@ -48,12 +50,13 @@ class Adam(Optimizer):
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon: as for `Adam`.
+        learning_rate, beta1, beta2, epsilon, clipvalue, clipnorm, global_clipnorm, ema: as for
+            `Adam`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 
@@ -68,6 +71,11 @@ class AdamW(Adam):
     _: KW_ONLY
     weight_decay: float = 1e-2
     decay_bias: bool = False
+
+    @property
+    def decoupled_decay(self) -> float:  # type: ignore[override]
+        """The decay that does not pass through m and v."""
+        return self.weight_decay
 
     def __post_init__(self) -> None:
         super().__post_init__()

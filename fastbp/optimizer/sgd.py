@@ -9,7 +9,7 @@ from fastbp.optimizer.base import Optimizer, refuses_unknown
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Gradient descent: w -= learning_rate g.
 
@@ -21,6 +21,10 @@ class SGD(Optimizer):
         learning_rate: per step, finite, >= 0.
         momentum: in [0, 1).
         nesterov: needs a momentum.
+        weight_decay: finite, >= 0: g grows by weight_decay w on kernels, as in PyTorch, and so
+            passes through the momentum; as `l2` in each Dense does.
+        decay_bias: on biases too.
+        clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
         TypeError, ValueError: an argument of another type or out of its range.
@@ -34,13 +38,25 @@ class SGD(Optimizer):
     _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_bias: bool = False
+
+    later = (*Optimizer.later, "weight_decay", "decay_bias")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set_real("weight_decay", minimum=0)
+        self._set_bool("decay_bias")
         self._set_real("learning_rate", minimum=0)
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum in (0, 1), got 0")
+
+    @property
+    def coupled_decay(self) -> float:  # type: ignore[override]
+        """The decay that joins the gradient."""
+        return self.weight_decay
 
     @property
     def formula(self) -> str:

@@ -70,6 +70,7 @@ class Tensor:
         initial: how it starts.
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
+        rate: times the learning rate; 0 where it is not trained.
 
     Padding is zero and stays zero.
     """
@@ -85,6 +86,7 @@ class Tensor:
     l1: float
     l2: float
     decays: bool
+    rate: float = 1.0
 
     @property
     def size(self) -> int:
@@ -152,13 +154,14 @@ class ParameterLayout:
         l1: float = 0.0,
         l2: float = 0.0,
         decays: bool = True,
+        rate: float = 1.0,
     ) -> Tensor:
         """Place the next tensor of a layer that has begun."""
         rows, columns = (1, *shape) if len(shape) == 1 else shape[::-1] if by_columns else shape
         ld = row_length(columns, self.dtype)
         tensor = Tensor(
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
-            l1, l2, decays,
+            l1, l2, decays, rate,
         )  # fmt: skip
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)

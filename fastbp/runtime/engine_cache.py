@@ -53,23 +53,27 @@ def training_plan(state: State, rows: int, n_steps: int) -> tuple[Plan, int]:
     return plan, _useful(workers, plan)
 
 
-def take_predictor(state: State, n_threads: int) -> Any:
-    """An engine for forward passes over any number of rows, one call's until `give_back`."""
+def take_predictor(state: State, n_threads: int, *, ema: bool = False) -> Any:
+    """An engine for forward passes over any number of rows, one call's until `give_back`; with
+    `ema` by the average of the parameters.
+    """
+    idle = state.idle_averages if ema else state.idle_predictors
     try:
-        found = state.idle_predictors.pop()
+        found = idle.pop()
     except IndexError:
         found = None
     if found is None or found.plan.n_workers < n_threads:
-        found = _make(state, "predict", _PREDICT_ROWS, n_threads)[0]
+        parameters = state.average() if ema else state.parameters
+        found = _make(state, "predict", _PREDICT_ROWS, n_threads, parameters)[0]
         # for more rows another thread may pay: `respond` is then told how many
         most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))
         _bind(state, found, None, None, most_rows=most_rows, n_threads=1)
     return found
 
 
-def give_back(state: State, predictor: Any) -> None:
+def give_back(state: State, predictor: Any, *, ema: bool = False) -> None:
     """End the use of an engine from `take_predictor`."""
-    state.idle_predictors.append(predictor)
+    (state.idle_averages if ema else state.idle_predictors).append(predictor)
 
 
 def bound_predictor(state: State, out: Array) -> Any:
@@ -125,11 +129,15 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     return compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
 
 
-def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared:
+def _make(
+    state: State, purpose: Purpose, rows: int, n_threads: int, parameters: Array | None = None
+) -> Prepared:
     plan = _plan(state, purpose, rows, n_threads)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
+    if parameters is None:
+        parameters = state.parameters
     made = state.module.Engine(
-        plan, state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
-        state.powers,
+        plan, parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles), state.powers,
+        state.rate,
     )  # fmt: skip
     return made, plan, scratch

@@ -25,10 +25,15 @@ def respond(
     out: Array | None = None,
     check_finite: bool = True,
     n_threads: int | str = "auto",
+    ema: bool = False,
 ) -> Array:
     """The outputs for each row, by the activation named `transform`; see `Network.predict`."""
     # so few threads can be had anywhere: nothing to warn of
-    if out is None and (n_threads == "auto" or (type(n_threads) is int and 0 < n_threads <= 4)):
+    if (
+        out is None
+        and not ema
+        and (n_threads == "auto" or (type(n_threads) is int and 0 < n_threads <= 4))
+    ):
         engine = engine_cache.take_predictor(state, 1)
         try:
             found: Array | None = engine.respond(X, transform)
@@ -45,8 +50,10 @@ def respond(
         shape = (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
+        if ema:
+            state.average()
         if len(rows):
-            predict(state, rows, result, transform, n_threads)
+            predict(state, rows, result, transform, n_threads, ema=ema)
         if out is None or result is out:
             return result
         out[...] = result
@@ -68,42 +75,48 @@ def _respond_to_many(
         engine_cache.give_back(state, engine)
 
 
-def predict(state: State, X: Array, out: Array, transform: str, n_threads: int | str) -> None:
+def predict(
+    state: State, X: Array, out: Array, transform: str, n_threads: int | str, *, ema: bool = False
+) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
-    engine = engine_cache.take_predictor(state, threads)
+    engine = engine_cache.take_predictor(state, threads, ema=ema)
     try:
         if engine.predict(X, out, transform, threads):
             raise engine.take_pending()
     finally:
-        engine_cache.give_back(state, engine)
+        engine_cache.give_back(state, engine, ema=ema)
 
 
-def evaluate(state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str) -> dict[str, float]:
+def evaluate(
+    state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str, ema: bool = False
+) -> dict[str, float]:
     """See `Network.evaluate`."""
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
         rows, target = state.checked_pair(X, y)
-        return measure(state, rows, target, n_threads)
+        return measure(state, rows, target, n_threads, ema=ema)
     finally:
         guard.readers.discard(token)
 
 
-def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
+def measure(
+    state: State, X: Array, y: Array, n_threads: int | str, *, ema: bool = False
+) -> dict[str, float]:
     """The same of checked data."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
-    engine = engine_cache.take_predictor(state, threads)
+    engine = engine_cache.take_predictor(state, threads, ema=ema)
     try:
-        tile_loss = np.empty(-(-len(X) // engine.plan.tile_rows))
-        if engine.evaluate(X, y, tile_loss, n_threads=threads):
+        sums = np.empty(1)
+        if engine.evaluate(X, y, sums, n_threads=threads):
             raise engine.take_pending()
     finally:
-        engine_cache.give_back(state, engine)
-    found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
+        engine_cache.give_back(state, engine, ema=ema)
+    found = {"loss": float(sums[0] / (len(X) * engine.plan.loss_divisor))}
     if state.description.metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
-        predict(state, X, response, state.response_activation, n_threads)
+        predict(state, X, response, state.response_activation, n_threads, ema=ema)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name in state.description.metrics:
                 found[name] = metric(name, loss=state.loss)(response, y)

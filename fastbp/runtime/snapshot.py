@@ -24,7 +24,8 @@ def snapshot(state: State, *, extra: Any = None) -> Snapshot:
 
 
 def _snapshot(state: State, extra: Any = None) -> Snapshot:
-    counters = {"power": state.powers.copy(), "epochs": np.array([float(state.epochs)])}
+    powers = state.powers[: 3 if state.optimizer.ema else 2].copy()
+    counters = {"power": powers, "epochs": np.array([float(state.epochs)])}
     parameters = _copies(state.parameter_views())
     vectors = _copies(state.optimizer_state_views()) | counters
     return Snapshot(state.description.to_config(), parameters, vectors, state.steps, extra)
@@ -36,7 +37,7 @@ def restore(state: State, held: Snapshot) -> None:
     values = held.parameters | held.state
     for name, view in (state.parameter_views() | state.optimizer_state_views()).items():
         view[...] = values[name]
-    state.powers[:] = held.state["power"]
+    state.powers[: len(held.state["power"])] = held.state["power"]
     state.epochs = int(held.state["epochs"][0])
     state.steps = held.steps
 

@@ -36,13 +36,15 @@ class State:
         graph: the layers lowered, the output's activation fused with the loss.
         declared: the same with every activation where the layers say.
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
-        powers: running powers of the optimizer, beta1^t and beta2^t.
+        powers: running powers of the optimizer, beta1^t and beta2^t, and of the average of the
+            parameters, ema^t.
+        rate: the learning rate in force, which every engine reads, (1,).
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: of the last `forward`, with the number of its rows.
         guard: the calls under way.
-        engines, idle_predictors: those made so far, for `engine_cache` alone.
+        engines, idle_predictors, idle_averages: those made so far, for `engine_cache` alone.
         scale_was_checked: of the inputs, at the first call that trains in many steps.
     """
 
@@ -50,9 +52,10 @@ class State:
     __slots__ = (
         "backend", "powers", "declared", "declared_activation", "description", "dtype", "engines",
         "epochs", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
-        "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
-        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
+        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
+        "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input",
+        "quick_target", "rate", "response_activation", "scale_was_checked", "seed", "steps",
+        "work_per_row",
     )  # fmt: skip
 
     def __init__(self, description: Description, *, backend: str | None) -> None:
@@ -90,15 +93,17 @@ class State:
         self.guard = Guard()
         self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
         self.idle_predictors: list[Any] = []
+        self.idle_averages: list[Any] = []
         self.scale_was_checked = False
 
     def _take_memory(self) -> None:
         """All numbers of a network that has taken no step, its parameters 0."""
         size = self.layout.size
         self.parameters = _zeros(size, self.dtype, "parameters")
-        n_vectors = len(self.optimizer.state_names)
+        n_vectors = len(self.optimizer.vectors)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
-        self.powers = np.ones(max(2, len(self.optimizer.powers)))  # files hold two
+        self.powers = np.ones(3)
+        self.rate = np.array([self.optimizer.learning_rate])
         self.steps = 0
         self.epochs = 0
 
@@ -127,10 +132,22 @@ class State:
     def optimizer_state_views(self) -> dict[str, Array]:
         """The optimizer's vectors by name, as "m/dense_1/kernel"."""
         found: dict[str, Array] = {}
-        for i, name in enumerate(self.optimizer.state_names):
+        for i, name in enumerate(self.optimizer.vectors):
             flat = self.optimizer_state[i * self.layout.size : (i + 1) * self.layout.size]
             found |= self.layout.views(flat, f"{name}/")
         return found
+
+    def average(self) -> Array:
+        """The flat average of the parameters.
+
+        Raises ValueError where the optimizer keeps none, RuntimeError before the first step.
+        """
+        if not self.optimizer.ema:
+            text = "the optimizer has no ema, as in fb.Adam(ema=0.999)"
+            raise ValueError(f"no average of parameters: {text}")
+        if self.powers[2] == 1:
+            raise RuntimeError("no average of parameters before the first step")
+        return self.optimizer_state[-self.layout.size :]
 
     def __repr__(self) -> str:
         sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])

@@ -17,9 +17,14 @@ from fastbp.formula import activation, loss, optimizer
 
 Forward = Callable[[Array], Array]
 Backward = Callable[[Array, Array, Array], Array]  # of d, kept slope, a
-LossRows = Callable[[Array, Array, float, Array], float]
+LossRows = Callable[[Array, Array, float, Array, Array | None], float]
 Scalars = Callable[..., Sequence[float]]
 Step = Callable[..., None]
+# The sum over rows and outputs of a metric of (outputs, targets, weights), and what it is divided
+# by beside the rows.
+MetricSum = tuple[Callable[[Array, Array, Array | None], float], int]
+
+METRICS = ("accuracy", "mae", "mse")
 
 
 def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forward, Backward]:
@@ -52,7 +57,8 @@ def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forwa
 
 def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
     """The sum of the loss over rows and outputs; d (OUT) = scale * its derivative by `out` (by the
-    logits for cross-entropies).
+    logits for cross-entropies). A weight (rows, outputs) multiplies both; 0 leaves an element out
+    whatever its loss is.
 
     Raises ValueError for an unknown name.
     """
@@ -62,8 +68,12 @@ def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
     real = np.dtype(dtype).type
     own = [real(value) for value in parameters]
 
-    def loss_rows(out: Array, y: Array, scale: float, d: Array) -> float:
+    def loss_rows(
+        out: Array, y: Array, scale: float, d: Array, weight: Array | None = None
+    ) -> float:
         value, slope = formula(out, y, *own)
+        if weight is not None:
+            value, slope = _weighted(value, weight), _weighted(slope, weight)
         d[...] = real(scale) * slope
         return float(value.sum())
 
@@ -96,6 +106,32 @@ def find_step(name: str) -> tuple[Scalars, Step]:
             slot[:] = value
 
     return scalars, step
+
+
+def find_metric(name: str, link: str, n_outputs: int) -> MetricSum:
+    """The metric of what a loss with such a link is given.
+
+    Raises ValueError for an unknown name.
+    """
+    if name not in METRICS or (name == "accuracy" and link == "identity"):
+        raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
+    by_class = name == "accuracy" and link == "softmax"
+
+    def sum_of(out: Array, y: Array, weight: Array | None) -> float:
+        response = _RESPONSE[link](out)
+        if by_class:
+            expected = y if y.ndim == 1 else y.argmax(axis=1)
+            value = (response.argmax(axis=1) == expected).astype(float)
+            weight = None if weight is None else weight[:, 0]
+        elif name == "accuracy":
+            value = ((response >= 0.5) == (y >= 0.5)).astype(float)
+        else:
+            target = y if y.ndim == 2 else np.arange(n_outputs) == y[:, np.newaxis]
+            error = response.astype(float) - target
+            value = np.abs(error) if name == "mae" else np.square(error)
+        return float((value if weight is None else _weighted(value, weight)).sum())
+
+    return sum_of, 1 if by_class else n_outputs
 
 
 def formula_names() -> dict[str, tuple[str, ...]]:
@@ -144,8 +180,8 @@ def softmax_backward(d: Array, kept: Array, a: Array) -> Array:
     return a * (d - (d * a).sum(axis=1, keepdims=True))
 
 
-def cross_entropy(z: Array, y: Array, scale: float, d: Array) -> float:
-    """For class indices (n,) or rows of probabilities (n, k)."""
+def cross_entropy(z: Array, y: Array, scale: float, d: Array, weight: Array | None = None) -> float:
+    """For class indices (n,) or rows of probabilities (n, k); a weight is that of a row."""
     s = z.dtype.type(scale)
     shift = z.max(axis=1, keepdims=True)
     e = np.exp(z - shift)
@@ -154,7 +190,23 @@ def cross_entropy(z: Array, y: Array, scale: float, d: Array) -> float:
         rows = np.arange(len(y))
         d[...] = e * (s / total)
         d[rows, y] -= s
-        return float(((shift[:, 0] - z[rows, y]).astype(float) + np.log(total[:, 0])).sum())
-    d[...] = s * (e / total * y.sum(axis=1, keepdims=True) - y)
-    terms = np.where(y != 0, y * ((shift - z) + np.log(total)), 0)
+        terms = (shift[:, 0] - z[rows, y]).astype(float) + np.log(total[:, 0])
+    else:
+        d[...] = s * (e / total * y.sum(axis=1, keepdims=True) - y)
+        terms = np.where(y != 0, y * ((shift - z) + np.log(total)), 0)
+    if weight is not None:
+        d[...] = _weighted(d, weight)
+        terms = _weighted(terms, weight[:, 0] if y.ndim == 1 else weight)
     return float(terms.sum())
+
+
+def _weighted(values: Array, weight: Array) -> Array:
+    """The product, 0 where the weight is 0."""
+    return np.where(weight != 0, values * weight, values.dtype.type(0))
+
+
+_RESPONSE: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda out: out,
+    "logit": activation.sigmoid,
+    "softmax": softmax,
+}
