@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache, wraps
 from inspect import signature
 from typing import Any, ClassVar, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_real
 from fastbp.formula import optimizer as formulas
+from fastbp.schedule import LearningRate, Schedule, resolve_learning_rate
 
 _ALIASES = {  # what other libraries call an argument
     "lr": "learning_rate",
@@ -31,7 +32,7 @@ class Optimizer:
 
     name: ClassVar[str]
     wants_whole_gradient: ClassVar[bool] = False  # of all parameters before the first is updated
-    learning_rate: float
+    learning_rate: LearningRate  # once checked a number or a Schedule
     weight_decay = (
         0.0  # what the formula takes off the weights beside the gradient, for each of them
     )
@@ -51,8 +52,15 @@ class Optimizer:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What the scalars of a step are made of, in the order of the formula."""
-        return tuple(float(getattr(self, name)) for name in _names(self.formula)[0])
+        """What the scalars of a step are made of, in the order of the formula; of a schedule the
+        learning rate of step 0, as far as no code of a user's has to be asked.
+        """
+        return tuple(_number(getattr(self, name)) for name in self.number_names)
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The names of `numbers`."""
+        return tuple(_names(self.formula)[0])
 
     @property
     def powers(self) -> tuple[float, ...]:
@@ -61,13 +69,23 @@ class Optimizer:
 
     def to_config(self) -> dict[str, Any]:
         """Name and numbers as JSON can hold them."""
-        return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
+        held = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        if isinstance(self.learning_rate, Schedule):
+            held["learning_rate"] = self.learning_rate.to_config()
+        return {"name": self.name, **held}
+
+    def _set_learning_rate(self) -> None:
+        object.__setattr__(self, "learning_rate", resolve_learning_rate(self.learning_rate))
 
     def _set_real(self, name: str, **limits: Any) -> None:
         object.__setattr__(self, name, check_real(getattr(self, name), name=name, **limits))
 
     def _set_bool(self, name: str) -> None:
         object.__setattr__(self, name, check_bool(getattr(self, name), name=name))
+
+
+def _number(value: Any) -> float:
+    return value.initial if isinstance(value, Schedule) else float(value)
 
 
 @cache

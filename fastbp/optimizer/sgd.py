@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from fastbp.optimizer.base import Optimizer, refuses_unknown
+from fastbp.schedule import LearningRate
 
 
 @refuses_unknown
@@ -18,7 +19,8 @@ class SGD(Optimizer):
     scales b by the learning rate, which differs only if that changes.
 
     Args:
-        learning_rate: per step, finite, >= 0.
+        learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
+            `CallableSchedule` takes it.
         momentum: in [0, 1).
         nesterov: needs a momentum.
 
@@ -30,13 +32,13 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
-    learning_rate: float = 0.01
+    learning_rate: LearningRate = 0.01
     _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        self._set_real("learning_rate", minimum=0)
+        self._set_learning_rate()
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
         if self.nesterov and not self.momentum:

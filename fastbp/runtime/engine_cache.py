@@ -130,6 +130,6 @@ def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
     made = state.module.Engine(
         plan, state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
-        state.powers,
+        state.powers, *([state.rate] if state.backend == "numpy" else []),
     )  # fmt: skip
     return made, plan, scratch

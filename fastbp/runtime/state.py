@@ -20,6 +20,7 @@ from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.runtime.guard import Guard
+from fastbp.schedule import Schedule
 
 # An engine for batches of one size, its plan, and the scratch memory it works in.
 Prepared = tuple[Any, Plan, Array]
@@ -37,6 +38,8 @@ class State:
         declared: the same with every activation where the layers say.
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
         powers: running powers of the optimizer, beta1^t and beta2^t.
+        rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
+        rates_ahead: those of the next steps, for `rate` alone.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
@@ -52,7 +55,8 @@ class State:
         "epochs", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
         "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
-        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
+        "rate", "rates_ahead", "response_activation", "scale_was_checked", "seed", "steps",
+        "work_per_row",
     )  # fmt: skip
 
     def __init__(self, description: Description, *, backend: str | None) -> None:
@@ -99,6 +103,9 @@ class State:
         n_vectors = len(self.optimizer.state_names)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
         self.powers = np.ones(max(2, len(self.optimizer.powers)))  # files hold two
+        rate = self.optimizer.learning_rate
+        self.rate = np.array([rate.initial if isinstance(rate, Schedule) else rate], np.float64)
+        self.rates_ahead: tuple[Schedule | None, int, list[float]] = (None, 0, [])
         self.steps = 0
         self.epochs = 0
 

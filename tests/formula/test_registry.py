@@ -105,9 +105,10 @@ def engine(module: ModuleType, dtype: str, change: Callable[[Any], Any]) -> Any:
     """An engine of a plan with something changed."""
     state = fb.Network([3, 4, 2], activation="tanh", dtype=dtype, backend="numpy", seed=0)._state
     _, plan, scratch = engine_cache.engine(state, "train", 5)
+    rate = [state.rate] if module.__name__.endswith("numpy.engine") else []
     return module.Engine(
         change(plan), state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
-        state.powers,
+        state.powers, *rate,
     )  # fmt: skip
 
 

@@ -29,9 +29,9 @@ class Engine:
 
     def __init__(
         self, plan: Plan, parameters: Array, state: Array, scratch: Array, tile_loss: Array,
-        power: Array,
+        power: Array, rate: Array,
     ) -> None:  # fmt: skip
-        self.plan, self.w, self.power = plan, parameters, power
+        self.plan, self.w, self.power, self.rate = plan, parameters, power, rate
         self.states = state.reshape(plan.n_states, parameters.size)
         arena = plan.arena
         size = (arena.transposes - arena.gradient) // parameters.size * parameters.size
@@ -53,7 +53,8 @@ class Engine:
                 self._activations[id(own)] = find_activation(own.name, own.alpha, plan.dtype)
         self._loss_rows = find_loss(plan.loss.name, plan.loss.parameters, plan.dtype)
         self._scalars, self._optimizer_step = find_step(plan.optimizer.formula)
-        self._numbers, self._bases = plan.optimizer.numbers, plan.optimizer.powers
+        self._numbers, self._bases = list(plan.optimizer.numbers), plan.optimizer.powers
+        self._rate_at = plan.optimizer.number_names.index("learning_rate")
         self._runs = _runs(plan.segments.segments, decays=plan.optimizer.weight_decay != 0)
 
     # memory
@@ -176,7 +177,7 @@ class Engine:
         self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
         n_threads: int = 1, shuffled: Array | None = None, batch_rows: Array | None = None,
         batch_offsets: Array | None = None, seed: int = 0, first_epoch: int = 0,
-        max_steps: int = -1, guarded: bool = True,
+        max_steps: int = -1, guarded: bool = True, rates: Array | None = None,
     ) -> None:  # fmt: skip
         largest = min(batch_size, len(x))
         if batch_offsets is not None:
@@ -197,7 +198,7 @@ class Engine:
                 try:
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows])
                     if math.isfinite(loss):
-                        self._update_whole()
+                        self._update_whole(self.rate[0] if rates is None else rates[steps])
                         steps += 1  # and no call in between, in which a signal could be handled
                         self.progress = COMPLETED, epoch, batch, steps
                 except BaseException as error:
@@ -225,11 +226,11 @@ class Engine:
         counter.epochs += epoch
         return status, epoch, batch
 
-    def _update_whole(self) -> None:
+    def _update_whole(self, rate: float) -> None:
         """The update, or the state before it where an exception comes in between."""
         before = self._state()
         try:
-            self._update()
+            self._update(rate)
         except BaseException:
             self._restore(before)
             raise
@@ -265,7 +266,8 @@ class Engine:
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
         return self._loss_rows(out, y, scale, d)
 
-    def _update(self) -> None:
+    def _update(self, rate: float) -> None:
+        self._numbers[self._rate_at] = float(rate)
         self.power[: len(self._bases)] *= self._bases
         plan = self.plan
         if plan.weight_gradient.operations:
@@ -346,7 +348,7 @@ class Engine:
     def step(self) -> None:
         self.plan.check("step")
         self.n_gradients = 1
-        self._update()
+        self._update(self.rate[0])
 
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
