@@ -52,10 +52,17 @@ class Optimizer:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What the scalars of a step are made of, in the order of the formula; of a schedule the
-        learning rate of step 0, as far as no code of a user's has to be asked.
+        """What the scalars of a step are made of, in the order of the formula; of a schedule
+        `initial_learning_rate`.
         """
-        return tuple(_number(getattr(self, name)) for name in self.number_names)
+        own = {"learning_rate": "initial_learning_rate"}
+        return tuple(float(getattr(self, own.get(name, name))) for name in self.number_names)
+
+    @property
+    def initial_learning_rate(self) -> float:
+        """That of step 0, or NaN where code of a user's would have to be asked."""
+        rate = self.learning_rate
+        return rate.initial if isinstance(rate, Schedule) else float(rate)  # type: ignore[arg-type]
 
     @property
     def number_names(self) -> tuple[str, ...]:
@@ -82,10 +89,6 @@ class Optimizer:
 
     def _set_bool(self, name: str) -> None:
         object.__setattr__(self, name, check_bool(getattr(self, name), name=name))
-
-
-def _number(value: Any) -> float:
-    return value.initial if isinstance(value, Schedule) else float(value)
 
 
 @cache

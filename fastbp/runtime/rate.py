@@ -19,7 +19,7 @@ from fastbp.schedule import LearningRate, Schedule
 from fastbp.schedule.base import Formula
 
 STEPS_AT_ONCE = 2**20  # the most of a table, but for one epoch of more
-_AHEAD = 256  # rates that are computed at a time where steps come alone
+_AHEAD = 1024  # steps that are computed at a time where fewer are asked for
 
 
 def rates(
@@ -36,34 +36,47 @@ def rates(
     schedule = state.optimizer.learning_rate
     if not isinstance(schedule, Schedule):
         return None
-    asked = np.arange(state.steps, state.steps + n_steps, dtype=np.int64)
-    held = steps_per_epoch if steps_per_epoch and schedule.per == "epoch" else 1
-    asked = asked[::held]
-    found = np.asarray(schedule.values(asked), np.float64)
-    if found.shape != asked.shape:
+    step = state.steps
+    if isinstance(schedule, Formula) and n_steps <= _AHEAD:
+        first, ahead = _ahead(state, schedule, n_steps)
+        found = ahead[step - first :][:n_steps]
+    else:
+        held = steps_per_epoch if steps_per_epoch and schedule.per == "epoch" else 1
+        found = _asked(schedule, np.arange(step, step + n_steps, held, dtype=np.int64))
+        if held > 1:
+            found = np.repeat(found, held)[:n_steps]
+        found = np.ascontiguousarray(found)
+    if n_steps and not (found.min() >= 0 and found.max() < math.inf):
+        bad = int(np.flatnonzero(~((found >= 0) & (found < math.inf)))[0])
+        raise _refusal(schedule, float(found[bad]), step + bad)
+    return found
+
+
+def _asked(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    found = np.asarray(schedule.values(steps), np.float64)
+    if found.shape != steps.shape:
         raise ValueError(
-            f"{schedule!r} returned values of shape {found.shape} for steps of shape {asked.shape}"
+            f"{schedule!r} returned values of shape {found.shape} for steps of shape {steps.shape}"
         )
-    bad = np.flatnonzero(~((found >= 0) & (found < math.inf)))
-    if len(bad):
-        raise _refusal(schedule, float(found[bad[0]]), int(asked[bad[0]]))
-    return np.ascontiguousarray(np.repeat(found, held)[:n_steps] if held > 1 else found)
+    return found
 
 
-def most_epochs(state: State, steps_per_epoch: int, epochs: int) -> int:
-    """How many epochs one call of an engine takes, so that its table stays small."""
-    if not isinstance(state.optimizer.learning_rate, Schedule):
-        return epochs
-    return max(1, min(epochs, STEPS_AT_ONCE // steps_per_epoch))
+def _ahead(state: State, schedule: Schedule, n_steps: int) -> tuple[int, NDArray[np.float64]]:
+    """Rates of `n_steps` steps from the next on among others, and the step of the first of them."""
+    assert state.rates_ahead is not None
+    step, (first, ahead) = state.steps, state.rates_ahead
+    if not first <= step <= first + len(ahead) - n_steps:
+        first, ahead = step, schedule.values(np.arange(step, step + _AHEAD))
+        state.rates_ahead = first, ahead
+    return first, ahead
 
 
 def set_rate(state: State) -> None:
-    """`state.rate` for the next step, which is taken alone.
+    """`state.rate` for the next step, which is taken alone; for schedules, nothing else needs it.
 
     Raises as `rates`.
     """
-    if type(state.optimizer.learning_rate) is not float:
-        state.rate[0] = next_rate(state)
+    state.rate[0] = next_rate(state)
 
 
 def next_rate(state: State) -> float:
@@ -74,18 +87,14 @@ def next_rate(state: State) -> float:
     schedule = state.optimizer.learning_rate
     if not isinstance(schedule, Schedule):
         return float(state.rate[0])
-    step = state.steps
-    if isinstance(schedule, Formula):  # the same bits alone and in a table
-        owner, first, ahead = state.rates_ahead
-        if owner is not schedule or not 0 <= step - first < len(ahead):
-            first, ahead = step, schedule.values(np.arange(step, step + _AHEAD)).tolist()
-            state.rates_ahead = schedule, first, ahead
-        rate = ahead[step - first]
+    if isinstance(schedule, Formula):
+        first, ahead = _ahead(state, schedule, 1)
+        rate = float(ahead[state.steps - first])
     else:
-        rate = schedule(step)
+        rate = schedule(state.steps)
     if not 0 <= rate < math.inf:
-        raise _refusal(schedule, rate, step)
-    return float(rate)
+        raise _refusal(schedule, rate, state.steps)
+    return rate
 
 
 def _refusal(schedule: Schedule, rate: float, step: int) -> ValueError:
@@ -109,5 +118,4 @@ def assign(state: State, value: LearningRate) -> None:
     optimizer = replace(state.optimizer, learning_rate=value)  # type: ignore[type-var]
     state.description = replace(state.description, optimizer=optimizer)
     state.optimizer = optimizer
-    if isinstance(optimizer.learning_rate, float):
-        state.rate[0] = optimizer.learning_rate
+    state.start_rate()

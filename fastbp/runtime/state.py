@@ -39,7 +39,8 @@ class State:
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
         powers: running powers of the optimizer, beta1^t and beta2^t.
         rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
-        rates_ahead: those of the next steps, for `rate` alone.
+        rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
+            `runtime.rate` alone; None where the learning rate is a number.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
@@ -103,11 +104,16 @@ class State:
         n_vectors = len(self.optimizer.state_names)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
         self.powers = np.ones(max(2, len(self.optimizer.powers)))  # files hold two
-        rate = self.optimizer.learning_rate
-        self.rate = np.array([rate.initial if isinstance(rate, Schedule) else rate], np.float64)
-        self.rates_ahead: tuple[Schedule | None, int, list[float]] = (None, 0, [])
+        self.rate = np.zeros(1)
+        self.start_rate()
         self.steps = 0
         self.epochs = 0
+
+    def start_rate(self) -> None:
+        """The rate of an optimizer that is new: a number once and for all, or that of step 0."""
+        scheduled = isinstance(self.optimizer.learning_rate, Schedule)
+        self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
+        self.rate[0] = self.optimizer.initial_learning_rate
 
     def _initialize(self) -> None:
         """Every parameter to its initial value; each has a random stream of its own."""

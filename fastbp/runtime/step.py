@@ -63,7 +63,8 @@ def step(state: State) -> None:
             engine, plan, scratch = engine_cache.engine(state, "manual", 1)
         else:
             engine, plan, scratch = state.forward_pass[0]
-        set_rate(state)
+        if state.rates_ahead is not None:
+            set_rate(state)
         _gradient(state, plan, scratch)[:] = state.gradient
         engine.step()
         state.steps += 1

@@ -16,7 +16,7 @@ from fastbp.check.scale import unevenness
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import writing
-from fastbp.runtime.rate import most_epochs, rates, set_rate
+from fastbp.runtime.rate import STEPS_AT_ONCE, rates, set_rate
 from fastbp.runtime.state import State
 
 _INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
@@ -66,26 +66,30 @@ class Epochs:
 
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
-        losses, at_once = np.zeros(epochs), most_epochs(self.state, self.n_batches, epochs)
+        losses = np.zeros(epochs)
+        if self.state.rates_ahead is None:  # the learning rate is a number
+            self._run(losses, 0, epochs, first, max_steps)
+            return losses
+        at_once = max(1, STEPS_AT_ONCE // self.n_batches)
         for done in range(0, epochs, at_once):
             left = max_steps if max_steps < 0 else max(0, max_steps - done * self.n_batches)
-            self._run(losses, done, min(done + at_once, epochs), first=first, max_steps=left)
+            self._run(losses, done, min(done + at_once, epochs), first, left)
         return losses
 
     def _run(
-        self, all_losses: NDArray[np.float64], begin: int, end: int, *, first: int, max_steps: int
+        self, all_losses: NDArray[np.float64], begin: int, end: int, first: int, max_steps: int
     ) -> None:
         """Epochs `begin` to `end` of a run, in one call of the engine."""
         state, losses, epochs = self.state, all_losses[begin:end], end - begin
+        self.finished = all_losses[:begin]
         n_steps = self.n_batches * epochs
         engine, _, threads = engine_cache.take_trainer(
             state, self.batch_size, self.n_threads, n_steps
         )
-        table = rates(
-            state, n_steps if max_steps < 0 else min(n_steps, max_steps),
-            steps_per_epoch=self.n_batches,
-        )  # fmt: skip
-        self.finished = all_losses[:begin]
+        table = None
+        if state.rates_ahead is not None:
+            n_steps = n_steps if max_steps < 0 else min(n_steps, max_steps)
+            table = rates(state, n_steps, steps_per_epoch=self.n_batches)
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
@@ -132,7 +136,8 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         guard.begin_writing(token)
         rows, target = state.checked_pair(X, y)
         engine = engine_cache.engine(state, "train", len(rows))[0]
-        set_rate(state)
+        if state.rates_ahead is not None:
+            set_rate(state)
         try:
             loss: float = engine.train_batch(rows, target)
         finally:

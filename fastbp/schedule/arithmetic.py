@@ -18,7 +18,7 @@ Numbers = NDArray[np.float64]
 _LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # times an exponent without rounding
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 _ROOT_HALF = math.sqrt(0.5)
-_MOST = 2.0**62  # an exponent that int64 holds
+MOST = 2.0**62  # an exponent that int64 holds
 
 
 def cosine_fall(t: Numbers) -> Numbers:
@@ -33,19 +33,19 @@ def cosine_fall(t: Numbers) -> Numbers:
 
 def power(base: Numbers | float, exponent: Numbers | float) -> Numbers:
     """base^exponent for base >= 0 and exponent >= 0."""
-    base, exponent = np.broadcast_arrays(np.float64(base), np.float64(exponent))
-    whole = np.floor(np.minimum(exponent, _MOST))
+    base, exponent = np.asarray(base, np.float64), np.asarray(exponent, np.float64)
+    whole = np.floor(np.minimum(exponent, MOST))
     result = whole_power(base, whole.astype(np.int64))
-    fraction = np.where(exponent < _MOST, exponent - whole, 0.0)
+    fraction = np.where(exponent < MOST, exponent - whole, 0.0)
     if fraction.any():
-        positive = np.where(base > 0, base, 1.0)
-        part = np.where(base > 0, exp(fraction * log(positive)), 0.0)
-        result = result * np.where(fraction > 0, part, 1.0)
+        part = exp(fraction * log(np.where(base > 0, base, 1.0)))
+        result = result * np.where(fraction > 0, np.where(base > 0, part, 0.0), 1.0)
     return result
 
 
 def whole_power(base: Numbers | float, n: NDArray[np.int64]) -> Numbers:
-    """base^n for n >= 0, by squaring."""
+    """base^n for n >= 0, by squaring; a negative n is 0."""
+    n = np.maximum(n, 0)
     square, result = np.float64(base), np.ones(np.broadcast(base, n).shape)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         while n.any():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, replace
 from typing import Any, ClassVar, Self
@@ -13,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import as_index, check_bool, check_real
 
+_BLOCK = 4096  # steps at a time, which stay in a cache
 
-class Schedule(ABC):
+
+class Schedule:
     """A learning rate for each optimizer step, counted from 0 over all calls that train.
 
     One of your own needs `values` alone.  It travels with `copy` and `pickle`; a file keeps its
@@ -30,9 +31,9 @@ class Schedule(ABC):
 
     per: str = "step"  # or "epoch": values of the first step of an epoch hold throughout
 
-    @abstractmethod
     def values(self, steps: ArrayLike) -> NDArray[np.float64]:
         """The learning rates of steps >= 0, as many as there are steps, float64."""
+        raise NotImplementedError(f"{type(self).__name__} has no values")
 
     def __call__(self, step: int) -> float:
         """The learning rate of one step >= 0."""
@@ -70,7 +71,7 @@ class Schedule(ABC):
         """Name and numbers as JSON can hold them; of a schedule of a user's own the name alone."""
         return {
             "name": "callable",
-            "function": type(self).__qualname__,
+            "function": type(self).__name__,
             "per": "epoch" if self.per == "epoch" else "step",
         }
 
@@ -86,7 +87,12 @@ class Formula(Schedule):
 
         A step has the same bits alone and among any others.
         """
-        return self._values(np.asarray(steps, np.float64))
+        given = np.asarray(steps, np.float64)
+        flat, found = given.ravel(), np.empty(given.size)
+        with np.errstate(all="ignore"):  # whoever trains by them looks whether they are finite
+            for i in range(0, len(flat), _BLOCK):
+                found[i : i + _BLOCK] = self._values(flat[i : i + _BLOCK])
+        return found.reshape(given.shape)
 
     def _values(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
         raise NotImplementedError

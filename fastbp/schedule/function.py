@@ -72,7 +72,7 @@ class CallableSchedule(Schedule):
     def _said(self) -> str:
         if isinstance(self.function, LostFunction):
             return self.function.name
-        return str(getattr(self.function, "__qualname__", None) or shown(self.function))
+        return str(getattr(self.function, "__name__", None) or shown(self.function))
 
     def to_config(self) -> dict[str, Any]:
         """As JSON can hold it: the name of the function, without its code."""

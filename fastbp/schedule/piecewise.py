@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_real
-from fastbp.schedule.arithmetic import whole_power
+from fastbp.schedule.arithmetic import MOST, whole_power
 from fastbp.schedule.base import Formula, as_list, increasing_steps
 
 
@@ -105,7 +105,7 @@ class StepDecay(Formula):
         self._set_steps("step_size")
 
     def _values(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
-        n = np.floor(step / self.step_size).astype(np.int64)
+        n = np.minimum(np.floor(step / self.step_size), MOST).astype(np.int64)
         return self.initial_learning_rate * whole_power(self.gamma, n)
 
 
