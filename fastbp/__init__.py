@@ -19,6 +19,21 @@ from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
+from fastbp.schedule import (
+    CallableSchedule,
+    ConstantSchedule,
+    CosineDecay,
+    CosineDecayRestarts,
+    ExponentialDecay,
+    InverseSquareRoot,
+    InverseTimeDecay,
+    MultiStepDecay,
+    OneCycle,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+    Schedule,
+    StepDecay,
+)
 from fastbp.version import __version__ as __version__
 
 if _TYPE_CHECKING:
@@ -30,18 +45,31 @@ __all__ = [
     "Adam",
     "AdamW",
     "Branch",
+    "CallableSchedule",
     "Constant",
+    "ConstantSchedule",
+    "CosineDecay",
+    "CosineDecayRestarts",
     "Dense",
     "DivergenceError",
+    "ExponentialDecay",
     "History",
     "Input",
+    "InverseSquareRoot",
+    "InverseTimeDecay",
     "Layer",
     "Loss",
     "ModelBusyError",
     "ModelFormatError",
+    "MultiStepDecay",
     "Network",
+    "OneCycle",
     "Orthogonal",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
     "Residual",
+    "Schedule",
+    "StepDecay",
     "VarianceScaling",
     "backend",
     "examples",

@@ -21,9 +21,10 @@ from fastbp.initializer import Initializer
 from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
-from fastbp.runtime import fit, snapshot, step, train
+from fastbp.runtime import fit, rate, snapshot, step, train
 from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
+from fastbp.schedule import LearningRate
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
@@ -334,6 +335,7 @@ class Network:
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""
         twin = self.from_config(self.get_config(), backend=self.backend)
+        rate.assign(twin._state, self._state.optimizer.learning_rate)
         snapshot.restore(twin._state, snapshot.snapshot(self._state))
         return twin
 
@@ -346,6 +348,8 @@ class Network:
 
     def __setstate__(self, held: dict[str, Any]) -> None:
         twin = self.from_config(held["config"], backend=held["backend"])
+        if "learning_rate" in held:
+            rate.assign(twin._state, held["learning_rate"])
         numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
         snapshot.restore(twin._state, Snapshot(**numbers))
         twin._state.history = held["history"]
@@ -367,6 +371,30 @@ class Network:
     def optimizer(self) -> Optimizer:
         """The optimizer."""
         return self._state.optimizer
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step.  Setting it, to a number, a `Schedule` or a function of the number of
+        steps taken, keeps the optimizer's state, and `optimizer` tells of it: so do `copy`, pickles
+        and files.  A schedule goes on from `steps`, it does not begin anew.
+
+        Raises:
+            TypeError, ValueError: none of them, not finite, < 0; nothing has changed by then.
+            ModelBusyError: set while another call uses the network.
+
+        >>> import fastbp as fb
+        >>> net = fb.Network([2, 4, 1], optimizer=fb.Adam(fb.CosineDecay(1e-3, 1000)), seed=0)
+        >>> net.learning_rate
+        0.001
+        >>> net.learning_rate = 1e-4
+        >>> net.optimizer.learning_rate
+        0.0001
+        """
+        return rate.next_rate(self._state)
+
+    @learning_rate.setter
+    def learning_rate(self, value: LearningRate) -> None:
+        rate.set_learning_rate(self._state, value)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -25,6 +25,12 @@ import pytest
         "optimizer.adam",
         "optimizer.sgd",
         "random",
+        "schedule",
+        "schedule.base",
+        "schedule.cosine",
+        "schedule.decay",
+        "schedule.function",
+        "schedule.piecewise",
     ],
 )
 def test_examples_in_docstrings(name):

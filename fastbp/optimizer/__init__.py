@@ -15,6 +15,7 @@ from fastbp.error import ModelFormatError
 from fastbp.optimizer.adam import Adam, AdamW
 from fastbp.optimizer.base import Optimizer
 from fastbp.optimizer.sgd import SGD
+from fastbp.schedule import schedule_from_config
 
 __all__ = [
     "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "optimizer_from_config", "resolve_optimizer",
@@ -63,6 +64,8 @@ def optimizer_from_config(config: object) -> Optimizer:
     if not set(expected) <= values.keys() <= {field.name for field in fields(kind)}:
         got = ", ".join(map(str, values)) or "nothing"
         raise ModelFormatError(f"optimizer '{name}' must have {', '.join(expected)}, got {got}")
+    if isinstance(values["learning_rate"], Mapping):
+        values["learning_rate"] = schedule_from_config(values["learning_rate"])
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:

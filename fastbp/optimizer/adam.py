@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from fastbp.optimizer.base import Optimizer, refuses_unknown
+from fastbp.schedule import LearningRate
 
 
 @refuses_unknown
@@ -19,7 +20,8 @@ class Adam(Optimizer):
     1e-7.
 
     Args:
-        learning_rate: per step, finite, >= 0.
+        learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
+            `CallableSchedule` takes it.
         beta1, beta2: in [0, 1).
         epsilon: finite, > 0.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
@@ -32,7 +34,7 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
@@ -43,7 +45,6 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set_real("learning_rate", minimum=0)
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_real
 from fastbp.formula import optimizer as formulas
+from fastbp.schedule import LearningRate, Schedule, resolve_learning_rate
 
 _ALIASES = {  # what other libraries call an argument
     "lr": "learning_rate",
@@ -46,7 +47,7 @@ class Optimizer:
     name: ClassVar[str]
     # fields that a description leaves out where they have their default: files may be older
     later: ClassVar[tuple[str, ...]] = ("clipvalue", "clipnorm", "global_clipnorm", "ema")
-    learning_rate: float
+    learning_rate: LearningRate  # once checked a number or a Schedule
     _: KW_ONLY
     clipvalue: float | None = None
     clipnorm: float | None = None
@@ -59,6 +60,7 @@ class Optimizer:
     decay_bias = False  # whether for biases too
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", resolve_learning_rate(self.learning_rate))
         given = []
         for name in ("clipvalue", "clipnorm", "global_clipnorm"):
             if getattr(self, name) is not None:
@@ -103,12 +105,26 @@ class Optimizer:
     @property
     def rate_index(self) -> int:
         """Where the learning rate stands among the numbers."""
-        return _names(self.formula)[0].index("learning_rate")
+        return self.number_names.index("learning_rate")
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What the scalars of a step are made of, in the order of the formula."""
-        return tuple(float(getattr(self, name)) for name in _names(self.formula)[0])
+        """What the scalars of a step are made of, in the order of the formula; of a schedule
+        `initial_learning_rate`.
+        """
+        own = {"learning_rate": "initial_learning_rate"}
+        return tuple(float(getattr(self, own.get(name, name))) for name in self.number_names)
+
+    @property
+    def initial_learning_rate(self) -> float:
+        """That of step 0, or NaN where code of a user's would have to be asked."""
+        rate = self.learning_rate
+        return rate.initial if isinstance(rate, Schedule) else float(rate)  # type: ignore[arg-type]
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The names of `numbers`."""
+        return tuple(_names(self.formula)[0])
 
     @property
     def powers(self) -> tuple[float, ...]:
@@ -117,7 +133,10 @@ class Optimizer:
 
     def to_config(self) -> dict[str, Any]:
         """Name and numbers as JSON can hold them."""
-        return {"name": self.name} | {name: getattr(self, name) for name in self._shown()}
+        held = {name: getattr(self, name) for name in self._shown()}
+        if isinstance(self.learning_rate, Schedule):
+            held["learning_rate"] = self.learning_rate.to_config()
+        return {"name": self.name, **held}
 
     def _shown(self) -> list[str]:
         """The names of the fields, without the later ones that have their default."""

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from fastbp.optimizer.base import Optimizer, refuses_unknown
+from fastbp.schedule import LearningRate
 
 
 @refuses_unknown
@@ -18,7 +19,8 @@ class SGD(Optimizer):
     scales b by the learning rate, which differs only if that changes.
 
     Args:
-        learning_rate: per step, finite, >= 0.
+        learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
+            `CallableSchedule` takes it.
         momentum: in [0, 1).
         nesterov: needs a momentum.
         weight_decay: finite, >= 0: g grows by weight_decay w on kernels, as in PyTorch, and so
@@ -34,7 +36,7 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
-    learning_rate: float = 0.01
+    learning_rate: LearningRate = 0.01
     _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
@@ -47,7 +49,6 @@ class SGD(Optimizer):
         super().__post_init__()
         self._set_real("weight_decay", minimum=0)
         self._set_bool("decay_bias")
-        self._set_real("learning_rate", minimum=0)
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
         if self.nesterov and not self.momentum:

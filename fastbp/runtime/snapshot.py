@@ -47,6 +47,7 @@ def pickled(state: State) -> dict[str, Any]:
     """See `Network.__getstate__`."""
     held = vars(_snapshot(state))
     del held["extra"]
+    held["learning_rate"] = state.optimizer.learning_rate  # a function too, which no config holds
     backend = None if state.backend == default_backend else state.backend
     return held | {"backend": backend, "history": deepcopy(state.history)}
 

@@ -20,6 +20,7 @@ from fastbp.plan import Graph, ParameterLayout, Plan
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.runtime.guard import Guard
+from fastbp.schedule import Schedule
 
 # An engine for batches of one size, its plan, and the scratch memory it works in.
 Prepared = tuple[Any, Plan, Array]
@@ -38,7 +39,9 @@ class State:
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
         powers: running powers of the optimizer, beta1^t and beta2^t, and of the average of the
             parameters, ema^t.
-        rate: the learning rate in force, which every engine reads, (1,).
+        rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
+        rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
+            `runtime.rate` alone; None where the learning rate is a number.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
@@ -54,8 +57,8 @@ class State:
         "epochs", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
         "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input",
-        "quick_target", "rate", "response_activation", "scale_was_checked", "seed", "steps",
-        "work_per_row",
+        "quick_target", "rate", "rates_ahead", "response_activation", "scale_was_checked", "seed",
+        "steps", "work_per_row",
     )  # fmt: skip
 
     def __init__(self, description: Description, *, backend: str | None) -> None:
@@ -103,9 +106,16 @@ class State:
         n_vectors = len(self.optimizer.vectors)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
         self.powers = np.ones(3)
-        self.rate = np.array([self.optimizer.learning_rate])
+        self.rate = np.zeros(1)
+        self.start_rate()
         self.steps = 0
         self.epochs = 0
+
+    def start_rate(self) -> None:
+        """The rate of an optimizer that is new: a number once and for all, or that of step 0."""
+        scheduled = isinstance(self.optimizer.learning_rate, Schedule)
+        self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
+        self.rate[0] = self.optimizer.initial_learning_rate
 
     def _initialize(self) -> None:
         """Every parameter to its initial value; each has a random stream of its own."""

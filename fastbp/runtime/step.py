@@ -10,6 +10,7 @@ from fastbp.check.message import counted
 from fastbp.plan import Plan
 from fastbp.plan.parameter import row_length
 from fastbp.runtime import engine_cache
+from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
 
@@ -62,6 +63,8 @@ def step(state: State) -> None:
             engine, plan, scratch = engine_cache.engine(state, "manual", 1)
         else:
             engine, plan, scratch = state.forward_pass[0]
+        if state.rates_ahead is not None:
+            set_rate(state)
         _gradient(state, plan, scratch)[:] = state.gradient
         engine.step()
         state.steps += 1

@@ -183,7 +183,12 @@ cdef class Engine:
         call.guarded = guarded
         call.keeps = False
         call.losses = &losses[0]
-        call.rates = &rates[0] if rates is not None else NULL
+        call.rates = NULL
+        if rates is not None:
+            steps = call.n_batches * epochs if max_steps < 0 else min(call.n_batches * epochs, max_steps)
+            if rates.shape[0] < steps:
+                raise ValueError(f"{rates.shape[0]} rates for {steps} steps")
+            call.rates = &rates[0]
         call.record = NULL
         if record is not None:
             call.n_columns = record.shape[1]

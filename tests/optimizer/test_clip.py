@@ -144,7 +144,7 @@ def test_wrong_bounds() -> None:
     with refuses(ValueError, "at most one of clipvalue, clipnorm and global_clipnorm, got "
                  "clipvalue=1, global_clipnorm=2"):  # fmt: skip
         fb.SGD(clipvalue=1, global_clipnorm=2)
-    with refuses(TypeError, "clipvalue must be a number, got 'a'"):
+    with refuses(TypeError, "clipvalue must be a number, finite and > 0, got 'a'"):
         fb.SGD(clipvalue="a")  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from support.refusal import refuses
 
 from fastbp.error import ModelFormatError
 from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
+from fastbp.schedule import CosineDecay, PiecewiseConstantDecay, StepDecay
 
 OPTIMIZERS = [
     (SGD(), "sgd", ()),
@@ -20,6 +21,8 @@ OPTIMIZERS = [
     (SGD(0.5, momentum=0.9, nesterov=True), "nesterov", ("momentum",)),
     (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), "adam", ("m", "v")),
     (AdamW(0.01, weight_decay=0.1, decay_bias=True), "adam", ("m", "v")),
+    (Adam(CosineDecay(0.01, 100, alpha=0.1)), "adam", ("m", "v")),
+    (SGD(PiecewiseConstantDecay([5], [0.1, 0.01])), "sgd", ()),
 ]
 
 
@@ -65,7 +68,7 @@ def test_optimizers_are_still_what_dataclasses_make():
     assert list(inspect.signature(AdamW).parameters) == [
         "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias",
         "clipvalue", "clipnorm", "global_clipnorm", "ema"]  # fmt: skip
-    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'float' = 0.01, *, momentum:")
+    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'LearningRate' = 0.01, *,")
     assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
     for one in (SGD(0.5), Adam(0.5), AdamW(0.5)):
         assert copy.copy(one) == copy.deepcopy(one) == one
@@ -105,7 +108,18 @@ def test_optimizer_defaults():
         (lambda: SGD(float("nan")), ValueError, "learning_rate must be finite and >= 0, got nan"),
         (lambda: Adam(-1), ValueError, "learning_rate must be finite and >= 0, got -1"),
         (lambda: AdamW(True), TypeError,
-         "learning_rate must be a number, finite and >= 0, got True"),
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got True"),
+        (lambda: SGD("adaptive"), TypeError,
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got 'adaptive'"),
+        (lambda: SGD(StepDecay), TypeError,
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got the class StepDecay: write fb.StepDecay(...)"),
+        (lambda: optimizer_from_config({**SGD().to_config(), "learning_rate": {"name": "no"}}),
+         ModelFormatError, "unknown schedule 'no'; known: constant, piecewise_constant_decay, "
+         "step_decay, multi_step_decay, exponential_decay, inverse_time_decay, polynomial_decay, "
+         "inverse_square_root, cosine_decay, cosine_decay_restarts, one_cycle, callable"),
         (lambda: SGD(momentum=1.0), ValueError, "momentum must be in [0, 1), got 1"),
         (lambda: SGD(nesterov=True), ValueError, "nesterov needs a momentum in (0, 1), got 0"),
         (lambda: SGD(nesterov=1), TypeError, "nesterov must be True or False, got 1"),
