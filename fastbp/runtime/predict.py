@@ -11,7 +11,7 @@ from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.metric import metric
+from fastbp.metric import metric, metric_names
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.state import State
@@ -90,8 +90,10 @@ def evaluate(state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str) 
         guard.readers.discard(token)
 
 
-def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
-    """The same of checked data."""
+def measure(
+    state: State, X: Array, y: Array, n_threads: int | str, weight: Array | None = None
+) -> dict[str, float]:
+    """The same of checked data; `weight` of the rows, for the metrics, is not negative."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
     engine = engine_cache.take_predictor(state, threads)
     try:
@@ -101,12 +103,13 @@ def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str,
     finally:
         engine_cache.give_back(state, engine)
     found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
-    if state.description.metrics:
+    metrics = state.description.metrics
+    if metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
         predict(state, X, response, state.response_activation, n_threads)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name in state.description.metrics:
-                found[name] = metric(name, loss=state.loss)(response, y)
+            for name, one in zip(metric_names(metrics), metrics, strict=True):
+                found[name] = metric(one, loss=state.loss)(response, y, weight)
     return found
 
 
