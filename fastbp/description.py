@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_ke
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
-from fastbp.metric import Function, Metric, resolve_metrics
+from fastbp.metric import Function, Measure, Metric, metric, metric_names, resolve_metrics
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
 
 
@@ -35,13 +36,19 @@ class Description:
     dtype: np.dtype[Any]
     seed: int
 
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Of each metric by name: (response, y, weight=None) -> float."""
+        found = (metric(one, loss=self.loss) for one in self.metrics)
+        return dict(zip(metric_names(self.metrics), found, strict=True))
+
     def to_config(self) -> dict[str, Any]:
         """The same as JSON can hold it, for `arguments`; without metrics that are functions."""
         return {
             "layers": [layer.to_config() for layer in self.layers],
             "loss": self.loss.to_config(),
             "optimizer": self.optimizer.to_config(),
-            "metrics": [metric for metric in self.metrics if isinstance(metric, str)],
+            "metrics": [one for one in self.metrics if isinstance(one, str)],
             "dtype": self.dtype.name,
             "seed": self.seed,
         }

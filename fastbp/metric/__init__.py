@@ -42,12 +42,19 @@ def resolve_metric(metric: str | Metric | Function) -> str | Function:
     >>> resolve_metric("acc"), resolve_metric(Metric("f1", average="macro"))
     ('accuracy', 'f1_macro')
     """
+    if isinstance(metric, str):
+        return _key(metric)
     if isinstance(metric, Metric):
         return metric.key
     if callable(metric):
         check_function(metric)
         return metric
-    return Metric(metric).key
+    return Metric(metric).key  # raises
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> str:
+    return Metric(name).key
 
 
 def resolve_metrics(

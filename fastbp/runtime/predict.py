@@ -11,7 +11,6 @@ from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.metric import metric, metric_names
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.state import State
@@ -103,13 +102,12 @@ def measure(
     finally:
         engine_cache.give_back(state, engine)
     found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
-    metrics = state.description.metrics
-    if metrics:
+    if state.description.metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
         predict(state, X, response, state.response_activation, n_threads)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name, one in zip(metric_names(metrics), metrics, strict=True):
-                found[name] = metric(one, loss=state.loss)(response, y, weight)
+            for name, value in state.description.measures.items():
+                found[name] = value(response, y, weight)
     return found
 
 

@@ -138,6 +138,11 @@ def test_soft_targets_are_their_nearest_class():
     for name in ("accuracy", "balanced_accuracy", "top_2_accuracy", "f1", "roc_auc"):
         measure = metric.metric(name, loss=TWO)
         assert measure(P3, soft) == measure(P3, Y3)
+    half = np.array([[0.5], [1.0], [0.75], [0.25]])  # 0.5 is 1
+    for name in ("accuracy", "balanced_accuracy", "recall", "f1", "roc_auc"):
+        measure = metric.metric(name, loss=ONE)
+        assert measure(P1, half) == measure(P1, Y1)
+        assert measure(np.hstack([P1, P1]), np.hstack([half, Y1])) == measure(P1, Y1)
     expected = -(soft * np.log(P3)).sum() / 4
     assert_metric(metric.metric("log_loss", loss=TWO)(P3, soft), expected, name="log_loss")
 
@@ -160,6 +165,15 @@ def test_weights_of_outputs():
     flat = [array[:, :2].reshape(-1, 1) for array in (response, y)]
     expected = metric.metric("f1_binary", loss=ONE)(*flat, weight[:, :2].ravel())
     assert_metric(f1(response, y, weight), expected, name="f1_micro")
+
+
+def test_weights_of_rows_as_columns():
+    """Of classes a row has one weight, also where it is laid out (n, k)."""
+    weight = np.array([1.0, 0.0, 2.0, 3.0])
+    for name in ("accuracy", "top_2_accuracy", "f1", "roc_auc_ovo", "log_loss", "brier", "mse"):
+        measure = metric.metric(name, loss=TWO)
+        wide = np.broadcast_to(weight[:, np.newaxis], (4, 3))
+        assert_metric(measure(P3, Y3, wide), measure(P3, Y3, weight), name=name)
 
 
 def test_names():

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.mark import slow_but
 from support.tolerance import assert_metric
 
 from fastbp.metric import metric
@@ -63,8 +64,7 @@ def levels(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return rng.random(shape)
 
 
-@given(case(2, 6))
-def test_one_class_of_several(drawn):
+def one_class_of_several(drawn: Any) -> None:
     rng, n, k, weight = drawn
     response = levels(rng, (n, k)) + 0.125
     response /= response.sum(axis=1, keepdims=True)
@@ -133,8 +133,7 @@ def average_precision(column: int) -> Any:
     return reference
 
 
-@given(case(1, 1))
-def test_one_output(drawn):
+def one_output(drawn: Any) -> None:
     rng, n, _, weight = drawn
     response = levels(rng, (n, 1))
     y = (rng.random((n, 1)) < rng.choice([0, 0.2, 0.5, 1])).astype(np.float64)
@@ -159,8 +158,7 @@ def test_one_output(drawn):
     check("brier", loss, response, y, weight, probable(peer.brier_score_loss, pos_label=1))
 
 
-@given(case(2, 5))
-def test_several_outputs(drawn):
+def several_outputs(drawn: Any) -> None:
     rng, n, k, weight = drawn
     response = levels(rng, (n, k))
     y = (rng.random((n, k)) < rng.choice([0.1, 0.5, 0.9])).astype(np.float64)
@@ -202,9 +200,9 @@ def test_several_outputs(drawn):
     check("brier", loss, response, y, weight, each(brier))
 
 
-@given(case(1, 4), st.floats(0, 1))
-def test_numbers(drawn, alpha):
+def numbers(drawn: Any) -> None:
     rng, n, k, weight = drawn
+    alpha = float(rng.choice([0, 0.1, 0.5, rng.random(), 1]))
     whole = rng.random() < 0.5  # ties, and constants whose mean is not rounded
     y, response = (rng.normal(size=(n, k)) * 10 for _ in range(2))
     if whole:
@@ -226,3 +224,18 @@ def test_numbers(drawn, alpha):
         f"pinball_{alpha!r}", "mse", response, y, weight,
         lambda y, p, w: peer.mean_pinball_loss(y, p, alpha=alpha, sample_weight=w),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("examples", slow_but([8], [8, 100]))
+@pytest.mark.parametrize(
+    ("compare", "columns"),
+    [
+        (one_class_of_several, (2, 6)),
+        (one_output, (1, 1)),
+        (several_outputs, (2, 5)),
+        (numbers, (1, 4)),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_equal_to_scikit_learn(compare, columns, examples):
+    settings(max_examples=examples)(given(drawn=case(*columns))(compare))()
