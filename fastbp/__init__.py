@@ -17,6 +17,7 @@ from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
+from fastbp.metric import Metric
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
 from fastbp.schedule import (
@@ -59,6 +60,7 @@ __all__ = [
     "InverseTimeDecay",
     "Layer",
     "Loss",
+    "Metric",
     "ModelBusyError",
     "ModelFormatError",
     "MultiStepDecay",

@@ -20,6 +20,7 @@ from fastbp.history import History
 from fastbp.initializer import Initializer
 from fastbp.layer import Layer
 from fastbp.loss import Loss
+from fastbp.metric import Function, Metric, resolve_metrics
 from fastbp.optimizer import Optimizer
 from fastbp.runtime import fit, rate, snapshot, step, train
 from fastbp.runtime.predict import Predictor, evaluate, respond
@@ -42,8 +43,10 @@ class Network:
             final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
             missing one implied by `predict`.
         optimizer: a name or an `SGD`, `Adam` or `AdamW`.
-        metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae",
-            "mse".
+        metrics: what `evaluate` and `fit` report beside the loss: names ("accuracy", "roc_auc",
+            "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
+            (y, prediction) -> float, reported by their `__name__`.  A function gets `y` as class
+            indices (n,) or shaped as the prediction, (n, n_outputs), and what `predict` returns.
         kernel_initializer, bias_initializer: of the layers that name none of their own; None for
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
@@ -75,7 +78,7 @@ class Network:
         activation: str | Activation | None = None,
         loss: str | Loss = "mse",
         optimizer: str | Optimizer = "adam",
-        metrics: Sequence[str] = (),
+        metrics: Sequence[str | Metric | Function] = (),
         kernel_initializer: str | float | Initializer | None = None,
         bias_initializer: str | float | Initializer | None = None,
         dtype: DTypeLike = "float32",
@@ -88,6 +91,8 @@ class Network:
             seed=seed,
         )  # fmt: skip
         self._state = State(description, backend=backend)
+        if description.metrics:  # now that the number of outputs is known
+            self.metrics = description.metrics
 
     # training
 
@@ -336,13 +341,15 @@ class Network:
         """An independent network in the same state: parameters, optimizer, random streams."""
         twin = self.from_config(self.get_config(), backend=self.backend)
         rate.assign(twin._state, self._state.optimizer.learning_rate)
+        twin.metrics = self.metrics
         snapshot.restore(twin._state, snapshot.snapshot(self._state))
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """What `copy.deepcopy` and `pickle` take along: `copy` and the history.
 
-        The default backend becomes that of the place where a pickle is read.
+        The default backend becomes that of the place where a pickle is read.  A metric that is a
+        function is pickled too; where that cannot be, it is left out with a UserWarning.
         """
         return snapshot.pickled(self._state)
 
@@ -350,6 +357,8 @@ class Network:
         twin = self.from_config(held["config"], backend=held["backend"])
         if "learning_rate" in held:
             rate.assign(twin._state, held["learning_rate"])
+        if "metrics" in held:
+            twin.metrics = snapshot.unpickled_metrics(held["metrics"])
         numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
         snapshot.restore(twin._state, Snapshot(**numbers))
         twin._state.history = held["history"]
@@ -397,13 +406,18 @@ class Network:
         rate.set_learning_rate(self._state, value)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of what `evaluate` and `fit` report beside the loss."""
+    def metrics(self) -> tuple[str | Function, ...]:
+        """What `evaluate` and `fit` report beside the loss: names, and functions of yours.
+
+        Can be set, to what the argument takes.
+        """
         return self._state.description.metrics
 
     @metrics.setter
-    def metrics(self, names: tuple[str, ...]) -> None:
-        self._state.description = replace(self._state.description, metrics=names)
+    def metrics(self, metrics: Sequence[str | Metric | Function]) -> None:
+        state = self._state
+        found = resolve_metrics(metrics, loss=state.loss, n_outputs=state.n_outputs)
+        state.description = replace(state.description, metrics=found)
 
     @property
     def seed(self) -> int:
@@ -484,7 +498,9 @@ class Network:
         return repr(self._state)
 
     def get_config(self) -> dict[str, Any]:
-        """A description that JSON can hold, without the parameters."""
+        """A description that JSON can hold, without the parameters and without metrics that are
+        functions.
+        """
         return self._state.description.to_config()
 
     @classmethod
@@ -498,10 +514,14 @@ class Network:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, optimizer state and description to one file, whole or not at all; see
         `fastbp.storage.checkpoint`.
+
+        Warns:
+            UserWarning: a metric is a function, which no file holds; everything else is written.
         """
         from fastbp.storage import checkpoint
 
         checkpoint.write(path, snapshot.snapshot(self._state))
+        snapshot.warn_of_functions(self._state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Self:

@@ -21,6 +21,7 @@ import pytest
         "layer.dense",
         "loss",
         "metric",
+        "metric.table",
         "optimizer",
         "optimizer.adam",
         "optimizer.sgd",

@@ -11,7 +11,6 @@ from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.metric import metric
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.state import State
@@ -102,9 +101,15 @@ def evaluate(
 
 
 def measure(
-    state: State, X: Array, y: Array, n_threads: int | str, *, ema: bool = False
+    state: State,
+    X: Array,
+    y: Array,
+    n_threads: int | str,
+    weight: Array | None = None,
+    *,
+    ema: bool = False,
 ) -> dict[str, float]:
-    """The same of checked data."""
+    """The same of checked data; `weight` of the rows, for the metrics, is not negative."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
     try:
@@ -118,8 +123,8 @@ def measure(
         response = np.empty((len(X), state.n_outputs), state.dtype)
         predict(state, X, response, state.response_activation, n_threads, ema=ema)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name in state.description.metrics:
-                found[name] = metric(name, loss=state.loss)(response, y)
+            for name, value in state.description.measures.items():
+                found[name] = value(response, y, weight)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -13,6 +14,8 @@ from fastbp.backend import default as default_backend
 from fastbp.check.array import Array
 from fastbp.check.input import check_weights
 from fastbp.description import Snapshot
+from fastbp.metric import Function, metric_names
+from fastbp.metric.function import Kept, left_out
 from fastbp.runtime.guard import reading, writing
 from fastbp.runtime.state import State
 
@@ -49,7 +52,30 @@ def pickled(state: State) -> dict[str, Any]:
     del held["extra"]
     held["learning_rate"] = state.optimizer.learning_rate  # a function too, which no config holds
     backend = None if state.backend == default_backend else state.backend
+    if _functions(state):
+        metrics = state.description.metrics
+        held["metrics"] = [one if isinstance(one, str) else Kept(one) for one in metrics]
     return held | {"backend": backend, "history": deepcopy(state.history)}
+
+
+def unpickled_metrics(held: Sequence[str | Kept]) -> list[str | Function]:
+    """Those of `pickled`, but for functions that could not be pickled."""
+    found = [one.function if isinstance(one, Kept) else one for one in held]
+    return [one for one in found if one is not None]
+
+
+def warn_of_functions(state: State) -> None:
+    """For `Network.save`, when the file is written."""
+    names = _functions(state)
+    if names:
+        warnings.warn(left_out(names, "file"), UserWarning, stacklevel=3)
+
+
+def _functions(state: State) -> list[str]:
+    """The names of the metrics that are functions."""
+    metrics = state.description.metrics
+    named = zip(metric_names(metrics), metrics, strict=True)
+    return [name for name, one in named if not isinstance(one, str)]
 
 
 @writing
