@@ -53,14 +53,15 @@ def place(
     return Arena(*accumulate(parts, initial=0), *strides[2:5])
 
 
-def allocate(size: int, dtype: np.dtype[Any], *, purpose: str) -> NDArray[Any]:
-    """`size` numbers from a 64-byte boundary, their content undefined.
+def allocate(size: int, dtype: np.dtype[Any], *, purpose: str, zero: bool = False) -> NDArray[Any]:
+    """`size` numbers from a 64-byte boundary, their content undefined or, on request, 0 (of which
+    the system gives the memory when it is first written to).
 
     Raises MemoryError naming the purpose.
     """
     n_bytes = max(1, size) * dtype.itemsize
     try:
-        raw = np.empty(n_bytes + BLOCK_BYTES, np.uint8)
+        raw = (np.zeros if zero else np.empty)(n_bytes + BLOCK_BYTES, np.uint8)
     except (MemoryError, ValueError):
         raise MemoryError(f"cannot allocate {n_bytes / 2**30:.1f} GiB for {purpose}") from None
     shift = -raw.ctypes.data % BLOCK_BYTES
