@@ -96,13 +96,13 @@ class Architecture:
 
 
 _known: dict[Hashable, Architecture] = {}
-_MOST_KNOWN = 256
+_MOST_KNOWN, _MOST_LAYERS = 64, 64  # a plan of so many layers takes 100 kB
 
 
 def architecture(layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> Architecture:
     """The layers lowered, once for all networks of the same; errors as in `lower`."""
     structure = tuple(layer.structure for layer in layers)
-    if None in structure:
+    if None in structure or len(structure) > _MOST_LAYERS:
         return Architecture(layers, loss, dtype)
     key = structure, loss, dtype, FEW_OUTPUTS.value
     found = _known.get(key)

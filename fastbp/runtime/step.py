@@ -43,7 +43,10 @@ def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> A
             given = _check_output_gradient(state, dL_dout, parts.n_rows)
         before = None
         if accumulate is not False and check_bool(accumulate, name="accumulate"):
-            before = state.gradient if state.gradient is None else state.gradient.copy()
+            before = state.gradient
+        if before is not None:
+            before = before.copy()
+            state.gradient = None  # should an exception come before the sum
         parts.output_gradient[...] = given
         parts.padding.fill(0)
         parts.engine.backward()
@@ -67,8 +70,9 @@ def step(state: State) -> None:
         parts = state.forward_pass or state.parts.get(1) or _parts(state, 1)
         if gradient is not parts.gradient:
             parts.gradient[:] = gradient
-        parts.engine.step()
-        state.steps += 1
+        take_step = parts.engine.step
+        state.steps += 1  # a signal handler may raise as soon as the call returns
+        take_step()
     finally:
         guard.writers.discard(token)
 

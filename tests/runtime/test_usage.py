@@ -279,3 +279,43 @@ print(json.dumps(left))
 def test_signals_leave_no_token(backend):
     """The same with real ones, wherever they hit."""
     assert child.result(SIGNALS.replace("BACKEND", repr(backend))) == 0
+
+
+@pytest.mark.parametrize("verb", ["step", "set_weights", "update_from", "accumulate"])
+def test_a_signal_leaves_the_state_before_or_after(verb):
+    """Of the compiled engine: all of it, the number of steps included."""
+    pytest.importorskip("fastbp.backend._cpu", reason="no compiled kernels here")
+    X, output_gradient = np.ones((7, 4), np.float32), np.ones((7, 3), np.float32)
+    other = fb.Network([4, 5, 3], seed=2)
+    weights = other.get_weights()
+    calls = {
+        "step": lambda net: net.step(),
+        "set_weights": lambda net: net.set_weights(weights),
+        "update_from": lambda net: net.update_from(other, tau=0.25),
+        "accumulate": lambda net: net.backward(output_gradient, accumulate=True),
+    }
+
+    def prepared() -> fb.Network:
+        net = fb.Network([4, 5, 3], seed=1)
+        net.forward(X)
+        net.backward(output_gradient)
+        return net
+
+    def found(net: fb.Network) -> list[bytes]:
+        gradients = net._state.gradient
+        return [digest(net).encode(), b"" if gradients is None else gradients.tobytes()]
+
+    finished = prepared()
+    before = found(finished)
+    calls[verb](finished)
+    allowed = [before, found(finished)]
+    if verb == "accumulate":
+        allowed.append([before[0], b""])  # none, rather than a part of the sum
+    number = 0
+    while True:
+        net = prepared()
+        if not SignalAt(number).interrupts(lambda net=net: calls[verb](net)):
+            break
+        assert found(net) in allowed, number
+        number += 1
+    assert number > 4 and found(net) == allowed[1]
