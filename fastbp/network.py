@@ -120,8 +120,8 @@ class Network:
             batches: an explicit order of mini-batches of row numbers, for every epoch, instead of
                 the two before.
             validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
-            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is
-                the same to the bit.
+            n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
+                result is the same to the bit.
             verbose: True prints a line an epoch, "auto" does on a terminal, False never.
             check_finite: False skips the search for NaN and infinity.
 
