@@ -12,6 +12,7 @@ from typing import Any as _Any
 from fastbp import backend as _backend
 from fastbp.activation import Activation
 from fastbp.backend.show_config import show_config
+from fastbp.check.threads import get_num_threads, set_num_threads
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
@@ -75,6 +76,8 @@ __all__ = [
     "VarianceScaling",
     "backend",
     "examples",
+    "get_num_threads",
+    "set_num_threads",
     "show_config",
 ]
 

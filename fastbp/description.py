@@ -116,11 +116,17 @@ def arguments(config: object) -> dict[str, Any]:
     }
 
 
+# The very objects that arrays carry, by what is mostly passed.
+_DTYPES = {name: np.dtype(name) for name in ("float32", "float64")}
+
+
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    if isinstance(dtype, str) and dtype in _DTYPES:
+        return _DTYPES[dtype]
     try:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found is None or found.name not in ("float32", "float64"):
+    if found is None or found.name not in _DTYPES:
         raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
-    return np.dtype(found.name)  # the very object that arrays carry
+    return _DTYPES[found.name]

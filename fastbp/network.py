@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
-from fastbp.check.array import Array
+from fastbp.check.array import FloatArray
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
@@ -125,8 +126,8 @@ class Network:
             batches: an explicit order of mini-batches of row numbers, for every epoch, instead of
                 the two before.
             validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
-            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is
-                the same to the bit.
+            n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
+                result is the same to the bit.
             verbose: True prints a line an epoch, "auto" does on a terminal, False never.
             check_finite: False skips the search for NaN and infinity.
 
@@ -180,22 +181,32 @@ class Network:
 
     # bring your own loss
 
-    def forward(self, X: ArrayLike) -> Array:
+    def forward(self, X: ArrayLike) -> FloatArray:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
         return step.forward(self._state, X)
 
-    def backward(self, dL_dout: ArrayLike) -> Array:
+    def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
-        n_features).
+        n_features).  With one output (n,) will do.
 
         The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the
-        chain rule gives them.
+        chain rule gives them.  `accumulate` adds them to those that are there, for one step from
+        several batches; otherwise they take their place.
 
         Raises:
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
+
+        >>> import numpy as np, fastbp as fb
+        >>> net = fb.Network([2, 1], optimizer=fb.SGD(0.1), seed=0)
+        >>> for accumulate, x in enumerate(([1, 0], [0, 1])):
+        ...     out = net.forward([x])
+        ...     dX = net.backward(out - 1, accumulate=bool(accumulate))
+        >>> net.gradients["dense_1/kernel"].ravel().tolist()
+        [-1.0, -1.0]
+        >>> net.step()
         """
-        return step.backward(self._state, dL_dout)
+        return step.backward(self._state, dL_dout, accumulate=accumulate)
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -232,8 +243,10 @@ class Network:
 
     # use
 
-    def __call__(self, X: ArrayLike) -> Array:
-        """What the declared layers output for each row, (n, n_outputs)."""
+    def __call__(self, X: ArrayLike) -> FloatArray:
+        """What the declared layers output for each row, (n, n_outputs); for one observation
+        (n_features,) it is (n_outputs,).
+        """
         state = self._state
         return respond(state, X, state.declared_activation)
 
@@ -242,16 +255,17 @@ class Network:
         X: ArrayLike,
         *,
         batch_size: int | None = None,
-        out: Array | None = None,
+        out: FloatArray | None = None,
         n_threads: int | str = "auto",
         check_finite: bool = True,
         ema: bool = False,
-    ) -> Array:
+    ) -> FloatArray:
         """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
 
-        A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is
-        accepted and without effect.  `out` takes the result: (n, n_outputs), of the network's
-        dtype, C order.  `ema` answers by the average of the parameters that the optimizer keeps.
+        A row has the same bits alone, in any batch and on any number of threads.  One observation
+        (n_features,) will do too, and gives (n_outputs,).  `batch_size` is accepted and without
+        effect.  `out` takes the result: of its shape and the network's dtype, C order.  `ema`
+        answers by the average of the parameters that the optimizer keeps.
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
@@ -285,12 +299,12 @@ class Network:
 
     def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
         """The class of each row, (n,): the largest response, or for one output whether it is at
-        least 0.5.
+        least 0.5.  Of one observation (n_features,), an np.int64.
         """
         response = self.predict(X)
         if self.n_outputs == 1:
-            return (response[:, 0] >= 0.5).astype(np.int64)
-        return response.argmax(axis=1)
+            return (response[..., 0] >= 0.5).astype(np.int64)
+        return response.argmax(axis=-1)
 
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto", ema: bool = False
@@ -304,25 +318,25 @@ class Network:
     # parameters
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, FloatArray]:
         """Writable views by name: "dense_1/kernel" (n_in, n_out), "dense_1/bias" (n_out,), ..."""
         return self._state.parameter_views()
 
     @property
-    def gradients(self) -> dict[str, Array]:
+    def gradients(self) -> dict[str, FloatArray]:
         """The same names, from the last `backward` or `trace`: the loss's gradient, without
-        penalties.
+        penalties.  Writable views, which the next `backward` may overwrite: copy what shall stay.
 
         Raises RuntimeError before the first of them.
         """
         return self._state.gradient_views()
 
     @property
-    def optimizer_state(self) -> dict[str, Array]:
+    def optimizer_state(self) -> dict[str, FloatArray]:
         """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
         return self._state.optimizer_state_views()
 
-    def get_weights(self, *, ema: bool = False) -> list[Array]:
+    def get_weights(self, *, ema: bool = False) -> list[FloatArray]:
         """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias; with `ema` of
         their average.
         """
@@ -337,13 +351,55 @@ class Network:
         """
         snapshot.set_weights(self._state, weights)
 
+    def update_from(self, other: Network, *, tau: float = 1.0) -> None:
+        """Parameters = tau times those of `other` + (1 - tau) times the own: a target network that
+        follows another, at once (tau = 1) or slowly.
+
+        Optimizer and counters stay as they are.
+
+        Args:
+            other: a network of the same dtype, with parameters of the same shapes.
+            tau: in [0, 1].
+
+        Raises:
+            TypeError: `other` is no network, `tau` no number.
+            ValueError: other shapes, another dtype, `tau` out of range.
+            ModelBusyError: one of the two is in use.
+
+        >>> import fastbp as fb
+        >>> net, target = fb.Network([4, 8, 2], seed=0), fb.Network([4, 8, 2], seed=1)
+        >>> target.update_from(net)
+        >>> target.update_from(net, tau=0.005)
+        """
+        if not isinstance(other, Network):
+            raise TypeError(f"other must be a Network, got {shown(other)}")
+        snapshot.update_from(self._state, other._state, tau=tau)
+
+    def reset(self, *, seed: object = None) -> None:
+        """Back to the beginning: initial values, optimizer, steps, epochs and history as those of a
+        new network of the same description, in a tenth of the time.
+
+        Args:
+            seed: of initial values and shuffling, as for `Network`; None keeps `.seed`, and so
+                gives the very values that the network started with.
+
+        >>> import fastbp as fb
+        >>> net = fb.Network([4, 8, 2], seed=0)
+        >>> net.reset(seed=1)
+        >>> net.seed, net.steps
+        (1, 0)
+        """
+        snapshot.reset(self._state, seed=seed)
+
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""
-        twin = self.from_config(self.get_config(), backend=self.backend)
-        rate.assign(twin._state, self._state.optimizer.learning_rate)
-        twin.metrics = self.metrics
-        snapshot.restore(twin._state, snapshot.snapshot(self._state))
-        return twin
+        if type(self).__init__ is not Network.__init__:  # a subclass makes more than this
+            twin = self._vacant(self.get_config(), backend=self.backend)
+            rate.assign(twin._state, self._state.optimizer.learning_rate)
+            twin.metrics = self.metrics
+            snapshot.restore(twin._state, snapshot.snapshot(self._state))
+            return twin
+        return self._of(snapshot.twin(self._state))
 
     def __getstate__(self) -> dict[str, Any]:
         """What `copy.deepcopy` and `pickle` take along: `copy` and the history.
@@ -354,7 +410,7 @@ class Network:
         return snapshot.pickled(self._state)
 
     def __setstate__(self, held: dict[str, Any]) -> None:
-        twin = self.from_config(held["config"], backend=held["backend"])
+        twin = self._vacant(held["config"], backend=held["backend"])
         if "learning_rate" in held:
             rate.assign(twin._state, held["learning_rate"])
         if "metrics" in held:
@@ -511,6 +567,20 @@ class Network:
         """
         return cls(**arguments(config), backend=backend or config.get("backend"))
 
+    @classmethod
+    def _vacant(cls, config: dict[str, Any], *, backend: str | None) -> Self:
+        """The same whose numbers are about to be set: no initial values are drawn."""
+        if cls.__init__ is not Network.__init__:  # a subclass makes more than this
+            return cls.from_config(config, backend=backend)
+        description = describe(**arguments(config))
+        return cls._of(State(description, backend=backend or config.get("backend"), draws=False))
+
+    @classmethod
+    def _of(cls, state: State) -> Self:
+        network = cls.__new__(cls)
+        network._state = state
+        return network
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, optimizer state and description to one file, whole or not at all; see
         `fastbp.storage.checkpoint`.
@@ -537,7 +607,7 @@ class Network:
     @classmethod
     def _from_snapshot(cls, held: Snapshot, *, backend: str | None) -> Self:
         try:
-            network = cls.from_config(held.config, backend=backend)
+            network = cls._vacant(held.config, backend=backend)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
         snapshot.restore(network._state, held)

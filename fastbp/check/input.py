@@ -26,12 +26,13 @@ def check_X(
     check_finite: bool = True,
     minimum_rows: int = 1,
     isfinite: FiniteScan | None = None,
+    advice: str = "",
 ) -> Array:
     """`X` as a (rows, n_features) array of `dtype`, aligned, native, in any order of strides.
 
     It is the caller's own memory where the kernels can read that, else a copy in C order.
     `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
-    empty array.
+    empty array.  `advice` ends the complaint about too few dimensions.
 
     Raises:
         TypeError: sparse.
@@ -46,7 +47,7 @@ def check_X(
         raise ValueError(
             f"Expected 2D array, got {got} instead: {name} {what}. Reshape your data either using "
             "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it "
-            "contains a single sample."
+            f"contains a single sample.{advice}"
         )
     if array.ndim > 2:
         raise ValueError(f"{name} must be 2-D (rows, features), got shape {shape}")

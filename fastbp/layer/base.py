@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
@@ -54,6 +54,13 @@ class Layer:
         """
         raise NotImplementedError
 
+    @property
+    def structure(self) -> Hashable:
+        """All that `lower` takes from the layer, to find what was lowered before; None where the
+        layer is to be lowered again for each network.
+        """
+        return None
+
     def initialized(self, choice: Choice) -> Self:
         """The layer with an initializer wherever it leaves one open."""
         return self
@@ -98,13 +105,18 @@ class Choice:
 
     def chain(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
         """Layers one after another, of which only the first reads what the chain reads."""
-        later = self if self.n_features is None else replace(self, n_features=None)
+        later = self
+        if self.n_features is not None:
+            later = Choice(self.kernel, self.bias, None, self.alone)
         return tuple(layer.initialized(later if i else self) for i, layer in enumerate(layers))
 
     @staticmethod
     def first(*initializers: str | Initializer | None) -> str | Initializer:
         """The first that is not None."""
-        return next(own for own in initializers if own is not None)
+        for own in initializers:
+            if own is not None:
+                return own
+        raise ValueError("no initializer is left to choose")
 
 
 def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
@@ -227,6 +239,11 @@ class Input(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", check_size(self.units, name="Input units"))
+
+    @property
+    def structure(self) -> Hashable:
+        """See `Layer`."""
+        return Input, self.units
 
     def lower(self, graph: Graph, value: int) -> int:
         """A value that nothing computes, the first of the graph."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from fastbp.check.message import shown
@@ -43,7 +44,12 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
         *names, last = [kind.__name__ for kind in OPTIMIZERS.values()]
         known = f"{', '.join(names)} or {last}"
         raise TypeError(f"optimizer must be a name or an {known} object, got {got}")
-    kind: Any = OPTIMIZERS[check_name(optimizer, kind="optimizer", known=OPTIMIZERS, aliases={})]
+    return _named(str(optimizer))
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> Optimizer:
+    kind: Any = OPTIMIZERS[check_name(name, kind="optimizer", known=OPTIMIZERS, aliases={})]
     return kind()
 
 

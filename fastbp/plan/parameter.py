@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.initializer import Initializer, initial_value
+from fastbp.initializer import Initializer, initial_value, uniform_limit
 
 # rows start at multiples of it, so that a vector load never straddles a cache line
 BLOCK_BYTES = 64
@@ -47,6 +48,13 @@ class Initial:
     given: NDArray[np.float64] | None
     fan_in: int
     fan_out: int
+
+    @property
+    def limit(self) -> float | None:
+        """What uniform values lie within, 0 where all are; None for any others."""
+        if self.given is not None or self.initializer is None:
+            return None
+        return uniform_limit(self.initializer, fan_in=self.fan_in, fan_out=self.fan_out)
 
     def value(self, shape: tuple[int, ...], *, seed: int, index: int) -> NDArray[np.float64]:
         """The numbers; `index` is that of the random stream."""
@@ -130,6 +138,11 @@ class ParameterLayout:
         which has biases, and the first layer's like any other, and it stays as it is.
         """
         return 6.0 * self.n_parameters
+
+    @cached_property
+    def places(self) -> tuple[object, ...]:
+        """What decides where the parameters lie, of a layout that is complete."""
+        return tuple((tensor.shape, tensor.offset, tensor.by_columns) for tensor in self.tensors)
 
     def begin(self, kind: str, name: str | None = None) -> str:
         """The name of the next layer: its own, or "dense_3" for the third of kind "dense".

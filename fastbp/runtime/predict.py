@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.check.array import Array, as_numeric
+from fastbp.check.array import Array, FloatArray, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
@@ -26,7 +26,9 @@ def respond(
     n_threads: int | str = "auto",
     ema: bool = False,
 ) -> Array:
-    """The outputs for each row, by the activation named `transform`; see `Network.predict`."""
+    """The outputs for each row, or of one, by the activation named `transform`; see
+    `Network.predict`.
+    """
     # so few threads can be had anywhere: nothing to warn of
     if (
         out is None
@@ -40,25 +42,45 @@ def respond(
             engine_cache.give_back(state, engine)
         if found is None and type(X) is np.ndarray and X.ndim == 2:
             found = _respond_to_many(state, X, transform, n_threads)
+        elif found is None and type(X) is np.ndarray and X.shape == (state.n_features,):
+            found = respond(state, X[np.newaxis], transform, check_finite=check_finite)[0]
         if found is not None:
             return found
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows = state.checked(X, minimum_rows=0, check_finite=check_finite)
-        shape = (len(rows), state.n_outputs)
+        rows, is_row = _rows(state, X, check_finite)
+        shape = (state.n_outputs,) if is_row else (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
         if ema:
             state.average()
         if len(rows):
-            predict(state, rows, result, transform, n_threads, ema=ema)
+            into = result.reshape(len(rows), state.n_outputs)
+            predict(state, rows, into, transform, n_threads, ema=ema)
         if out is None or result is out:
             return result
         out[...] = result
         return out
     finally:
         guard.readers.discard(token)
+
+
+def _rows(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
+    """X as rows that the kernels can read, and whether it was one, of shape (n_features,).
+
+    Exactly that shape: with one feature (n,) might be rows too, and is refused.
+    """
+    found = state.quick_input(X, state.n_features, check_finite)
+    if found is not None:
+        return found, False
+    given = as_numeric(X, name="X", dtype=state.dtype)
+    is_row = given.shape == (state.n_features,)
+    rows = state.checked(
+        given[np.newaxis] if is_row else X, minimum_rows=0, check_finite=check_finite,
+        advice=f" A single sample of this network may have shape ({state.n_features},) too.",
+    )  # fmt: skip
+    return rows, is_row
 
 
 def _respond_to_many(
@@ -155,7 +177,7 @@ class Predictor:
         """Rows of a call."""
         return len(self._out)
 
-    def __call__(self, X: ArrayLike) -> Array:
+    def __call__(self, X: ArrayLike) -> FloatArray:
         """The response for X, (batch_size, n_features): (batch_size, n_outputs).
 
         With a batch size of 1 a row alone will do: (n_features,) gives (n_outputs,).
