@@ -27,10 +27,11 @@ class Engine:
         weight: _Real | None = None, row_weight: _Double | None = None,
         metrics: tuple[str, ...] = (), record: _Double | None = None,
         validator: Engine | None = None, watch: _Double | None = None, best: _Real | None = None,
+        outputs: _Real | None = None,
     ) -> None: ...  # fmt: skip
     def train_batch(
         self, x: _Real, y: NDArray[Any], weight: _Real | None = None,
-        row_weight: _Double | None = None,
+        row_weight: _Double | None = None, outputs: _Real | None = None,
     ) -> float: ...  # fmt: skip
     def take_progress(self, counter: Any) -> tuple[int, int, int]: ...
     def predict(self, x: _Real, out: _Real, transform: str, n_threads: int) -> int: ...

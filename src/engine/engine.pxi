@@ -134,6 +134,7 @@ cdef class Engine:
         self.call.weight = NULL
         self.call.row_weight = NULL
         self.call.n_metrics = 0
+        self.call.outputs = NULL
         self.call.checks_finite = False
 
     cdef int set_target(self, y) except -1:
@@ -155,7 +156,7 @@ cdef class Engine:
               const long long[::1] batch_offsets=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
               Py_ssize_t max_steps=-1, bint guarded=True, const double[::1] rates=None, weight=None, row_weight=None,
               tuple metrics=(), double[:, ::1] record=None, Engine validator=None, double[::1] watch=None,
-              real[::1] best=None):
+              real[::1] best=None, real[:, ::1] outputs=None):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
@@ -164,7 +165,8 @@ cdef class Engine:
         one, multiplies loss and gradient of an element; `row_weight` (n_rows,) is what a row adds to the divisor of its
         batch.  `record` (epochs, any) OUT: the `metrics` of each epoch from the outputs of its steps, then loss and metrics
         of what `validator` has been given by `bind_validation`, computed by this thread alone.  `watch`: early stopping, the
-        numbers of struct Watch (IN and OUT); `best` (n_parameters,) OUT: the parameters of the best epoch.
+        numbers of struct Watch (IN and OUT); `best` (n_parameters,) OUT: the parameters of the best epoch.  `outputs`
+        (n_rows, n_outputs) OUT: those of each row's last step, before its update and the loss's own activation.
         `status` is 0, 1 (interrupted; the exception is in `pending`), 2 (diverged; state of the last good epoch restored) or
         4 (stopped early).
         """
@@ -204,9 +206,9 @@ cdef class Engine:
             if watch.shape[0] * sizeof(double) != sizeof(Watch) or not 0 <= watch[0] <= most:
                 raise ValueError("watch does not name a column")
             call.watch = <Watch*>&watch[0]
-        self.run_training(x, y, weight, row_weight, metrics, n_threads, "train", validator)
+        self.run_training(x, y, weight, row_weight, metrics, outputs, n_threads, "train", validator)
 
-    def train_batch(self, const real[:, :] x, y, weight=None, row_weight=None):
+    def train_batch(self, const real[:, :] x, y, weight=None, row_weight=None, real[:, ::1] outputs=None):
         """One unguarded step on all rows, by one thread; returns their mean loss before it. Otherwise as `train`."""
         cdef double loss = 0
         cdef Call* call = &self.call
@@ -218,12 +220,12 @@ cdef class Engine:
         call.losses = &loss
         call.rates = call.record = NULL
         call.watch = NULL
-        self.run_training(x, y, weight, row_weight, (), 1, "train_batch", None)
+        self.run_training(x, y, weight, row_weight, (), outputs, 1, "train_batch", None)
         call.epoch = 0      # a step alone is no epoch
         return loss
 
-    cdef int run_training(self, const real[:, :] x, y, weight, row_weight, tuple metrics, int n_threads, str name,
-                          Engine validator) except -1:
+    cdef int run_training(self, const real[:, :] x, y, weight, row_weight, tuple metrics, real[:, ::1] outputs,
+                          int n_threads, str name, Engine validator) except -1:
         check_call(self, self.trains, name, largest_batch(&self.call, x.shape[0]))
         self.set_input(x)
         self.set_target(y)
@@ -231,6 +233,10 @@ cdef class Engine:
             bind_weights(self, weight, row_weight)
         if metrics:
             bind_metrics(self, metrics)
+        if outputs is not None:
+            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs:
+                raise ValueError("outputs has another shape")
+            self.call.outputs = &outputs[0, 0]
         memcpy(self.power, self.kept_power, sizeof(self.power))
         self.number[self.rate_index] = self.rate[0]
         self.refresh()

@@ -161,8 +161,7 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
         rows.ld = tile.lane_length
         rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.y_row + n
         loss = engine.lane_loss(&rows)
-        if call.n_metrics > 0:
-            measure_tile(call, tile, &rows, 1, tile.lane_length)
+        measure_tile(call, tile, &rows, first, 1, tile.lane_length)
         return loss
     rows.ld = ld
     rows.out = staged
@@ -170,8 +169,7 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
     memset(staged, 0, tile.lanes * ld * sizeof(real))
     transpose(n, tile.lanes, out, tile.lane_length, staged, ld)
     loss = engine.loss(&rows)
-    if call.n_metrics > 0:
-        measure_tile(call, tile, &rows, ld, 1)
+    measure_tile(call, tile, &rows, first, ld, 1)
     memset(rows.d + tile.rows * ld, 0, (tile.lanes - tile.rows) * ld * sizeof(real))
     transpose(tile.lanes, n, rows.d, ld, d, tile.lane_length)
     return loss

@@ -73,16 +73,27 @@ cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigne
     if call.weight != NULL:
         gather_weights(engine, call, tile, order, first, &rows)
     loss = engine.loss(&rows)
-    if call.n_metrics > 0:
-        measure_tile(call, tile, &rows, rows.ld, 1)
+    measure_tile(call, tile, &rows, first, rows.ld, 1)
     return loss
 
 
-cdef void measure_tile(Call* call, RowTile* tile, LossRows* rows, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    """The tile's sums of metrics, from outputs that lie `row` and `column` apart."""
+cdef inline void measure_tile(Call* call, RowTile* tile, LossRows* rows, Py_ssize_t first, Py_ssize_t row,
+                              Py_ssize_t column) noexcept nogil:
+    """The tile's sums of metrics, and a copy of its outputs, which lie `row` and `column` apart."""
     cdef int m
     for m in range(call.n_metrics):
         tile.metric[m] = call.metric[m].kernel(rows, row, column)
+    if call.outputs != NULL:
+        keep_outputs(call.outputs, rows, first, row, column)
+
+
+cdef void keep_outputs(real* to, LossRows* rows, Py_ssize_t first, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """to[order[r]] = out[r], `first + r` where there is no order"""
+    cdef Py_ssize_t r, j, at
+    for r in range(rows.rows):
+        at = rows.order[r] if rows.order != NULL else first + r
+        for j in range(rows.n):
+            to[at * rows.n + j] = rows.out[r * row + j * column]
 
 
 cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,

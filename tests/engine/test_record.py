@@ -203,3 +203,37 @@ def test_what_does_not_fit_is_refused(backend: str) -> None:
             train(network, X, y, BATCH, metrics=("mae",), record=np.zeros((1, 1)))
     with pytest.raises(ValueError, match="unknown metric 'accuracy'"):
         train(network, X, y, BATCH, metrics=("accuracy",), record=np.zeros((EPOCHS, 1)))
+
+
+@every_size
+@every_loss
+@pytest.mark.parametrize("shuffles", [False, True])
+def test_outputs_of_the_steps(
+    name: str, sizes: list[int], batch: int, shuffles: bool, backend: str, dtype: str
+) -> None:
+    """Of the last epoch, in the order of the rows; before the update, and without the activation
+    that belongs to the loss.
+    """
+    rows = 53
+    X, y = data(name, rows, 3, dtype)
+    network, twin = (network_of(name, sizes, 3, dtype=dtype, backend=backend) for _ in range(2))
+    outputs = np.full((rows, 3), np.nan, dtype)
+    given: dict[str, Any] = {"shuffled": np.empty(rows, np.uint32)} if shuffles else {}
+    train(network, X, y, batch, outputs=outputs, **given)
+    state, order = twin._state, np.arange(rows)
+    for epoch in range(EPOCHS):
+        if shuffles:
+            order = fb.random.permutation(rows, seed=0, epoch=epoch)
+        for begin in range(0, rows, batch):
+            part = order[begin : begin + batch]
+            want = np.empty((len(part), 3), dtype)
+            predictor = engine_cache.take_predictor(state, 1)
+            predictor.predict(X[part], want, "linear", 1)
+            engine_cache.give_back(state, predictor)
+            own = np.empty_like(want)
+            engine = engine_cache.engine(state, "train", len(part))[0]
+            engine.train_batch(X[part], y[part], outputs=own)
+            engine.take_progress(state)
+            for got in (own, *([outputs[part]] if epoch == EPOCHS - 1 else [])):
+                size = np.abs(want) + 1
+                assert_near(got, want, dtype=dtype, length=2**7, magnitude=size)

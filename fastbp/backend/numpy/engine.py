@@ -63,6 +63,7 @@ class Engine(Operations):
         self._update = Update(plan, self.w, self.states, power)
         self._metrics: list[MetricSum] = []
         self._row_metrics = np.zeros(0)
+        self._outputs = np.zeros((plan.max_rows, plan.n_outputs), plan.dtype)  # of the last batch
 
     @_quiet
     def train(
@@ -73,6 +74,7 @@ class Engine(Operations):
         weight: Array | None = None, row_weight: Array | None = None,
         metrics: tuple[str, ...] = (), record: Array | None = None,
         validator: Engine | None = None, watch: Array | None = None, best: Array | None = None,
+        outputs: Array | None = None,
     ) -> None:  # fmt: skip
         largest = min(batch_size, len(x))
         if batch_offsets is not None:
@@ -98,6 +100,8 @@ class Engine(Operations):
                     if math.isfinite(loss):
                         self._update_whole(self.rate[0] if rates is None else rates[steps])
                         sums += self._row_metrics
+                        if outputs is not None:
+                            outputs[rows] = self._outputs[: len(x[rows])]
                         steps += 1  # and no call in between, in which a signal could be handled
                         self.progress = COMPLETED, epoch, batch, steps
                 except BaseException as error:
@@ -160,18 +164,21 @@ class Engine(Operations):
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
             self._run(plan.forward, part, first)
             tile = slice(begin, begin + plan.tile_rows)
-            total += self._loss(len(part), y[tile], first, mean, _part(weight, tile))
+            total += self._loss(len(part), y[tile], first, mean, _part(weight, tile), begin)
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
         if plan.weight_gradient.operations:
             self._x = x
         return total * mean
 
-    def _loss(self, rows: int, y: Array, first: int, scale: float, weight: Array | None) -> float:
+    def _loss(
+        self, rows: int, y: Array, first: int, scale: float, weight: Array | None, begin: int = 0
+    ) -> float:
         plan = self.plan
         out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
         for i, (measure, _) in enumerate(self._metrics):
             self._row_metrics[i] += measure(out, y, weight)
+        self._outputs[begin : begin + rows] = out
         return self._loss_rows(out, y, scale, d, weight)
 
     def _step(self, rate: float) -> None:
@@ -194,13 +201,14 @@ class Engine(Operations):
         return np.divide(sums, divisors, out=np.zeros_like(sums), where=divisors > 0)
 
     def train_batch(
-        self, x: Array, y: Array, *, weight: Array | None = None, row_weight: Array | None = None
-    ) -> float:
+        self, x: Array, y: Array, weight: Array | None = None, row_weight: Array | None = None,
+        outputs: Array | None = None,
+    ) -> float:  # fmt: skip
         self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
         self.train(
             x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
-            row_weight=row_weight,
+            row_weight=row_weight, outputs=outputs,
         )  # fmt: skip
         status, _, batch, steps = self.progress
         self.progress = status, 0, batch, steps  # a step alone is no epoch
@@ -276,7 +284,7 @@ class Engine(Operations):
 
     @_quiet
     def loss_gradient(
-        self, y: Array, *, weight: Array | None = None, row_weight: Array | None = None
+        self, y: Array, weight: Array | None = None, row_weight: Array | None = None
     ) -> float:
         self.plan.check("loss_gradient")
         divisor = _divisor(self.n_rows, row_weight)
