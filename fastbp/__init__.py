@@ -12,6 +12,17 @@ from typing import Any as _Any
 from fastbp import backend as _backend
 from fastbp.activation import Activation
 from fastbp.backend.show_config import show_config
+from fastbp.callback import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
@@ -30,18 +41,27 @@ __all__ = [
     "Adam",
     "AdamW",
     "Branch",
+    "CSVLogger",
+    "Callback",
     "Constant",
     "Dense",
     "DivergenceError",
+    "EarlyStopping",
     "History",
     "Input",
+    "LambdaCallback",
     "Layer",
+    "LearningRateScheduler",
     "Loss",
     "ModelBusyError",
+    "ModelCheckpoint",
     "ModelFormatError",
     "Network",
     "Orthogonal",
+    "ReduceLROnPlateau",
     "Residual",
+    "TensorBoard",
+    "TerminateOnNaN",
     "VarianceScaling",
     "backend",
     "examples",

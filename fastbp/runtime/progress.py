@@ -1,0 +1,169 @@
+"""What a fit shows while it runs: a bar, a line an epoch, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastbp.check.message import shown
+
+Figures = Mapping[str, float]
+
+REDRAW = 0.1  # seconds between two redraws, at least
+_LINE = 0.2  # the same of lines that nobody asked for
+
+
+def progress(verbose: object, *, first: int, epochs: int) -> Progress:
+    """The display that `verbose` means, for epochs `first` to `epochs`.
+
+    Raises ValueError for a `verbose` that is none.
+    """
+    if not (isinstance(verbose, str) and verbose == "auto"):
+        if not (isinstance(verbose, int) and verbose in (0, 1, 2)):
+            raise ValueError(
+                f"verbose must be True, False, 0, 1, 2 or 'auto', got {shown(verbose)}"
+            )
+        if verbose == 0:
+            return Progress(first, epochs)
+        if verbose == 2:
+            return Lines(first, epochs)
+    live = _is_notebook() or sys.stdout.isatty()
+    make_bar = _bar() if live else None
+    if make_bar is not None:
+        return Bar(first, epochs, make_bar)
+    if verbose == "auto":
+        return SomeLines(first, epochs) if live else Progress(first, epochs)
+    return Lines(first, epochs)
+
+
+class Progress:
+    """Nothing; and the base of those that show something.
+
+    Attributes:
+        interval: seconds after which it wants to be called again; None for never.
+    """
+
+    interval: float | None = None
+
+    def __init__(self, first: int, epochs: int) -> None:
+        self.first, self.epochs = first, epochs
+        self.begin = time.perf_counter()
+        self.shown_at = self.begin - 1e9
+
+    def show(self, epoch: int, figures: Sequence[Figures]) -> None:
+        """Of the epochs from this number on."""
+
+    def close(self) -> None:
+        """The fit has ended, however it did."""
+
+    def _line(self, epoch: int, figures: Figures, seconds: float) -> str:
+        text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+        return f"epoch {epoch + 1}/{self.epochs}  {text}  {took}"
+
+
+class Lines(Progress):
+    """A line for every epoch, several at once where they come quickly."""
+
+    interval = REDRAW
+
+    def __init__(self, first: int, epochs: int) -> None:
+        super().__init__(first, epochs)
+        self.waiting: list[str] = []
+
+    def show(self, epoch: int, figures: Sequence[Figures]) -> None:
+        now = time.perf_counter()
+        seconds = now - self.begin
+        self.waiting += [self._line(epoch + i, f, seconds) for i, f in enumerate(figures)]
+        if now - self.shown_at >= REDRAW:
+            self.shown_at = now
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        if self.waiting:
+            text, self.waiting = "\n".join(self.waiting), []
+            print(text, flush=True)
+
+
+class SomeLines(Progress):
+    """A line an epoch, but no more than five a second; the first and the last in any case."""
+
+    interval = REDRAW
+
+    def __init__(self, first: int, epochs: int) -> None:
+        super().__init__(first, epochs)
+        self.last = ""
+
+    def show(self, epoch: int, figures: Sequence[Figures]) -> None:
+        now = time.perf_counter()
+        self.last = self._line(epoch + len(figures) - 1, figures[-1], now - self.begin)
+        if now - self.shown_at >= _LINE:
+            self.shown_at = now
+            self.close()
+
+    def close(self) -> None:
+        if self.last:
+            print(self.last, flush=True)
+            self.last = ""
+
+
+class Bar(Progress):
+    """A bar of tqdm's, with the figures of the last epoch."""
+
+    interval = REDRAW
+
+    def __init__(self, first: int, epochs: int, make: Callable[..., Any]) -> None:
+        super().__init__(first, epochs)
+        self.done, self.figures = first, ""
+        # redraws are timed here
+        self.bar = make(
+            total=epochs, initial=first, unit="epoch", mininterval=0, miniters=1,
+            dynamic_ncols=True, file=sys.stdout,
+        )  # fmt: skip
+        self.shown_at = time.perf_counter()
+
+    def show(self, epoch: int, figures: Sequence[Figures]) -> None:
+        self.done = epoch + len(figures)
+        self.figures = ", ".join(f"{name}={value:.4g}" for name, value in figures[-1].items())
+        now = time.perf_counter()
+        if now - self.shown_at >= REDRAW:
+            self.shown_at = now
+            self._draw()
+
+    def close(self) -> None:
+        self._draw()
+        self.bar.close()
+
+    def _draw(self) -> None:
+        if self.done > self.bar.n:
+            self.bar.set_postfix_str(self.figures, refresh=False)
+            self.bar.update(self.done - self.bar.n)
+
+
+def _is_notebook() -> bool:
+    """Whether what is printed appears in a cell of Jupyter's."""
+    shell = sys.modules.get("IPython")
+    found = shell.get_ipython() if shell is not None else None
+    return type(found).__name__ == "ZMQInteractiveShell"
+
+
+def _bar() -> Callable[..., Any] | None:
+    """tqdm's bar for the place, None where tqdm is not installed."""
+    try:
+        if _is_notebook():
+            import ipywidgets  # noqa: F401  (without it the bar of a notebook is an error)
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm.std import tqdm
+    except ImportError:
+        try:
+            from tqdm.std import tqdm
+        except ImportError:
+            return None
+    make: Callable[..., Any] = tqdm
+    return make
