@@ -147,8 +147,7 @@ class _Fit:
             return "diverged", str(error)
         kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         text = f": {error}" if str(error) else ""
-        where = f"epoch {min(self.epoch + 1, self.epochs)} of {self.epochs}"
-        return kind, f"{type(error).__name__} in {where}{text}"
+        return kind, f"{type(error).__name__} after epoch {self.epoch} of {self.epochs}{text}"
 
     # epochs
 

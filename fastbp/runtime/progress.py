@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastbp.check.message import shown
@@ -13,6 +14,7 @@ Figures = Mapping[str, float]
 
 REDRAW = 0.1  # seconds between two redraws, at least
 _LINE = 0.2  # the same of lines that nobody asked for
+_BAR = "epoch {n_fmt}/{total_fmt} |{bar:12}| {elapsed}<{remaining}{postfix}"
 
 
 def progress(verbose: object, *, first: int, epochs: int) -> Progress:
@@ -122,9 +124,8 @@ class Bar(Progress):
         self.done, self.figures = first, ""
         # redraws are timed here
         self.bar = make(
-            total=epochs, initial=first, unit="epoch", mininterval=0, miniters=1,
-            dynamic_ncols=True, file=sys.stdout,
-        )  # fmt: skip
+            total=epochs, initial=first, unit="epoch", mininterval=0, miniters=1, file=sys.stdout
+        )
         self.shown_at = time.perf_counter()
 
     def show(self, epoch: int, figures: Sequence[Figures]) -> None:
@@ -133,37 +134,34 @@ class Bar(Progress):
         now = time.perf_counter()
         if now - self.shown_at >= REDRAW:
             self.shown_at = now
-            self._draw()
-
-    def close(self) -> None:
-        self._draw()
-        self.bar.close()
-
-    def _draw(self) -> None:
-        if self.done > self.bar.n:
             self.bar.set_postfix_str(self.figures, refresh=False)
             self.bar.update(self.done - self.bar.n)
 
+    def close(self) -> None:
+        self.bar.set_postfix_str(self.figures, refresh=False)
+        self.bar.n = self.done
+        self.bar.close()  # which draws
+
 
 def _is_notebook() -> bool:
-    """Whether what is printed appears in a cell of Jupyter's."""
-    shell = sys.modules.get("IPython")
-    found = shell.get_ipython() if shell is not None else None
-    return type(found).__name__ == "ZMQInteractiveShell"
+    """Whether what is printed appears in a cell of Jupyter's: the shell then has a kernel."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 def _bar() -> Callable[..., Any] | None:
     """tqdm's bar for the place, None where tqdm is not installed."""
     try:
-        if _is_notebook():
-            import ipywidgets  # noqa: F401  (without it the bar of a notebook is an error)
-            from tqdm.notebook import tqdm
-        else:
-            from tqdm.std import tqdm
+        from tqdm.std import tqdm
     except ImportError:
+        return None
+    if _is_notebook():
         try:
-            from tqdm.std import tqdm
+            import ipywidgets  # noqa: F401  (what tqdm.notebook needs, and misses too late)
+            from tqdm.notebook import tqdm as drawn
+
+            widget: Callable[..., Any] = drawn
+            return widget
         except ImportError:
-            return None
-    make: Callable[..., Any] = tqdm
-    return make
+            pass
+    return partial(tqdm, bar_format=_BAR, dynamic_ncols=True)
