@@ -97,7 +97,7 @@ def _new_axes(n: int) -> list[Any]:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("a plot needs matplotlib: pip install 'fastbp[plot]'") from error
-    n_columns = min(n, _PANELS_A_ROW)
+    n_columns = 2 if n == 4 else min(n, _PANELS_A_ROW)
     n_rows = math.ceil(n / n_columns)
     size = (_PANEL[0] * n_columns, _PANEL[1] * n_rows)
     _, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")

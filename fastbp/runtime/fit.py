@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -66,14 +67,12 @@ def _prepared(
     check_finite = check_bool(check_finite, name="check_finite")
     call = Epochs(state, X, y, check_finite=check_finite, **options)
     validation = _check_validation(state, validation_data, check_finite)
-    names = ["loss", *state.description.metrics]
-    params = {
-        "epochs": epochs,
-        "steps": call.n_batches,
-        "verbose": 1 if verbose == "auto" else int(verbose),
-        "metrics": [*names, *(f"val_{name}" for name in names if validation is not None)],
-    }
-    hooks = Hooks(found, model=model, guard=state.guard, token=token, params=params)
+    hooks = Hooks(found, model=model, guard=state.guard, token=token)
+    if found:
+        names = ["loss", *state.description.metrics]
+        names += [f"val_{name}" for name in names if validation is not None]
+        shows = 1 if verbose == "auto" else int(verbose)
+        hooks.begin(epochs=epochs, steps=call.n_batches, verbose=shows, metrics=names)
     # the caller of the network's method, which called `fit`, which called this
     warn_once(state, call.X, X)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
@@ -86,6 +85,7 @@ class _Fit:
 
     validation: _Pair | None = None
     validation_freq = 1
+    stretch: Stretch | None = None
 
     def __init__(
         self, call: Epochs, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
@@ -97,11 +97,16 @@ class _Fit:
         self.history = History()
         self.logs: Logs = {}  # of the last epoch
         self.batches_done = call.n_batches  # in it
-        self.pace = Pace()  # of steps alone
-        self.whole_pace = Pace()  # with all that comes between them
         self.rates = Rates(self.state)
-        self.looked_at = (time.perf_counter(), self.state.steps)
-        self.stretch = Stretch(self.state) if budget.is_limited else None
+        self.is_limited = budget.is_limited
+        self.is_timed = self.is_limited or display.interval is not None
+        if self.is_timed:
+            self.pace = Pace()
+        if self.is_limited:
+            self.first_step = self.state.steps
+            self.whole_pace = Pace()  # with all that comes between steps
+            self.looked_at = (time.perf_counter(), self.first_step)
+            self.stretch = Stretch(self.state)
 
     def run(self) -> History:
         history, hooks = self.history, self.hooks
@@ -121,11 +126,12 @@ class _Fit:
         return history
 
     def _run_to_the_end(self) -> None:
+        model = self.hooks.model
         try:
             while self.epoch < self.epochs:
-                if self.hooks.stops:
+                if model.stop_training:
                     return self._stopped(*self.hooks.reason(self._where()))
-                if self._time_is_over():
+                if self.is_limited and self._time_is_over():
                     return self._stopped("max_seconds", f"max_seconds are over {self._where()}")
                 self._take_epochs()
         except DivergenceError as error:
@@ -153,62 +159,75 @@ class _Fit:
 
     def _take_epochs(self) -> None:
         """As many epochs as nobody wants to be called in, and all that comes after them."""
-        self.hooks.epoch_begins(self.epoch, self.epoch - self.first)
-        steps, begin = self.state.steps, self.epoch
-        if self.hooks.per_batch or self._is_too_long():
+        hooks, steps, begin = self.hooks, self.state.steps, self.epoch
+        if hooks.periods:
+            hooks.epoch_begins(begin, begin - self.first)
+        if hooks.per_batch or (self.is_limited and self._is_too_long()):
             losses = [self._parted_epoch()]
         else:
             losses = self._whole_epochs(self._together())
         rates = self._append(losses[:-1], steps, and_one=True)
-        self.logs = {"loss": losses[-1]} | ({"learning_rate": rates[-1]} if rates else {})
+        self.logs = logs = {"loss": losses[-1]}
+        if rates:
+            logs["learning_rate"] = rates[-1]
         try:
-            self._add_figures(self.logs)
-            done = self.epoch + 1 - self.first
-            is_last = self.epoch + 1 == self.epochs or self.hooks.stops or self._time_is_over()
-            self.hooks.epoch_ends(self.epoch, done, self.logs, is_last=is_last)
+            self._add_figures(logs)
+            if hooks.periods:
+                done = self.epoch + 1
+                is_last = done == self.epochs or hooks.model.stop_training
+                is_last = is_last or (self.is_limited and self._time_is_over())
+                hooks.epoch_ends(self.epoch, done - self.first, logs, is_last=is_last)
         finally:
-            self.history.append(self.epoch, self.logs)
+            self.history.append(self.epoch, logs)
             self.epoch += 1
-        self.progress.show(begin, [*({"loss": loss} for loss in losses[:-1]), self.logs])
+        if self.progress.interval is not None:
+            self.progress.show(begin, [*({"loss": loss} for loss in losses[:-1]), logs])
 
     def _append(self, losses: list[float], steps: int, *, and_one: bool = False) -> list[float]:
         """Write epochs into the history that have begun after `steps` steps; the learning rate of
         each and, with `and_one`, of the epoch after them, or nothing while it is constant.
         """
-        rates, is_new = self.rates.of(len(losses) + and_one, steps)
+        if self.rates.are_the_same():
+            rates: list[float] = []
+            is_new = False
+        else:
+            rates, is_new = self.rates.of(len(losses) + and_one, steps)
         if is_new and self.history.epoch:
             first = [self.rates.constant] * len(self.history)
             self.history.set_column("learning_rate", first)
-        columns = {"loss": losses} | ({"learning_rate": rates[: len(losses)]} if rates else {})
         if losses:
+            columns = {"loss": losses} | ({"learning_rate": rates[: len(losses)]} if rates else {})
             self.history.extend(self.epoch, columns)
             self.epoch += len(losses)
         return rates
 
     def _together(self) -> int:
         """Epochs until something has to be done between two of them."""
-        done, most = self.epoch - self.first, self.epochs - self.epoch
         if self.state.description.metrics:
             return 1
+        most = self.epochs - self.epoch
         if self.validation is not None:
             most = min(most, self.validation_freq - self.epoch % self.validation_freq)
-        most = min(most, self.hooks.until_next(done) or most)
-        seconds = [self.progress.interval] if self.progress.interval else []
-        if self.budget.is_limited:
-            seconds.append(self.budget.piece())
-        if seconds:
-            most = min(most, max(1, self.pace.fits(min(seconds)) // self.call.n_batches))
+        if self.hooks.periods:
+            most = min(most, self.hooks.until_next(self.epoch - self.first))
+        if self.is_timed and most > 1:
+            seconds = self.progress.interval or math.inf
+            if self.is_limited:
+                seconds = min(seconds, self.budget.piece())
+            most = min(most, max(1, self.pace.fits(seconds) // self.call.n_batches))
         return most
 
     def _whole_epochs(self, n: int) -> list[float]:
         self.call.finished = _NONE
-        begin, steps = time.perf_counter(), self.state.steps
+        steps = self.state.steps
+        begin = time.perf_counter() if self.is_timed else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
         except BaseException:
             self._append(self.call.finished.tolist(), steps)  # the history tells what led here
             raise
-        self._measured(begin, steps)
+        if self.is_timed:
+            self._measured(begin, steps)
         found: list[float] = losses.tolist()
         return found
 
@@ -224,11 +243,11 @@ class _Fit:
                 hooks("on_train_batch_end", batch, {"loss": epoch.loss})
             else:
                 epoch.run(max(1, self.pace.fits(self.budget.piece())))
-            if self.budget.is_limited:
+            if self.is_limited:
                 self._measured(begin, steps)
                 if self._time_is_over():
                     break
-            if hooks.stops:
+            if hooks.model.stop_training:
                 break
         epoch.end()
         self.batches_done = epoch.done
@@ -238,12 +257,10 @@ class _Fit:
 
     def _is_too_long(self) -> bool:
         """Whether the next epoch may not fit into the time that is left, as far as is known."""
-        if not self.budget.is_limited:
-            return False
         return self.pace.fits(self.budget.left() / 2) < self.call.n_batches
 
     def _time_is_over(self) -> bool:
-        return self.budget.is_limited and self.budget.is_over(self.pace)
+        return self.budget.is_over(self.pace)
 
     def _measured(self, begin: float, steps: int) -> None:
         """Some steps have been made since `begin`."""
@@ -256,18 +273,15 @@ class _Fit:
         last, last_steps = self.looked_at
         self.looked_at = now, made
         self.whole_pace.measured(made - last_steps, now - last)
-        begun = (self.epoch - self.first) * self.call.n_batches
-        left = min(
-            self.whole_pace.fits(self.budget.left()),
-            (self.epochs - self.first) * self.call.n_batches - begun,
-        )
-        self.stretch.to(made + left)
+        most = self.first_step + (self.epochs - self.first) * self.call.n_batches
+        self.stretch.to(min(made + self.whole_pace.fits(self.budget.left()), max(made, most)))
 
     # figures
 
     def _add_figures(self, found: Logs) -> None:
         """What an epoch reports beside its loss."""
-        begin, n_threads = time.perf_counter(), self.call.n_threads
+        begin = time.perf_counter() if self.is_limited else 0.0
+        n_threads = self.call.n_threads
         if self.state.description.metrics:
             own = measure(self.state, self.call.X, self.call.y, n_threads)
             del own["loss"]
@@ -275,9 +289,10 @@ class _Fit:
         if self.validation is not None and (self.epoch + 1) % self.validation_freq == 0:
             self.hooks("on_test_begin", {})
             held_out = measure(self.state, *self.validation, n_threads)
-            self.hooks("on_test_end", dict(held_out))
-            found |= {f"val_{name}": value for name, value in held_out.items()}
-        if self.budget.is_limited:
+            self.hooks("on_test_end", held_out)
+            for name, value in held_out.items():
+                found[f"val_{name}"] = value
+        if self.is_limited:
             self.budget.reserve = max(self.budget.reserve, time.perf_counter() - begin)
 
 

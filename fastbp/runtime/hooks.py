@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fastbp.callback import Callback, EarlyStopping, TerminateOnNaN
@@ -20,69 +20,58 @@ _BEFORE_BATCH = ("on_train_batch_begin", "on_batch_begin")
 _AFTER_BATCH = ("on_train_batch_end", "on_batch_end")
 _FOR_EPOCHS = {"on_epoch_begin", "on_epoch_end"}
 
+_Hook = tuple[Callback, Callable[..., None]]
+
 
 class Hooks:
     """The hooks that callbacks define, each called while the network is free for them.
 
     Attributes:
         per_batch: whether someone wants to be called for each batch.
-        together: epochs that can be run at once, for all that the callbacks mind; 0 for any number.
+        periods: of the callbacks with hooks for epochs, by their id: once in so many epochs.
         asked: the callback that ended the fit.
     """
 
     def __init__(
-        self,
-        callbacks: list[Callback],
-        *,
-        model: Any,
-        guard: Guard,
-        token: object,
-        params: Mapping[str, Any],
+        self, callbacks: list[Callback], *, model: Any, guard: Guard, token: object
     ) -> None:
         self.callbacks = callbacks
         self.model = model
         self.guard, self.token = guard, token
         self.asked: Callback | None = None
-        for callback in callbacks:
-            callback.set_params(dict(params))
-            callback.set_model(model)
-        self.found = {name: self._who(name) for name in _NAMES}
-        self.found["on_train_batch_begin"] = self._who(*_BEFORE_BATCH)
-        self.found["on_train_batch_end"] = self._who(*_AFTER_BATCH)
-        self.per_batch = bool(
-            self.found["on_train_batch_begin"] or self.found["on_train_batch_end"]
-        )
-        # callbacks with hooks for epochs, and after how many
-        self.periods = {
-            id(callback): check_integer(
-                callback.epochs_per_call,
-                name=f"{type(callback).__name__}.epochs_per_call", minimum=1,
-            )
-            for name in _FOR_EPOCHS
-            for callback, _ in self.found[name]
-        }  # fmt: skip
+        self.per_batch = False
+        self.periods: dict[int, int] = {}
+        self.found: dict[str, list[_Hook]] = {}
 
-    def _who(self, name: str, *others: str) -> list[tuple[Callback, Callable[..., None]]]:
-        wanted = (name, *others)
+    def begin(self, **params: Any) -> None:
+        """Introduce the callbacks to the network; one may refuse the fit."""
+        for callback in self.callbacks:
+            callback.set_params(dict(params))
+            callback.set_model(self.model)
+        self.found = {name: self._who(name) for name in _NAMES}
+        self.found["on_train_batch_begin"] = before = self._who(*_BEFORE_BATCH)
+        self.found["on_train_batch_end"] = after = self._who(*_AFTER_BATCH)
+        self.per_batch = bool(before or after)
+        for name in _FOR_EPOCHS:
+            for callback, _ in self.found[name]:
+                what = f"{type(callback).__name__}.epochs_per_call"
+                period = check_integer(callback.epochs_per_call, name=what, minimum=1)
+                self.periods[id(callback)] = period
+
+    def _who(self, name: str, *others: str) -> list[_Hook]:
         return [
             (callback, getattr(callback, name))
             for callback in self.callbacks
-            if any(defines(callback, other) for other in wanted)
+            if any(defines(callback, wanted) for wanted in (name, *others))
         ]
-
-    @property
-    def stops(self) -> bool:
-        """Whether the fit was asked to end."""
-        return bool(self.model.stop_training)
 
     def __call__(self, name: str, *arguments: Any) -> None:
         """Call all hooks of one name."""
-        if self.found[name]:
-            self._call(self.found[name], arguments)
+        hooks = self.found.get(name)
+        if hooks:
+            self._call(hooks, arguments)
 
-    def _call(
-        self, hooks: list[tuple[Callback, Callable[..., None]]], arguments: tuple[Any, ...]
-    ) -> None:
+    def _call(self, hooks: list[_Hook], arguments: tuple[Any, ...]) -> None:
         self.guard.writers.discard(self.token)  # and for good where a hook raises
         for callback, method in hooks:
             method(*arguments)
@@ -92,9 +81,9 @@ class Hooks:
 
     # epochs, counted from the first of this fit
 
-    def until_next(self, done: int) -> int | None:
-        """Epochs until someone wants to be called; None for never."""
-        return min((p - done % p for p in self.periods.values()), default=None)
+    def until_next(self, done: int) -> int:
+        """Epochs until someone wants to be called, where there are such callbacks."""
+        return min(period - done % period for period in self.periods.values())
 
     def epoch_begins(self, epoch: int, done: int) -> None:
         due = [found for found in self.found["on_epoch_begin"] if self._is_due(found[0], done)]

@@ -41,11 +41,10 @@ class Budget:
 
     def __init__(self, max_seconds: object) -> None:
         self.is_limited = max_seconds is not None
-        self.end = math.inf
-        self.reserve = 0.0
         if self.is_limited:
             seconds = check_real(max_seconds, name="max_seconds", minimum=0, exclude_minimum=True)
             self.end = time.perf_counter() + seconds
+            self.reserve = 0.0
 
     def left(self) -> float:
         return self.end - self.reserve - time.perf_counter()

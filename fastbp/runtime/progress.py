@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +25,10 @@ def progress(verbose: object, *, first: int, epochs: int) -> Progress:
     """
     if not (isinstance(verbose, str) and verbose == "auto"):
         if not (isinstance(verbose, int) and verbose in (0, 1, 2)):
-            raise ValueError(
-                f"verbose must be True, False, 0, 1, 2 or 'auto', got {shown(verbose)}"
-            )
+            expected = "verbose must be True, False, 0, 1, 2 or 'auto'"
+            raise ValueError(f"{expected}, got {shown(verbose)}")
         if verbose == 0:
-            return Progress(first, epochs)
+            return _NOTHING
         if verbose == 2:
             return Lines(first, epochs)
     live = _is_notebook() or sys.stdout.isatty()
@@ -36,7 +36,7 @@ def progress(verbose: object, *, first: int, epochs: int) -> Progress:
     if make_bar is not None:
         return Bar(first, epochs, make_bar)
     if verbose == "auto":
-        return SomeLines(first, epochs) if live else Progress(first, epochs)
+        return SomeLines(first, epochs) if live else _NOTHING
     return Lines(first, epochs)
 
 
@@ -49,16 +49,25 @@ class Progress:
 
     interval: float | None = None
 
-    def __init__(self, first: int, epochs: int) -> None:
-        self.first, self.epochs = first, epochs
-        self.begin = time.perf_counter()
-        self.shown_at = self.begin - 1e9
-
     def show(self, epoch: int, figures: Sequence[Figures]) -> None:
         """Of the epochs from this number on."""
 
     def close(self) -> None:
         """The fit has ended, however it did."""
+
+
+_NOTHING = Progress()
+
+
+class _Display(Progress):
+    """What those that show something have in common."""
+
+    interval = REDRAW
+
+    def __init__(self, first: int, epochs: int) -> None:
+        self.epochs = epochs
+        self.begin = time.perf_counter()
+        self.shown_at = -math.inf
 
     def _line(self, epoch: int, figures: Figures, seconds: float) -> str:
         text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
@@ -66,10 +75,8 @@ class Progress:
         return f"epoch {epoch + 1}/{self.epochs}  {text}  {took}"
 
 
-class Lines(Progress):
+class Lines(_Display):
     """A line for every epoch, several at once where they come quickly."""
-
-    interval = REDRAW
 
     def __init__(self, first: int, epochs: int) -> None:
         super().__init__(first, epochs)
@@ -92,10 +99,8 @@ class Lines(Progress):
             print(text, flush=True)
 
 
-class SomeLines(Progress):
+class SomeLines(_Display):
     """A line an epoch, but no more than five a second; the first and the last in any case."""
-
-    interval = REDRAW
 
     def __init__(self, first: int, epochs: int) -> None:
         super().__init__(first, epochs)
@@ -114,10 +119,8 @@ class SomeLines(Progress):
             self.last = ""
 
 
-class Bar(Progress):
+class Bar(_Display):
     """A bar of tqdm's, with the figures of the last epoch."""
-
-    interval = REDRAW
 
     def __init__(self, first: int, epochs: int, make: Callable[..., Any]) -> None:
         super().__init__(first, epochs)

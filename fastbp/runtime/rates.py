@@ -22,6 +22,10 @@ class Rates:
         self.is_constant = isinstance(rate, float | int)
         self.constant = float(rate) if self.is_constant else float("nan")
 
+    def are_the_same(self) -> bool:
+        """Told quickly, where it can be."""
+        return self.is_constant and self.state.optimizer.learning_rate == self.constant
+
     def of(self, n_epochs: int, steps: int) -> tuple[list[float], bool]:
         """The rates of the last step of each of the epochs trained since there were so many steps,
         nothing as long as it is the same; and whether it was until now.

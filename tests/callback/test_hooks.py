@@ -346,6 +346,37 @@ def test_a_callback_that_raises(hook, steps, epochs, error, backend):
     assert network.history.stopped is None
 
 
+@bad_input("no memory")
+@pytest.mark.parametrize("callback", [EachEpoch(), EachBatch()])
+def test_an_allocation_that_fails(callback, backend, monkeypatch):
+    """In the third call of an engine; nothing that was done is lost."""
+    from fastbp.runtime import engine_cache
+
+    X, y = classification(40, 4, 3)
+    network = fb.Network([4, 3], loss="cross_entropy", seed=3, backend=backend)
+    reference = network.copy()
+    take, calls = engine_cache.take_trainer, []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise MemoryError("cannot allocate 9 GiB for activations and gradients")
+        return take(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_cache, "take_trainer", fails)
+        with pytest.raises(MemoryError):
+            network.fit(X, y, epochs=4, batch_size=40, callbacks=[callback])
+    history = network.history
+    assert history.epoch == [0, 1] and history.stopped == "error"
+    assert history.reason == (
+        "MemoryError after epoch 2 of 4: cannot allocate 9 GiB for activations and gradients"
+    )
+    assert reference.fit(X, y, epochs=2, batch_size=40).history == history.history
+    assert digest(network) == digest(reference)
+    assert network.fit(X, y)["loss"] == reference.fit(X, y)["loss"]
+
+
 @pytest.mark.parametrize("callback", [EachEpoch(), EachBatch()])
 def test_divergence(callback, backend):
     """The same error, the same state, whether epochs are run whole or batch by batch."""
