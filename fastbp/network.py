@@ -104,7 +104,7 @@ class Network:
         batches: Sequence[Sequence[int]] | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_freq: int = 1,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback | None = (),
         initial_epoch: int = 0,
         max_seconds: float | None = None,
         n_threads: int | str = "auto",

@@ -26,6 +26,7 @@ from fastbp.runtime.train import Epochs, warn_once
 
 _Pair = tuple[Array, Array]
 _NONE = np.zeros(0)
+_LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
 def fit(state: State, X: ArrayLike, y: ArrayLike, **options: Any) -> History:
@@ -162,7 +163,7 @@ class _Fit:
         hooks, steps, begin = self.hooks, self.state.steps, self.epoch
         if hooks.periods:
             hooks.epoch_begins(begin, begin - self.first)
-        if hooks.per_batch or (self.is_limited and self._is_too_long()):
+        if hooks.per_batch or (self.is_timed and self._is_too_long()):
             losses = [self._parted_epoch()]
         else:
             losses = self._whole_epochs(self._together())
@@ -211,10 +212,7 @@ class _Fit:
         if self.hooks.periods:
             most = min(most, self.hooks.until_next(self.epoch - self.first))
         if self.is_timed and most > 1:
-            seconds = self.progress.interval or math.inf
-            if self.is_limited:
-                seconds = min(seconds, self.budget.piece())
-            most = min(most, max(1, self.pace.fits(seconds) // self.call.n_batches))
+            most = min(most, max(1, self.pace.fits(self._piece()) // self.call.n_batches))
         return most
 
     def _whole_epochs(self, n: int) -> list[float]:
@@ -234,7 +232,7 @@ class _Fit:
     def _parted_epoch(self) -> float:
         """The next epoch batch by batch, or in pieces of a limited time; its loss."""
         hooks, state = self.hooks, self.state
-        epoch = PartedEpoch(self.call, first=self.epoch)
+        epoch = PartedEpoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
         while not epoch.is_complete:
             begin, steps, batch = time.perf_counter(), state.steps, epoch.done
             if hooks.per_batch:
@@ -242,10 +240,11 @@ class _Fit:
                 epoch.run(1)
                 hooks("on_train_batch_end", batch, {"loss": epoch.loss})
             else:
-                epoch.run(max(1, self.pace.fits(self.budget.piece())))
-            if self.is_limited:
+                epoch.run(max(1, self.pace.fits(self._piece())))
+            if self.is_timed:
                 self._measured(begin, steps)
-                if self._time_is_over():
+                self.progress.show_part(self.epoch, epoch.done / self.call.n_batches, epoch.loss)
+                if self.is_limited and self._time_is_over():
                     break
             if hooks.model.stop_training:
                 break
@@ -255,9 +254,19 @@ class _Fit:
 
     # time
 
+    def _piece(self) -> float:
+        """Seconds of training until the next look at the clock."""
+        seconds = self.progress.interval or math.inf
+        return min(seconds, self.budget.piece()) if self.is_limited else seconds
+
     def _is_too_long(self) -> bool:
-        """Whether the next epoch may not fit into the time that is left, as far as is known."""
-        return self.pace.fits(self.budget.left() / 2) < self.call.n_batches
+        """Whether the next epoch may not fit into the time that is left, as far as is known, or is
+        so long that its parts are shown.
+        """
+        if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
+            return True
+        work = len(self.call.X) * self.state.work_per_row
+        return self.progress.shows_parts and work > _LONG_WORK
 
     def _time_is_over(self) -> bool:
         return self.budget.is_over(self.pace)

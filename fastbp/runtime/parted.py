@@ -22,11 +22,13 @@ class PartedEpoch:
 
     Args:
         first: the number of the epoch, for messages.
+        step_by_step: whether every part is one batch, for which starting threads pays less.
     """
 
-    def __init__(self, call: Epochs, *, first: int) -> None:
+    def __init__(self, call: Epochs, *, first: int, step_by_step: bool = False) -> None:
         state = call.state
         self.call, self.first = call, first
+        self.steps_at_once = 1 if step_by_step else call.n_batches
         self.done = 0  # batches
         self.sum, self.rows = 0.0, 0
         self.loss = 0.0  # the mean over the batches so far
@@ -49,7 +51,7 @@ class PartedEpoch:
         begin, end = self.done, min(self.done + n_batches, call.n_batches)
         is_last = end == call.n_batches
         engine, _, threads = engine_cache.take_trainer(
-            state, call.batch_size, call.n_threads, end - begin
+            state, call.batch_size, call.n_threads, self.steps_at_once
         )
         order, n_rows = self._order(begin, end)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +46,17 @@ class Progress:
 
     Attributes:
         interval: seconds after which it wants to be called again; None for never.
+        shows_parts: whether that is so within a long epoch, too.
     """
 
     interval: float | None = None
+    shows_parts = False
 
     def show(self, epoch: int, figures: Sequence[Figures]) -> None:
         """Of the epochs from this number on."""
+
+    def show_part(self, epoch: int, part: float, loss: float) -> None:
+        """Of this part of an epoch, from 0 to 1."""
 
     def close(self) -> None:
         """The fit has ended, however it did."""
@@ -122,28 +128,39 @@ class SomeLines(_Display):
 class Bar(_Display):
     """A bar of tqdm's, with the figures of the last epoch."""
 
+    shows_parts = True
+
     def __init__(self, first: int, epochs: int, make: Callable[..., Any]) -> None:
         super().__init__(first, epochs)
-        self.done, self.figures = first, ""
+        self.done: float = first
+        self.figures = ""
         # redraws are timed here
-        self.bar = make(
-            total=epochs, initial=first, unit="epoch", mininterval=0, miniters=1, file=sys.stdout
-        )
+        self.bar = make(total=epochs, initial=first, unit="epoch", file=sys.stdout)
         self.shown_at = time.perf_counter()
 
     def show(self, epoch: int, figures: Sequence[Figures]) -> None:
-        self.done = epoch + len(figures)
-        self.figures = ", ".join(f"{name}={value:.4g}" for name, value in figures[-1].items())
+        self._show(epoch + len(figures), figures[-1])
+
+    def show_part(self, epoch: int, part: float, loss: float) -> None:
+        if part < 1:
+            self._show(round(epoch + part, 2), {"loss": loss})
+
+    def _show(self, done: float, figures: Figures) -> None:
+        self.done = done
+        self.figures = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())
         now = time.perf_counter()
         if now - self.shown_at >= REDRAW:
             self.shown_at = now
-            self.bar.set_postfix_str(self.figures, refresh=False)
-            self.bar.update(self.done - self.bar.n)
+            self._set()
+            self.bar.refresh()
 
     def close(self) -> None:
-        self.bar.set_postfix_str(self.figures, refresh=False)
-        self.bar.n = self.done
+        self._set()
         self.bar.close()  # which draws
+
+    def _set(self) -> None:
+        self.bar.n = self.done
+        self.bar.set_postfix_str(self.figures, refresh=False)
 
 
 def _is_notebook() -> bool:
@@ -167,4 +184,13 @@ def _bar() -> Callable[..., Any] | None:
             return widget
         except ImportError:
             pass
-    return partial(tqdm, bar_format=_BAR, dynamic_ncols=True)
+    return partial(tqdm, bar_format=_BAR, **_width())
+
+
+def _width() -> dict[str, Any]:
+    """How tqdm shall find the columns of the terminal: it draws nothing where one tells of 0."""
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # stdout is something else
+        columns = 0
+    return {"dynamic_ncols": True} if columns else {"ncols": 80}

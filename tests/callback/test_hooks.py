@@ -1,6 +1,7 @@
 """Who is called when; how a fit ends; what a callback may do."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -287,6 +288,37 @@ def test_what_a_callback_may_do(backend, tmp_path):
     assert history["loss"][2] > history["loss"][1]
     assert curious.seen == (network.evaluate(X, y)["loss"], (40, 3), (40, 3))
     assert not network._state.guard.readers and not network._state.guard.writers
+
+
+@bad_input("busy")
+def test_other_threads_during_a_callback(backend):
+    """One that reads is waited for; one that trains is an error when the fit goes on."""
+    X, y = classification(40, 4, 3)
+    network = fb.Network([4, 3], loss="cross_entropy", seed=3, backend=backend)
+    guard, ended = network._state.guard, []
+
+    def read():
+        time.sleep(0.05)
+        ended.append(network.steps)
+        guard.readers.discard("other")
+
+    class Reads(fb.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            guard.begin_reading("other")
+            threading.Thread(target=read).start()
+
+    network.fit(X, y, epochs=2, batch_size=8, callbacks=[Reads()])
+    assert ended == [5, 10]
+
+    class Trains(fb.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            guard.begin_writing("other")
+
+    with pytest.raises(fb.ModelBusyError, match="by another call during a callback"):
+        network.fit(X, y, epochs=2, callbacks=[Trains()])
+    assert guard.writers == {"other"} and len(network.history) == 1
+    guard.writers.clear()
+    network.fit(X, y)
 
 
 def test_a_callback_that_trains(backend):

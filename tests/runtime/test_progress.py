@@ -1,10 +1,13 @@
 """What `fit` shows: a bar, lines, or nothing; and never more than ten redraws a second."""
 
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import time
 from importlib.util import find_spec
 
@@ -14,7 +17,7 @@ from support.child import TESTS
 from support.refusal import Bad, refused
 
 import fastbp as fb
-from fastbp.runtime import progress
+from fastbp.runtime import fit, progress
 
 X, Y = np.arange(4.0)[:, None], np.arange(4.0)
 needs_tqdm = pytest.mark.skipif(find_spec("tqdm") is None, reason="tqdm is not installed")
@@ -104,8 +107,7 @@ class Tqdm:
     def set_postfix_str(self, text, refresh):
         self.postfix = text
 
-    def update(self, n):
-        self.n += n
+    def refresh(self):
         self.drawn.append((self.n, self.postfix))
 
     def close(self):
@@ -138,6 +140,24 @@ def test_a_fit_with_progress_has_the_same_bits(without_tqdm, monkeypatch, capsys
     assert all(one == found[0] for one in found)
 
 
+def test_the_parts_of_a_long_epoch(monkeypatch):
+    """The network is the same to the bit, as without a bar."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(progress, "_bar", lambda: Tqdm)
+    monkeypatch.setattr(progress, "REDRAW", 0.0)
+    monkeypatch.setattr(progress.Bar, "interval", 1e-9)
+    monkeypatch.setattr(fit, "_LONG_WORK", 0.0)
+    network = fb.Network([1, 4, 1], seed=0)
+    reference = network.copy()
+    history = network.fit(X, Y, epochs=2, batch_size=1)
+    assert reference.fit(X, Y, epochs=2, batch_size=1, verbose=0)["loss"] == history["loss"]
+    for a, b in zip(network.get_weights(), reference.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+    counts = [n for n, _ in Tqdm.last.drawn]
+    assert counts == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2]
+    assert Tqdm.last.drawn[1][1].startswith("loss=")
+
+
 CODE = """
 import numpy as np, fastbp as fb
 X = np.random.default_rng(0).standard_normal((1000, 4))
@@ -146,9 +166,10 @@ net.fit(X, X[:, 0], epochs=10**9, max_seconds=0.6)
 """
 
 
-def _on_a_terminal(code: str) -> str:
+def _on_a_terminal(code: str, columns: int) -> str:
     leader, follower = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"}
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-P", "-c", code], stdout=follower, stderr=follower, stdin=follower,
         cwd=TESTS, env=environment,
@@ -167,8 +188,10 @@ def _on_a_terminal(code: str) -> str:
 
 @needs_tqdm
 @pytest.mark.slow
-def test_on_a_real_terminal():
-    text = _on_a_terminal(CODE)
+@pytest.mark.parametrize("columns", [0, 80])
+def test_on_a_real_terminal(columns):
+    """One of unknown width, too."""
+    text = _on_a_terminal(CODE, columns)
     draws = [draw for draw in re.split(r"[\r\n]+", text) if draw]
     assert 3 <= len(draws) <= 10, text
     assert all(draw.startswith("epoch ") and "/1000000000 |" in draw for draw in draws)
