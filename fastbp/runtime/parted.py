@@ -18,7 +18,8 @@ class PartedEpoch:
     for a limit of time that a whole epoch would pass.
 
     The first part lets the engine draw the order of the rows, the others follow that order.  State
-    and counters are kept here for the whole epoch, to which a divergence goes back.
+    and counters are kept here for the whole epoch, to which a divergence goes back.  `loss` is summed
+    from the means of the parts, and may differ from the engine's own in the last digits.
 
     Args:
         first: the number of the epoch, for messages.
