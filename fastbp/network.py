@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
+from fastbp.callback import Callback
 from fastbp.check.array import FloatArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
@@ -72,6 +73,8 @@ class Network:
     [0, 1, 1, 0]
     """
 
+    stop_training: bool = False  # set by a callback, as in Keras: ends the running `fit`
+
     def __init__(
         self,
         layers: Sequence[int] | Sequence[Layer],
@@ -107,6 +110,10 @@ class Network:
         shuffle: bool = True,
         batches: Sequence[Sequence[int]] | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_freq: int = 1,
+        callbacks: Sequence[Callback] | Callback | None = (),
+        initial_epoch: int = 0,
+        max_seconds: float | None = None,
         n_threads: int | str = "auto",
         verbose: bool | int | str = "auto",
         check_finite: bool = True,
@@ -126,14 +133,24 @@ class Network:
             batches: an explicit order of mini-batches of row numbers, for every epoch, instead of
                 the two before.
             validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
+            validation_freq: evaluate them after every so many epochs.
+            callbacks: `Callback`s to call in between; `net.stop_training = True` ends the fit.
+            initial_epoch: the number of the first epoch, to go on counting where another fit ended;
+                `epochs` is the number of all, as in Keras.
+            max_seconds: stop in time, within an epoch too, validation counted in; `epochs` is then
+                the most there will be.  A learning rate schedule of a certain length is stretched
+                over the steps that fit, for this fit.
             n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
                 result is the same to the bit.
-            verbose: True prints a line an epoch, "auto" does on a terminal, False never.
+            verbose: 0 or False shows nothing, 1 or True a bar, 2 a line for each epoch; "auto" the
+                bar, but nothing in a pipe or file.  Without `tqdm`, and with 1 in a pipe, the bar
+                is lines.
             check_finite: False skips the search for NaN and infinity.
 
         Returns:
             `History`; "loss" is the mean over the epoch's batches, weighted by rows, without
-            penalties.  Metrics of the training data are taken after each epoch.
+            penalties.  Metrics of the training data are taken after each epoch.  "learning_rate" is
+            there where it changes.  After an exception `net.history` says what was done.
 
         Warns:
             UserWarning: columns of X differ more than a hundredfold in size; before anything is
@@ -145,11 +162,13 @@ class Network:
                 good epoch.
             ModelBusyError: another call uses the network.
             KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
+            Exception: of a callback, between two steps; the network can be used and trained on.
         """
         return fit.fit(
             self._state, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
-            batches=batches, validation_data=validation_data, n_threads=n_threads,
-            verbose=verbose, check_finite=check_finite,
+            batches=batches, validation_data=validation_data, validation_freq=validation_freq,
+            callbacks=callbacks, initial_epoch=initial_epoch, max_seconds=max_seconds,
+            n_threads=n_threads, verbose=verbose, check_finite=check_finite, model=self,
         )  # fmt: skip
 
     def train_on_batch(self, X: ArrayLike, y: ArrayLike) -> float:

@@ -12,6 +12,12 @@ import pytest
     "name",
     [
         "activation",
+        "callback.base",
+        "callback.checkpoint",
+        "callback.early_stopping",
+        "callback.learning_rate",
+        "callback.monitor",
+        "callback.simple",
         "check.message",
         "check.scalar",
         "history",

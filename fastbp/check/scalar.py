@@ -25,6 +25,8 @@ def check_integer(value: object, *, name: str, minimum: int, maximum: int | None
         TypeError: not an integer (a bool and a float are none).
         ValueError: out of range.
     """
+    if type(value) is int and value >= minimum and maximum is None:
+        return value
     end = f">= {minimum}" if maximum is None else f"in {minimum}..{maximum}"
     number = as_index(value)
     if number is None:
