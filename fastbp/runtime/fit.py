@@ -9,27 +9,29 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastbp.check.array import Array
+from fastbp.check.frame import column_names
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.history import History
 from fastbp.runtime.guard import writing
+from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.predict import measure
+from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
-from fastbp.runtime.train import Epochs, warn_once
+from fastbp.runtime.train import warn_once
 
-_Pair = tuple[Array, Array]
 _PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
 
 
 @writing
 def fit(
     state: State,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: ArrayLike | None,
     *,
     epochs: int,
-    validation_data: tuple[ArrayLike, ArrayLike] | None,
+    validation_data: object,
+    validation_split: float | None,
     verbose: bool | int | str,
     check_finite: bool,
     **options: Any,
@@ -38,15 +40,19 @@ def fit(
     epochs = check_integer(epochs, name="epochs", minimum=0)
     progress = _Progress(verbose, epochs)
     check_finite = check_bool(check_finite, name="check_finite")
-    call = Epochs(state, X, y, check_finite=check_finite, **options)
-    validation = _check_validation(state, validation_data, check_finite)
-    warn_once(state, call.X, X)
+    call, validation = prepare(
+        state, X, y, epochs=epochs, validation_data=validation_data,
+        validation_split=validation_split, check_finite=check_finite, **options,
+    )  # fmt: skip
+    if call.X is not None:
+        warn_once(state, call.X, X)
+    state.feature_names = column_names(X)
     state.history = History()
     _run(call, epochs, validation, progress)
     return state.history
 
 
-def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: _Progress) -> None:
+def _run(call: Call, epochs: int, validation: Rows | None, progress: _Progress) -> None:
     """All epochs; in one call of the engine where nobody asks for more than their losses."""
     state = call.state
     history = state.history
@@ -68,27 +74,17 @@ def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: _Progres
         done += len(losses)
 
 
-def _figures(call: Epochs, validation: _Pair | None) -> dict[str, float]:
+def _figures(call: Call, validation: Rows | None) -> dict[str, float]:
     """What an epoch reports beside its loss."""
     found: dict[str, float] = {}
-    if call.state.description.metrics:
-        found |= measure(call.state, call.X, call.y, call.n_threads)
+    if call.state.description.metrics and call.X is not None:
+        found |= measure(call.state, call.X, call.y, call.n_threads, call.weights)
         del found["loss"]
     if validation is not None:
-        held_out = measure(call.state, *validation, call.n_threads)
+        X, y, weights = validation
+        held_out = measure(call.state, X, y, call.n_threads, weights)
         found |= {f"val_{name}": value for name, value in held_out.items()}
     return found
-
-
-def _check_validation(state: State, validation_data: object, check_finite: bool) -> _Pair | None:
-    if validation_data is None:
-        return None
-    if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
-        raise TypeError(f"validation_data must be a pair (X, y), got {shown(validation_data)}")
-    try:
-        return state.checked_pair(*validation_data, check_finite=check_finite)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from None
 
 
 class _Progress:

@@ -4,6 +4,8 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,9 +13,11 @@ from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
+from fastbp.check.weight import UNWEIGHTED, Weights
 from fastbp.metric import metric
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
+from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
 
@@ -41,12 +45,12 @@ def respond(
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows = state.checked(X, minimum_rows=0, check_finite=check_finite)
+        rows = state.checked(X, minimum_rows=0, check_finite=check_finite, most_bytes=MOST_BYTES)
         shape = (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
-        if len(rows):
-            predict(state, rows, result, transform, n_threads)
+        for part in _parts(state, Rows(rows, result), 1) if len(rows) else ():
+            predict(state, converted(rows, part, state), result[part], transform, n_threads)
         if out is None or result is out:
             return result
         out[...] = result
@@ -79,35 +83,73 @@ def predict(state: State, X: Array, out: Array, transform: str, n_threads: int |
         engine_cache.give_back(state, engine)
 
 
-def evaluate(state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str) -> dict[str, float]:
+def evaluate(
+    state: State,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_threads: int | str,
+    sample_weight: ArrayLike | None = None,
+    ignore_nan: bool = False,
+) -> dict[str, float]:
     """See `Network.evaluate`."""
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows, target = state.checked_pair(X, y)
-        return measure(state, rows, target, n_threads)
+        rows, target, weights = checked_rows(
+            state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan
+        )
+        return measure(state, rows, target, n_threads, weights)
     finally:
         guard.readers.discard(token)
 
 
-def measure(state: State, X: Array, y: Array, n_threads: int | str) -> dict[str, float]:
-    """The same of checked data."""
+def measure(
+    state: State, X: Array, y: Array, n_threads: int | str, weights: Weights = UNWEIGHTED
+) -> dict[str, float]:
+    """The same of checked data; those that the kernels cannot read in place are converted part by
+    part.
+    """
+    rows = Rows(X, y, weights)
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
     engine = engine_cache.take_predictor(state, threads)
     try:
-        tile_loss = np.empty(-(-len(X) // engine.plan.tile_rows))
-        if engine.evaluate(X, y, tile_loss, n_threads=threads):
-            raise engine.take_pending()
+        tile_rows = engine.plan.tile_rows
+        tile_loss = np.empty(-(-len(X) // tile_rows))
+        for part in _parts(state, rows, tile_rows):
+            tiles = tile_loss[part.start // tile_rows : -(-part.stop // tile_rows)]
+            held = rows if part.stop - part.start == len(X) else rows.take(part, state)
+            own = held.weights.options()
+            if engine.evaluate(held.X, held.y, tiles, n_threads=threads, **own):
+                raise engine.take_pending()
     finally:
         engine_cache.give_back(state, engine)
-    found = {"loss": float(tile_loss.sum() / (len(X) * engine.plan.loss_divisor))}
+    found = {"loss": float(tile_loss.sum() / (rows.total() * engine.plan.loss_divisor))}
     if state.description.metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
-        predict(state, X, response, state.response_activation, n_threads)
+        for part in _parts(state, rows, 1):
+            transform = state.response_activation
+            block = converted(X, part, state)
+            predict(state, block, response[part], transform, n_threads)
+        own = {} if weights.weight is None else {"weight": _of_elements(weights.weight)}
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name in state.description.metrics:
-                found[name] = metric(name, loss=state.loss)(response, y)
+                found[name] = metric(name, loss=state.loss)(response, y, **own)
     return found
+
+
+def _parts(state: State, rows: Rows, multiple: int) -> Iterator[slice]:
+    """All rows at once, or runs of a multiple of rows where they must be converted."""
+    n_rows = len(rows.X)
+    step = n_rows
+    if not rows.is_direct(state):
+        step = max(1, PART_NUMBERS // (rows.X.shape[1] * multiple)) * multiple
+    return (slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
+
+
+def _of_elements(weight: Array) -> Array:
+    """(n,) where all elements of a row have one weight, else (n, n_outputs)."""
+    return weight[:, 0] if weight.strides[1] == 0 or weight.shape[1] == 1 else weight
 
 
 class Predictor:

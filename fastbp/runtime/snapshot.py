@@ -47,7 +47,8 @@ def pickled(state: State) -> dict[str, Any]:
     held = vars(_snapshot(state))
     del held["extra"]
     backend = None if state.backend == default_backend else state.backend
-    return held | {"backend": backend, "history": deepcopy(state.history)}
+    own = {"backend": backend, "history": deepcopy(state.history)}
+    return held | own | {"feature_names": state.feature_names}
 
 
 @writing

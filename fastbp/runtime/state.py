@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import Array, as_real
+from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.description import Description
@@ -38,6 +40,7 @@ class State:
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
         powers: running powers of the optimizer, beta1^t and beta2^t.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
+        feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: of the last `forward`, with the number of its rows.
@@ -49,7 +52,7 @@ class State:
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
         "backend", "powers", "declared", "declared_activation", "description", "dtype", "engines",
-        "epochs", "forward_pass", "gradient", "graph", "guard", "history",
+        "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
         "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
         "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
@@ -85,6 +88,7 @@ class State:
         self._take_memory()
         self._initialize()
         self.history = History()
+        self.feature_names: tuple[str, ...] | None = None
         self.gradient: Array | None = None
         self.forward_pass: tuple[Prepared, int] | None = None
         self.guard = Guard()
@@ -141,18 +145,22 @@ class State:
 
     # checks of inputs
 
-    def checked(self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True) -> Array:
-        """X as the kernels can read it; errors as in `check_X`."""
+    def checked(
+        self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True,
+        most_bytes: float = math.inf,
+    ) -> Array:  # fmt: skip
+        """X as the kernels can read it; `most_bytes` and errors as in `check_X`."""
         found = self.quick_input(X, self.n_features, check_finite)
         if found is not None:
             return found
+        check_feature_names(X, self.feature_names)
         return check_X(
             X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
-            check_finite=check_finite, isfinite=self.scan,
+            check_finite=check_finite, isfinite=self.scan, most_bytes=most_bytes,
         )  # fmt: skip
 
     def checked_pair(
-        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
+        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True, nan_advice: str = ""
     ) -> tuple[Array, Array]:
         """X and y as the kernels can read them; errors as in `check_X` and `check_y`."""
         rows = self.quick_input(X, self.n_features, check_finite)
@@ -163,7 +171,7 @@ class State:
             return rows, target
         return rows, check_y(
             y, n_rows=len(rows), n_out=self.n_outputs, domain=self.loss.domain, dtype=self.dtype,
-            check_finite=check_finite, isfinite=self.scan,
+            check_finite=check_finite, isfinite=self.scan, nan_advice=nan_advice,
         )  # fmt: skip
 
     def scan(self, array: Array) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,25 @@ from fastbp.check.array import Array
 from fastbp.check.input import check_batches, check_parameters
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
-from fastbp.error import DivergenceError
+from fastbp.check.weight import NAN_ADVICE
 from fastbp.runtime import engine_cache
+from fastbp.runtime.feed import ArrayFeed
 from fastbp.runtime.guard import writing
+from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
+from fastbp.runtime.rows import Rows, checked_rows, row_order
 from fastbp.runtime.state import State
 
-_INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 
 
 class Epochs:
     """The epochs of one call of `fit` or `train_steps`: what stays the same from run to run.
+
+    Attributes:
+        X, y, weights: checked; X and y as they came where they are converted part by part.
+        batch_size: rows of a step, all of `accumulate` batches together.
+        n_batches: steps of an epoch.
+        finished: losses of the last run's whole epochs.
 
     Raises TypeError, ValueError for what `Network.fit` refuses.
     """
@@ -39,14 +47,23 @@ class Epochs:
         n_threads: int | str,
         batches: Sequence[Sequence[int]] | None = None,
         check_finite: bool = True,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        ignore_nan: bool = False,
+        accumulate: int = 1,
+        any_names: bool = False,
     ) -> None:
         self.state = state
-        self.batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        self.batch_size = check_batch_size(batch_size, accumulate)
         shuffle = check_bool(shuffle, name="shuffle") and batches is None
         most_threads = check_n_threads(n_threads)
         # "auto" is decided when the work is known
         self.n_threads = "auto" if n_threads == "auto" else most_threads
-        self.X, self.y = state.checked_pair(X, y, check_finite=check_finite)
+        self.rows = checked_rows(
+            state, X, y, sample_weight=sample_weight, class_weight=class_weight,
+            ignore_nan=ignore_nan, check_finite=check_finite, any_names=any_names,
+        )  # fmt: skip
+        self.X, self.y, self.weights = self.rows
         n_rows = len(self.X)
         if n_rows >= 2**32 and (shuffle or batches is not None):
             raise ValueError(f"X has {n_rows} rows: an order of rows takes at most {2**32 - 1}")
@@ -57,15 +74,27 @@ class Epochs:
             self.batch_size = min(self.batch_size, n_rows)
             self.n_batches = -(-n_rows // self.batch_size)
         else:
-            self.batch_rows, self.batch_offsets = check_batches(batches, n_rows=n_rows)
-            self.batch_size = int(np.diff(self.batch_offsets).max())
-            self.n_batches = len(self.batch_offsets) - 1
+            self.batch_rows, offsets = check_batches(batches, n_rows=n_rows)
+            kept = np.append(offsets[:-1:accumulate], offsets[-1])
+            self.batch_offsets = np.ascontiguousarray(kept)
+            self.batch_size = int(np.diff(kept).max())
+            self.n_batches = len(kept) - 1
         check_parameters(state.parameter_views(), isfinite=state.scan)
-        self.finished = np.zeros(0)  # losses of the last run's whole epochs
+        self.finished = np.zeros(0)
 
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         state = self.state
+        if not self.rows.is_direct(state):
+            feed = ArrayFeed(
+                state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
+                shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
+                batch_offsets=self.batch_offsets,
+            )  # fmt: skip
+            try:
+                return feed.run(epochs, first=first, max_steps=max_steps)
+            finally:
+                self.finished = feed.finished
         engine, _, threads = engine_cache.take_trainer(
             state, self.batch_size, self.n_threads, self.n_batches * epochs
         )
@@ -76,25 +105,39 @@ class Epochs:
                 n_threads=threads, shuffled=self.shuffled,
                 batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
                 seed=state.seed, first_epoch=state.epochs, max_steps=max_steps,
+                **self.weights.options(),
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
             self.finished = losses[:epoch]
-        if status == _DIVERGED:
-            loss, epoch = float(losses[epoch]), first + epoch
-            where = f"the end of epoch {epoch}" if epoch else "before the call"
-            place = f" at epoch {epoch + 1}, batch {batch + 1}"
-            raise _divergence(state, loss, place, f"restored to {where}")
-        if status == _INTERRUPTED:
+        if status == DIVERGED:
+            raise diverged(state, float(losses[epoch]), first + epoch, batch)
+        if status == INTERRUPTED:
             raise engine.take_pending()
         return losses
 
+    def total(self, n_batches: int, epoch: int) -> float:
+        """What the rows of the first batches of an epoch count together, as its mean loss has it.
 
-def _divergence(state: State, loss: float, place: str, parameters: str) -> DivergenceError:
-    what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
-    rate = state.optimizer.learning_rate
-    return DivergenceError(f"{what}{place} (learning_rate={rate}); parameters {parameters}")
+        Args:
+            epoch: of the network, as `State.epochs` counts them.
+        """
+        if n_batches == self.n_batches:
+            return self.rows.total(self.batch_rows)
+        if self.batch_offsets is not None:
+            assert self.batch_rows is not None
+            return self.rows.total(self.batch_rows[: self.batch_offsets[n_batches]])
+        last = min(n_batches * self.batch_size, len(self.X))
+        if self.shuffled is None or self.weights.row_weight is None:
+            return self.rows.total(slice(0, last))
+        return self.rows.total(row_order(self.state, len(self.X), epoch)[:last])
+
+
+def check_batch_size(batch_size: object, accumulate: object) -> int:
+    """The rows of a step: `accumulate` batches of `batch_size` rows."""
+    batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+    return batch_size * check_integer(accumulate, name="accumulate", minimum=1)
 
 
 def warn_once(state: State, X: Array, given: object) -> None:
@@ -108,25 +151,53 @@ def warn_once(state: State, X: Array, given: object) -> None:
     state.scale_was_checked = True
 
 
-def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
+def train_on_batch(
+    state: State,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalize: bool = True,
+    ignore_nan: bool = False,
+) -> float:
     """See `Network.train_on_batch`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        rows, target = state.checked_pair(X, y)
-        engine = engine_cache.engine(state, "train", len(rows))[0]
-        try:
-            loss: float = engine.train_batch(rows, target)
-        finally:
-            # a signal handler may raise as soon as the call returns: what was done counts
-            status, _, _ = engine.take_progress(state)
+        if sample_weight is None and normalize is True and ignore_nan is False:
+            rows, target = state.checked_pair(X, y, nan_advice=NAN_ADVICE)
+            engine = engine_cache.engine(state, "train", len(rows))[0]
+            try:
+                loss: float = engine.train_batch(rows, target)
+            finally:
+                # a signal handler may raise as soon as the call returns: what was done counts
+                status, _, _ = engine.take_progress(state)
+        else:
+            held = _checked_batch(state, X, y, sample_weight, normalize, ignore_nan)
+            engine = engine_cache.engine(state, "train", len(held.X))[0]
+            try:
+                loss = engine.train_batch(held.X, held.y, **held.weights.options())
+            finally:
+                status, _, _ = engine.take_progress(state)
         if status:
-            if status == _DIVERGED:
-                raise _divergence(state, loss, "", "unchanged")
+            if status == DIVERGED:
+                raise divergence(state, loss, "", "unchanged")
             raise engine.take_pending()
         return loss
     finally:
         guard.writers.discard(token)
+
+
+def _checked_batch(
+    state: State, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, normalize: object,
+    ignore_nan: bool,
+) -> Rows:  # fmt: skip
+    """One batch whole: what is large is converted whole too."""
+    rows = checked_rows(
+        state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan, all_zero=True,
+        normalize=check_bool(normalize, name="normalize"),
+    )  # fmt: skip
+    return rows if rows.is_direct(state) else rows.take(slice(None), state)
 
 
 @writing
@@ -135,14 +206,17 @@ def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **optio
     steps = check_integer(steps, name="steps", minimum=1)
     call = Epochs(state, X, y, **options)
     warn_once(state, call.X, X)
-    n_rows, n_batches = len(call.X), call.n_batches
+    n_batches = call.n_batches
     epochs = -(-steps // n_batches)
-    rows_at_last = min((steps - (epochs - 1) * n_batches) * call.batch_size, n_rows)
+    steps_at_last, begun = steps - (epochs - 1) * n_batches, state.epochs
+    whole = call.total(n_batches, begun)
+    at_last = call.total(steps_at_last, begun + epochs - 1)
     total, done = 0.0, 0
     while done < epochs:
         part = min(epochs - done, _EPOCHS_AT_ONCE)
         losses = call.run(part, first=done, max_steps=steps - done * n_batches)
-        total += float(losses.sum()) * n_rows
+        total += float(losses.sum()) * whole
         done += part
-    total -= float(losses[-1]) * (n_rows - rows_at_last)
-    return total / ((epochs - 1) * n_rows + rows_at_last)
+    total -= float(losses[-1]) * (whole - at_last)
+    count = (epochs - 1) * whole + at_last
+    return total / count if count else 0.0

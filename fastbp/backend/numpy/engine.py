@@ -176,7 +176,8 @@ class Engine:
         self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
         n_threads: int = 1, shuffled: Array | None = None, batch_rows: Array | None = None,
         batch_offsets: Array | None = None, seed: int = 0, first_epoch: int = 0,
-        max_steps: int = -1, guarded: bool = True,
+        max_steps: int = -1, guarded: bool = True, weight: Array | None = None,
+        row_weight: Array | None = None,
     ) -> None:  # fmt: skip
         largest = min(batch_size, len(x))
         if batch_offsets is not None:
@@ -188,14 +189,16 @@ class Engine:
             good = self._state() if guarded else None
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
-            total, seen, batch = 0.0, 0, 0
+            total, seen, batch = 0.0, 0.0, 0
             batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
                 if steps == max_steps:
                     break
                 try:
-                    losses[epoch] = loss = self._row_phase(x[rows], y[rows])
+                    own = None if weight is None else weight[rows]
+                    n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
+                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n)
                     if math.isfinite(loss):
                         self._update_whole()
                         steps += 1  # and no call in between, in which a signal could be handled
@@ -208,7 +211,6 @@ class Engine:
                     self._restore(good)
                     self.progress = DIVERGED, epoch, batch, steps
                     return
-                n = len(x[rows])
                 total, seen = total + loss * n, seen + n
             losses[epoch] = total / seen if seen else 0.0
             if guarded and not np.isfinite(self.w).all():
@@ -241,29 +243,30 @@ class Engine:
         if good is not None:
             self.w[:], self.states[:], self.power[:] = good
 
-    def _row_phase(self, x: Array, y: Array) -> float:
+    def _row_phase(self, x: Array, y: Array, weight: Array | None, divisor: float) -> float:
         """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
         left in place.
         """
         plan, total = self.plan, 0.0
-        mean = 1.0 / (len(x) * plan.loss_divisor)
+        mean = 1.0 / (divisor * plan.loss_divisor) if divisor else 0.0
         self.n_gradients = -(-len(x) // plan.block_rows)
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
             first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
             self._run(plan.forward, part, first)
-            total += self._loss(len(part), y[begin : begin + plan.tile_rows], first, mean)
+            tile = slice(begin, begin + plan.tile_rows)
+            total += self._loss(len(part), y[tile], first, mean, _part(weight, tile))
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
         if plan.weight_gradient.operations:
             self._x = x
         return total * mean
 
-    def _loss(self, rows: int, y: Array, first: int, scale: float) -> float:
+    def _loss(self, rows: int, y: Array, first: int, scale: float, weight: Array | None) -> float:
         plan = self.plan
         out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
-        return self._loss_rows(out, y, scale, d)
+        return self._loss_rows(out, y, scale, d, weight)
 
     def _update(self) -> None:
         self.power[: len(self._bases)] *= self._bases
@@ -279,10 +282,15 @@ class Engine:
             self._optimizer_step(scalars, self.w[run], gradient[run], self.states[:, run], *own)
         self.refresh()
 
-    def train_batch(self, x: Array, y: Array) -> float:
+    def train_batch(
+        self, x: Array, y: Array, *, weight: Array | None = None, row_weight: Array | None = None
+    ) -> float:
         self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
-        self.train(x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False)
+        self.train(
+            x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
+            row_weight=row_weight,
+        )  # fmt: skip
         status, _, batch, steps = self.progress
         self.progress = status, 0, batch, steps  # a step alone is no epoch
         return float(losses[0])
@@ -310,13 +318,18 @@ class Engine:
         return COMPLETED
 
     @_quiet
-    def evaluate(self, x: Array, y: Array, tile_loss: Array, *, n_threads: int = 1) -> int:
+    def evaluate(
+        self, x: Array, y: Array, tile_loss: Array, *, n_threads: int = 1,
+        weight: Array | None = None, row_weight: Array | None = None,
+    ) -> int:  # fmt: skip
+        """`row_weight` is the caller's to divide by, as the rows are."""
         self.plan.check("evaluate")
         step = self.plan.tile_rows
         for i, begin in enumerate(range(0, len(x), step)):
             part = x[begin : begin + step]
             self._run(self.plan.forward, part)
-            tile_loss[i] = self._loss(len(part), y[begin : begin + step], 0, 0.0)
+            tile = slice(begin, begin + step)
+            tile_loss[i] = self._loss(len(part), y[tile], 0, 0.0, _part(weight, tile))
         return COMPLETED
 
     @_quiet
@@ -331,10 +344,13 @@ class Engine:
         return self._rows(self.plan.input, self.plan.ld_input, self.plan.n_features, self.n_rows, 0)
 
     @_quiet
-    def loss_gradient(self, y: Array) -> float:
+    def loss_gradient(
+        self, y: Array, *, weight: Array | None = None, row_weight: Array | None = None
+    ) -> float:
         self.plan.check("loss_gradient")
-        mean = 1.0 / (self.n_rows * self.plan.loss_divisor)
-        return self._loss(self.n_rows, y, 0, mean) * mean
+        divisor = _divisor(self.n_rows, row_weight)
+        mean = 1.0 / (divisor * self.plan.loss_divisor) if divisor else 0.0
+        return self._loss(self.n_rows, y, 0, mean, weight) * mean
 
     @_quiet
     def backward(self) -> None:
@@ -395,6 +411,20 @@ def _batches(
     if shuffled is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
     return [shuffled[i : i + batch_size] for i in starts]
+
+
+def _divisor(n_rows: int, row_weight: Array | None) -> float:
+    """What the sum of the loss over the rows of a batch is divided by."""
+    return float(n_rows) if row_weight is None else float(row_weight.sum())
+
+
+def _part(weight: Array | None, rows: slice) -> Array | None:
+    return None if weight is None else weight[rows]
+
+
+def shuffled(n: int, seed: int, epoch: int, order: Array) -> None:
+    """The order of rows of an epoch, into `order`."""
+    order[:n] = random.permutation(n, seed=seed, epoch=epoch)
 
 
 def accept(x: object, n_columns: int, check_finite: bool) -> None:

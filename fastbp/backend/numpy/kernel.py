@@ -17,7 +17,7 @@ from fastbp.formula import activation, loss, optimizer
 
 Forward = Callable[[Array], Array]
 Backward = Callable[[Array, Array, Array], Array]  # of d, kept slope, a
-LossRows = Callable[[Array, Array, float, Array], float]
+LossRows = Callable[[Array, Array, float, Array, Array | None], float]
 Scalars = Callable[..., Sequence[float]]
 Step = Callable[..., None]
 
@@ -52,7 +52,8 @@ def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forwa
 
 def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
     """The sum of the loss over rows and outputs; d (OUT) = scale * its derivative by `out` (by the
-    logits for cross-entropies).
+    logits for cross-entropies). A weight (rows, outputs) multiplies both; 0 leaves an element out
+    whatever its loss is.
 
     Raises ValueError for an unknown name.
     """
@@ -62,8 +63,12 @@ def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
     real = np.dtype(dtype).type
     own = [real(value) for value in parameters]
 
-    def loss_rows(out: Array, y: Array, scale: float, d: Array) -> float:
+    def loss_rows(
+        out: Array, y: Array, scale: float, d: Array, weight: Array | None = None
+    ) -> float:
         value, slope = formula(out, y, *own)
+        if weight is not None:
+            value, slope = _weighted(value, weight), _weighted(slope, weight)
         d[...] = real(scale) * slope
         return float(value.sum())
 
@@ -144,8 +149,8 @@ def softmax_backward(d: Array, kept: Array, a: Array) -> Array:
     return a * (d - (d * a).sum(axis=1, keepdims=True))
 
 
-def cross_entropy(z: Array, y: Array, scale: float, d: Array) -> float:
-    """For class indices (n,) or rows of probabilities (n, k)."""
+def cross_entropy(z: Array, y: Array, scale: float, d: Array, weight: Array | None = None) -> float:
+    """For class indices (n,) or rows of probabilities (n, k); a weight is that of a row."""
     s = z.dtype.type(scale)
     shift = z.max(axis=1, keepdims=True)
     e = np.exp(z - shift)
@@ -154,7 +159,16 @@ def cross_entropy(z: Array, y: Array, scale: float, d: Array) -> float:
         rows = np.arange(len(y))
         d[...] = e * (s / total)
         d[rows, y] -= s
-        return float(((shift[:, 0] - z[rows, y]).astype(float) + np.log(total[:, 0])).sum())
-    d[...] = s * (e / total * y.sum(axis=1, keepdims=True) - y)
-    terms = np.where(y != 0, y * ((shift - z) + np.log(total)), 0)
+        terms = (shift[:, 0] - z[rows, y]).astype(float) + np.log(total[:, 0])
+    else:
+        d[...] = s * (e / total * y.sum(axis=1, keepdims=True) - y)
+        terms = np.where(y != 0, y * ((shift - z) + np.log(total)), 0)
+    if weight is not None:
+        d[...] = _weighted(d, weight)
+        terms = _weighted(terms, weight[:, 0] if y.ndim == 1 else weight)
     return float(terms.sum())
+
+
+def _weighted(values: Array, weight: Array) -> Array:
+    """The product, 0 where the weight is 0."""
+    return np.where(weight != 0, values * weight, values.dtype.type(0))

@@ -1,0 +1,164 @@
+"""Rows, their targets and their weights, checked for the verbs that train or measure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.check.array import Array, is_readable
+from fastbp.check.frame import check_feature_names
+from fastbp.check.input import check_X
+from fastbp.check.scalar import check_bool
+from fastbp.check.target import check_y, check_y_with_gaps
+from fastbp.check.weight import (
+    NAN_ADVICE,
+    UNWEIGHTED,
+    Weights,
+    check_sample_weight,
+    class_weights,
+    combined,
+)
+from fastbp.runtime.state import State
+
+# An array of another type than the network's is converted whole, once, where the copy has no more
+# bytes than these; else part by part, as its rows are needed.
+MOST_BYTES = 2**26
+PART_NUMBERS = 2**20  # so many of X are converted at a time
+
+
+class Rows(NamedTuple):
+    """What the engine takes. X and y are as they came where they are to be converted in parts."""
+
+    X: Array
+    y: Array
+    weights: Weights = UNWEIGHTED
+
+    def is_direct(self, state: State) -> bool:
+        """Whether the kernels can read X and y in place."""
+        dtype = state.dtype
+        return is_readable(self.X, dtype) and (
+            is_readable(self.y, dtype) or _is_class_index(self.y, state)
+        )
+
+    def take(self, rows: slice | Array, state: State) -> Rows:
+        """Some of the rows, where the kernels can read them."""
+        X = converted(self.X, rows, state)
+        y = self.y[rows] if _is_class_index(self.y, state) else converted(self.y, rows, state)
+        return Rows(X, y, self.weights.take(rows))
+
+    def total(self, rows: slice | Array | None = None) -> float:
+        """What these rows count together."""
+        held = self.weights.row_weight
+        if held is not None:
+            return float(held.sum() if rows is None else held[rows].sum())
+        if isinstance(rows, slice):
+            return float(len(range(*rows.indices(len(self.X)))))
+        return float(len(self.X) if rows is None else len(rows))
+
+
+def _is_class_index(y: Array, state: State) -> bool:
+    return y.ndim == 1 and y.dtype == np.int32 and state.loss.domain == "class"
+
+
+_GATHER = 2**17  # numbers at a time: what is gathered is converted while it lies in a cache
+
+
+def converted(array: Array, rows: slice | Array, state: State) -> Array:
+    """Rows of an array as the kernels can read them: a view where it can be one."""
+    if isinstance(rows, slice):
+        part = array[rows]
+        if is_readable(part, state.dtype):
+            return part
+        with np.errstate(all="ignore"):
+            return np.ascontiguousarray(part, state.dtype)
+    out = np.empty((len(rows), *array.shape[1:]), state.dtype)
+    step = max(1, _GATHER // max(1, math.prod(array.shape[1:])))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(rows), step):
+            out[start : start + step] = array[rows[start : start + step]]
+    return out
+
+
+def row_order(state: State, n_rows: int, epoch: int) -> NDArray[np.uint32]:
+    """The order in which an epoch visits the rows, as the engine draws it for itself."""
+    order = np.empty(n_rows, np.uint32)
+    state.module.shuffled(n_rows, state.seed, epoch, order)
+    return order
+
+
+def checked_rows(
+    state: State,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: object = None,
+    class_weight: object = None,
+    ignore_nan: bool = False,
+    check_finite: bool = True,
+    normalize: bool = True,
+    all_zero: bool = False,
+    any_names: bool = False,
+) -> Rows:
+    """X, y and what weighs them.
+
+    Args:
+        normalize: means are over the weights; else over the rows, and weights may be negative.
+        all_zero: weights that are all 0, or targets that are all NaN, are accepted.
+        any_names: the columns of a frame need not be those of the last `fit`.
+
+    Raises TypeError, ValueError as `check_X`, `check_y`, `check_sample_weight`, `class_weights`.
+    """
+    ignore_nan = check_bool(ignore_nan, name="ignore_nan")
+    rows = state.quick_input(X, state.n_features, check_finite)
+    if rows is None:
+        if not any_names:
+            check_feature_names(X, state.feature_names)
+        rows = check_X(
+            X, n_features=state.n_features, dtype=state.dtype, check_finite=check_finite,
+            isfinite=state.scan, most_bytes=MOST_BYTES,
+        )  # fmt: skip
+    target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
+    if sample_weight is None and class_weight is None and present is None:
+        return Rows(rows, target)
+    weight = None
+    if sample_weight is not None:
+        weight = check_sample_weight(
+            sample_weight, n_rows=len(rows), dtype=state.dtype, signed=not normalize,
+            all_zero=all_zero,
+        )  # fmt: skip
+    if class_weight is not None:
+        there: Any = None if present is None else present.reshape(len(rows), -1).any(axis=1)
+        factor = class_weights(
+            class_weight, target, n_out=state.n_outputs, domain=state.loss.domain, present=there
+        )
+        weight = (factor if weight is None else factor * weight).astype(state.dtype)
+    weights = combined(
+        weight, present, n_rows=len(rows), n_out=state.n_outputs,
+        divisor=state.loss.divisor(state.n_outputs), dtype=state.dtype, normalize=normalize,
+    )  # fmt: skip
+    if not all_zero and weights.row_weight is not None and not weights.row_weight.any():
+        if present is not None and not present.any():
+            raise ValueError("y is NaN in every row: no target is left")
+        raise ValueError("the weights of the rows that have a target are all 0")
+    return Rows(rows, target, weights)
+
+
+def _checked_target(
+    state: State, y: ArrayLike, n_rows: int, ignore_nan: bool, check_finite: bool
+) -> tuple[Array, Array | None]:
+    """The targets, and which are present, None for all."""
+    if not ignore_nan:
+        target = state.quick_target(y, state.n_outputs, check_finite)
+        if target is not None and len(target) == n_rows:
+            return target, None
+    options: dict[str, Any] = {
+        "n_rows": n_rows, "n_out": state.n_outputs, "domain": state.loss.domain,
+        "dtype": state.dtype, "check_finite": check_finite, "isfinite": state.scan,
+        "most_bytes": MOST_BYTES,
+    }  # fmt: skip
+    if ignore_nan:
+        return check_y_with_gaps(y, **options)
+    return check_y(y, **options, nan_advice=NAN_ADVICE), None
