@@ -132,7 +132,7 @@ def chunk_order(n: int, *, seed: int, epoch: int, chunk: int) -> NDArray[np.int6
     whose counter begins at (0, chunk, 0, 0).
 
     >>> chunk_order(5, seed=0, epoch=0, chunk=1).tolist()
-    [1, 4, 3, 0, 2]
+    [3, 2, 1, 4, 0]
     """
     key = np.array([seed, CHUNK * 2**32 + (epoch & _MASK)], dtype=np.uint64)
     counter = np.array([0, chunk, 0, 0], dtype=np.uint64)

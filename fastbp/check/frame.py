@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastbp.check.message import counted, shown
 
 _SHOWN = 5  # names in a message
+_COUNTED = 2**12  # columns at most whose gaps are counted
 
 
 def column_names(X: object) -> tuple[str, ...] | None:
@@ -57,24 +58,20 @@ def _listed(names: list[str]) -> str:
 
 
 def missing_values(array: NDArray[Any], given: object) -> str:
-    """How many rows of X miss values, in which columns, and what to do about it."""
-    if array.ndim != 2:
-        return ""
-    count = np.zeros(array.shape[1], np.int64)
-    rows = 0
-    step = max(1, 2**18 // array.shape[1])
+    """What ends the complaint about NaN in X: in how many rows, in which columns, what to do."""
+    advice = "impute or drop them, e.g. sklearn.impute.SimpleImputer or df.dropna()"
+    if array.ndim != 2 or array.shape[1] > _COUNTED:
+        return f": {advice}"
+    count, rows = np.zeros(array.shape[1], np.int64), 0
+    step = 2**18 // array.shape[1]
     for start in range(0, len(array), step):
         gaps = np.isnan(array[start : start + step])
         count += gaps.sum(axis=0)
         rows += int(gaps.any(axis=1).sum())
     columns = np.flatnonzero(count)
-    shown_columns = ", ".join(f"{column_named(int(i), given)}: {count[i]}"
-                              for i in columns[:_SHOWN])  # fmt: skip
-    more = ", ..." if len(columns) > _SHOWN else ""
-    return (
-        f"; {rows} of {counted(len(array), 'row')} miss values ({shown_columns}{more}). Impute or "
-        "drop them, e.g. sklearn.impute.SimpleImputer or df.dropna()"
-    )
+    named = [f"{column_named(int(i), given)}: {count[i]}" for i in columns[:_SHOWN]]
+    where = ", ".join(named) + (", ..." if len(columns) > _SHOWN else "")
+    return f"; values are missing in {rows} of {counted(len(array), 'row')} ({where}): {advice}"
 
 
 def column_named(index: int, given: object) -> str:

@@ -97,7 +97,7 @@ def check_y_with_gaps(
     filled = np.where(missing, array.dtype.type(0), array)
     is_distribution = domain == "class" and array.ndim == 2 and array.shape[1] == n_out
     if missing.ndim == 2 and (missing.shape[1] == 1 or is_distribution):
-        missing = missing.any(axis=1)
+        missing = np.asarray(missing.any(axis=1))
     if is_distribution:
         filled[missing] = np.eye(1, n_out)  # any distribution, to pass
     target = check_y(filled, **own, **options)

@@ -78,7 +78,9 @@ class Feed(ABC):
             with Prefetch(self.parts(state.epochs, number)) as parts:
                 for part in parts:
                     if engine is None:
-                        rows = min(self.batch_size, len(part.rows.X))
+                        rows = self.batch_size
+                        if part.offsets is None:
+                            rows = min(rows, len(part.rows.X))  # an epoch may be shorter
                         steps = (self.n_batches or _MANY_STEPS) * epochs
                         engine, _, threads = engine_cache.take_trainer(
                             state, rows, self.n_threads, steps

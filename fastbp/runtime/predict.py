@@ -118,7 +118,7 @@ def measure(
         tile_loss = np.empty(-(-len(X) // tile_rows))
         for part in _parts(state, rows, tile_rows):
             tiles = tile_loss[part.start // tile_rows : -(-part.stop // tile_rows)]
-            held = rows if part.stop - part.start == len(X) else rows.take(part, state)
+            held = rows if rows.is_direct(state) else rows.take(part, state)
             own = held.weights.options()
             if engine.evaluate(held.X, held.y, tiles, n_threads=threads, **own):
                 raise engine.take_pending()
