@@ -75,7 +75,7 @@ def check_sample_weight(
     if row >= 0:
         raise ValueError(f"sample_weight[{row}] = {shown(own[row])} is too small for {dtype}")
     if not all_zero and not result.any():
-        raise ValueError("sample_weight is 0 in every row: nothing is left to train on")
+        raise ValueError("sample_weight is 0 in every row: nothing is left")
     return result
 
 
