@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array, as_numeric
+from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
@@ -189,6 +190,7 @@ class Predictor:
 
     def _predict(self, X: ArrayLike) -> Array:
         """The same for what the engine does not take at once."""
+        check_feature_names(X, self._state.feature_names)
         rows = as_numeric(X, name="X", dtype=self._out.dtype)
         is_row = rows.ndim == 1 and self.batch_size == 1
         rows = self._state.checked(rows[np.newaxis] if is_row else rows)

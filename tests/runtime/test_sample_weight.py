@@ -74,9 +74,7 @@ def test_weights_of_one_are_none(target, dtype, backend):
 def test_weight_zero_silences_what_is_not_finite(target, backend):
     """The loss of the row is infinite or NaN; its output is, its inputs are not."""
     layers = [fb.Input(1), fb.Dense(3, weights=np.full((1, 3), 1e30))]
-    net = fb.Network(
-        layers, loss=TARGETS[target], optimizer=fb.SGD(1e-40), seed=0, backend=backend
-    )
+    net = fb.Network(layers, loss=TARGETS[target], optimizer=fb.SGD(1e-40), seed=0, backend=backend)
     _, y = data(target, 2)
     X = np.array([[1e30], [1e-30]])
     assert not np.isfinite(net.evaluate(X, y)["loss"])
