@@ -114,8 +114,8 @@ class Network:
 
         Args:
             X: (n, n_features), anything NumPy can read, memory-mapped files and frames too. What is
-                not of the network's dtype is converted, once, or where it is large (64 MiB) batch
-                by batch.
+                not of the network's dtype is converted: once, or batch by batch where the copy
+                would be large, more than 64 MiB and than X itself has in memory.
                 Without y: chunks (X, y) or (X, y, sample_weight), read by a thread ahead of the
                 training; a list of them, any iterable, or for several epochs of an iterator a
                 function that returns one.  A batch goes on from one chunk into the next.

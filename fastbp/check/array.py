@@ -115,7 +115,8 @@ def as_real(
     nan_advice: Callable[[Array], str] | None = None,
 ) -> Array:
     """A 1-D or 2-D numeric array in `dtype`; copied only if the kernels cannot read it in place,
-    and left as it is where the copy would have more than `most_bytes`.
+    and left as it is where the copy would have more than `most_bytes` and need more memory than the
+    array does.
 
     `nan_advice` of the result ends the complaint about NaN.
 
@@ -124,7 +125,7 @@ def as_real(
     """
     if is_readable(array, dtype):
         result = array
-    elif array.size * dtype.itemsize > most_bytes:
+    elif array.size * dtype.itemsize > max(most_bytes, 0 if _is_mapped(array) else array.nbytes):
         _check_in_blocks(array, name, dtype, check_finite, nan_advice)
         return array
     else:
@@ -140,6 +141,15 @@ def as_real(
         if check_finite:
             _refuse_nonfinite(result, flat, name, nan_advice)
     return result
+
+
+def _is_mapped(array: object) -> bool:
+    """Whether the numbers lie in a file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def _check_in_blocks(

@@ -34,7 +34,7 @@ def check_X(
 
     It is the caller's own memory where the kernels can read that, else a copy in C order.
     `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
-    empty array. Where a copy would have more than `most_bytes`, X comes back as it is.
+    empty array. `most_bytes` as for `as_real`.
 
     Raises:
         TypeError: sparse.

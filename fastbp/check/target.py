@@ -38,7 +38,7 @@ def check_y(
 
     Args:
         domain: what the loss takes (`Loss.domain`): "real", "interval" or "class".
-        most_bytes: a copy in `dtype` that were larger is not made: y comes back as it is.
+        most_bytes: as for `as_real`: y may come back as it is.
         nan_advice: ends the complaint about NaN.
 
     Returns:

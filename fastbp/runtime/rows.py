@@ -24,7 +24,7 @@ from fastbp.check.weight import (
 from fastbp.runtime.state import State
 
 # An array of another type than the network's is converted whole, once, where the copy has no more
-# bytes than these; else part by part, as its rows are needed.
+# bytes than these or than the array itself has in memory; else part by part, as rows are needed.
 MOST_BYTES = 2**26
 PART_NUMBERS = 2**20  # so many of X are converted at a time
 
@@ -76,9 +76,17 @@ def converted(array: Array, rows: slice | Array, state: State) -> Array:
             return np.ascontiguousarray(part, state.dtype)
     out = np.empty((len(rows), *array.shape[1:]), state.dtype)
     step = max(1, _GATHER // max(1, math.prod(array.shape[1:])))
+    # `take` is three times as fast, but copies an array whole that lies otherwise
+    takes = array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned
+    held = np.empty((step, *array.shape[1:]), array.dtype) if takes else None
     with np.errstate(all="ignore"):
         for start in range(0, len(rows), step):
-            out[start : start + step] = array[rows[start : start + step]]
+            some = rows[start : start + step].astype(np.intp)
+            if held is None:
+                out[start : start + step] = array[some]
+            else:
+                array.take(some, axis=0, out=held[: len(some)], mode="clip")
+                out[start : start + step] = held[: len(some)]
     return out
 
 
