@@ -202,7 +202,9 @@ class Network:
         >>> states, actions, advantage = np.eye(2), [0, 2], [1.5, -0.5]
         >>> loss = net.train_on_batch(states, actions, sample_weight=advantage, normalize=False)
         """
-        return train.train_on_batch(
+        if sample_weight is None and normalize is True and ignore_nan is False:
+            return train.train_on_batch(self._state, X, y)
+        return train.train_on_weighted_batch(
             self._state, X, y, sample_weight=sample_weight, normalize=normalize,
             ignore_nan=ignore_nan,
         )  # fmt: skip

@@ -27,10 +27,16 @@ class Weights(NamedTuple):
 
     def options(self) -> dict[str, Array]:
         """The arguments of an engine's methods."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        if self.weight is None:
+            return {}
+        if self.row_weight is None:
+            return {"weight": self.weight}
+        return {"weight": self.weight, "row_weight": self.row_weight}
 
     def take(self, rows: slice | Array) -> Weights:
         """Those of some rows."""
+        if self.weight is None:
+            return self
         return Weights(*(None if held is None else held[rows] for held in self))
 
 

@@ -136,7 +136,7 @@ class ChunkFeed(Feed):
         if self.shuffle:
             order = chunk_order(len(rows.X), seed=self.state.seed, epoch=epoch, chunk=index)
             return rows.take(order, self.state)
-        return rows if rows.is_direct(self.state) else rows.take(slice(None), self.state)
+        return rows if rows.is_direct else rows.take(slice(None), self.state)
 
 
 def _slice(rows: Rows, begin: int, end: int) -> Rows:

@@ -111,7 +111,7 @@ class Feed(ABC):
         self, engine: Any, threads: int, part: Part, max_steps: int, counter: _Counter
     ) -> tuple[float, int | None]:
         """The mean loss of a part, and the batch in which it diverged."""
-        X, y, weights = part.rows
+        X, y, weights, _ = part.rows
         losses = np.zeros(1)
         order = None if part.offsets is None else np.arange(len(X), dtype=np.uint32)
         try:

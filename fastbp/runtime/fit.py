@@ -77,12 +77,11 @@ def _run(call: Call, epochs: int, validation: Rows | None, progress: _Progress) 
 def _figures(call: Call, validation: Rows | None) -> dict[str, float]:
     """What an epoch reports beside its loss."""
     found: dict[str, float] = {}
-    if call.state.description.metrics and call.X is not None:
-        found |= measure(call.state, call.X, call.y, call.n_threads, call.weights)
+    if call.state.description.metrics and call.rows is not None:
+        found |= measure(call.state, call.rows, call.n_threads)
         del found["loss"]
     if validation is not None:
-        X, y, weights = validation
-        held_out = measure(call.state, X, y, call.n_threads, weights)
+        held_out = measure(call.state, validation, call.n_threads)
         found |= {f"val_{name}": value for name, value in held_out.items()}
     return found
 

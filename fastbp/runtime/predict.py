@@ -4,17 +4,16 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.check.array import Array, as_numeric
+from fastbp.check.array import Array, as_numeric, is_readable
 from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.check.weight import UNWEIGHTED, Weights
 from fastbp.metric import metric
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
@@ -50,7 +49,8 @@ def respond(
         shape = (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
-        for part in _parts(state, Rows(rows, result), 1) if len(rows) else ():
+        held = Rows(rows, result, is_direct=is_readable(rows, state.dtype))
+        for part in _parts(held, 1):
             predict(state, converted(rows, part, state), result[part], transform, n_threads)
         if out is None or result is out:
             return result
@@ -97,29 +97,25 @@ def evaluate(
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows, target, weights = checked_rows(
-            state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan
-        )
-        return measure(state, rows, target, n_threads, weights)
+        rows = checked_rows(state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan)
+        return measure(state, rows, n_threads)
     finally:
         guard.readers.discard(token)
 
 
-def measure(
-    state: State, X: Array, y: Array, n_threads: int | str, weights: Weights = UNWEIGHTED
-) -> dict[str, float]:
+def measure(state: State, rows: Rows, n_threads: int | str) -> dict[str, float]:
     """The same of checked data; those that the kernels cannot read in place are converted part by
     part.
     """
-    rows = Rows(X, y, weights)
+    X, y, weights, _ = rows
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
     engine = engine_cache.take_predictor(state, threads)
     try:
         tile_rows = engine.plan.tile_rows
         tile_loss = np.empty(-(-len(X) // tile_rows))
-        for part in _parts(state, rows, tile_rows):
+        for part in _parts(rows, tile_rows):
             tiles = tile_loss[part.start // tile_rows : -(-part.stop // tile_rows)]
-            held = rows if rows.is_direct(state) else rows.take(part, state)
+            held = rows if rows.is_direct else rows.take(part, state)
             own = held.weights.options()
             if engine.evaluate(held.X, held.y, tiles, n_threads=threads, **own):
                 raise engine.take_pending()
@@ -128,7 +124,7 @@ def measure(
     found = {"loss": float(tile_loss.sum() / (rows.total() * engine.plan.loss_divisor))}
     if state.description.metrics:
         response = np.empty((len(X), state.n_outputs), state.dtype)
-        for part in _parts(state, rows, 1):
+        for part in _parts(rows, 1):
             transform = state.response_activation
             block = converted(X, part, state)
             predict(state, block, response[part], transform, n_threads)
@@ -139,13 +135,13 @@ def measure(
     return found
 
 
-def _parts(state: State, rows: Rows, multiple: int) -> Iterator[slice]:
+def _parts(rows: Rows, multiple: int) -> Sequence[slice]:
     """All rows at once, or runs of a multiple of rows where they must be converted."""
     n_rows = len(rows.X)
-    step = n_rows
-    if not rows.is_direct(state):
-        step = max(1, PART_NUMBERS // (rows.X.shape[1] * multiple)) * multiple
-    return (slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
+    if rows.is_direct:
+        return (slice(0, n_rows),) if n_rows else ()
+    step = max(1, PART_NUMBERS // (rows.X.shape[1] * multiple)) * multiple
+    return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
 
 def _of_elements(weight: Array) -> Array:

@@ -30,18 +30,17 @@ PART_NUMBERS = 2**20  # so many of X are converted at a time
 
 
 class Rows(NamedTuple):
-    """What the engine takes. X and y are as they came where they are to be converted in parts."""
+    """What the engine takes.
+
+    Attributes:
+        is_direct: the kernels can read X and y in place; else at least one is as it came, to be
+            converted in parts.
+    """
 
     X: Array
     y: Array
     weights: Weights = UNWEIGHTED
-
-    def is_direct(self, state: State) -> bool:
-        """Whether the kernels can read X and y in place."""
-        dtype = state.dtype
-        return is_readable(self.X, dtype) and (
-            is_readable(self.y, dtype) or _is_class_index(self.y, state)
-        )
+    is_direct: bool = True
 
     def take(self, rows: slice | Array, state: State) -> Rows:
         """Some of the rows, where the kernels can read them."""
@@ -119,8 +118,10 @@ def checked_rows(
 
     Raises TypeError, ValueError as `check_X`, `check_y`, `check_sample_weight`, `class_weights`.
     """
-    ignore_nan = check_bool(ignore_nan, name="ignore_nan")
+    if ignore_nan is not False:
+        ignore_nan = check_bool(ignore_nan, name="ignore_nan")
     rows = state.quick_input(X, state.n_features, check_finite)
+    is_direct = True
     if rows is None:
         if not any_names:
             check_feature_names(X, state.feature_names)
@@ -128,9 +129,16 @@ def checked_rows(
             X, n_features=state.n_features, dtype=state.dtype, check_finite=check_finite,
             isfinite=state.scan, most_bytes=MOST_BYTES,
         )  # fmt: skip
-    target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
+        is_direct = is_readable(rows, state.dtype)
+    target = None if ignore_nan else state.quick_target(y, state.n_outputs, check_finite)
+    present = None
+    if target is None or len(target) != len(rows):
+        target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
+        is_direct = is_direct and (
+            _is_class_index(target, state) or is_readable(target, state.dtype)
+        )
     if sample_weight is None and class_weight is None and present is None:
-        return Rows(rows, target)
+        return Rows(rows, target, UNWEIGHTED, is_direct)
     weight = None
     if sample_weight is not None:
         weight = check_sample_weight(
@@ -151,17 +159,13 @@ def checked_rows(
         if present is not None and not present.any():
             raise ValueError("y is NaN in every row: no target is left")
         raise ValueError("the weights of the rows that have a target are all 0")
-    return Rows(rows, target, weights)
+    return Rows(rows, target, weights, is_direct)
 
 
 def _checked_target(
     state: State, y: ArrayLike, n_rows: int, ignore_nan: bool, check_finite: bool
 ) -> tuple[Array, Array | None]:
     """The targets, and which are present, None for all."""
-    if not ignore_nan:
-        target = state.quick_target(y, state.n_outputs, check_finite)
-        if target is not None and len(target) == n_rows:
-            return target, None
     options: dict[str, Any] = {
         "n_rows": n_rows, "n_out": state.n_outputs, "domain": state.loss.domain,
         "dtype": state.dtype, "check_finite": check_finite, "isfinite": state.scan,

@@ -14,6 +14,7 @@ from fastbp.check.array import Array, as_real
 from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
+from fastbp.check.weight import NAN_ADVICE
 from fastbp.description import Description
 from fastbp.history import History
 from fastbp.layer.architecture import lower
@@ -160,7 +161,7 @@ class State:
         )  # fmt: skip
 
     def checked_pair(
-        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True, nan_advice: str = ""
+        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True, nan_advice: str = NAN_ADVICE
     ) -> tuple[Array, Array]:
         """X and y as the kernels can read them; errors as in `check_X` and `check_y`."""
         rows = self.quick_input(X, self.n_features, check_finite)

@@ -13,12 +13,11 @@ from fastbp.check.array import Array
 from fastbp.check.input import check_batches, check_parameters
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
-from fastbp.check.weight import NAN_ADVICE
 from fastbp.runtime import engine_cache
 from fastbp.runtime.feed import ArrayFeed
 from fastbp.runtime.guard import writing
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
-from fastbp.runtime.rows import Rows, checked_rows, row_order
+from fastbp.runtime.rows import checked_rows, row_order
 from fastbp.runtime.state import State
 
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
@@ -63,7 +62,7 @@ class Epochs:
             state, X, y, sample_weight=sample_weight, class_weight=class_weight,
             ignore_nan=ignore_nan, check_finite=check_finite, any_names=any_names,
         )  # fmt: skip
-        self.X, self.y, self.weights = self.rows
+        self.X, self.y, self.weights, _ = self.rows
         n_rows = len(self.X)
         if n_rows >= 2**32 and (shuffle or batches is not None):
             raise ValueError(f"X has {n_rows} rows: an order of rows takes at most {2**32 - 1}")
@@ -85,7 +84,7 @@ class Epochs:
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         state = self.state
-        if not self.rows.is_direct(state):
+        if not self.rows.is_direct:
             feed = ArrayFeed(
                 state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
                 shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
@@ -118,20 +117,14 @@ class Epochs:
         return losses
 
     def total(self, n_batches: int, epoch: int) -> float:
-        """What the rows of the first batches of an epoch count together, as its mean loss has it.
-
-        Args:
-            epoch: of the network, as `State.epochs` counts them.
+        """What the rows of the first batches count together in the network's epoch `epoch`, as its
+        mean loss has it; not for explicit batches.
         """
-        if n_batches == self.n_batches:
-            return self.rows.total(self.batch_rows)
-        if self.batch_offsets is not None:
-            assert self.batch_rows is not None
-            return self.rows.total(self.batch_rows[: self.batch_offsets[n_batches]])
-        last = min(n_batches * self.batch_size, len(self.X))
-        if self.shuffled is None or self.weights.row_weight is None:
-            return self.rows.total(slice(0, last))
-        return self.rows.total(row_order(self.state, len(self.X), epoch)[:last])
+        n_rows = len(self.X)
+        last = min(n_batches * self.batch_size, n_rows)
+        if last < n_rows and self.shuffled is not None and self.weights.row_weight is not None:
+            return self.rows.total(row_order(self.state, n_rows, epoch)[:last])
+        return self.rows.total(slice(0, last))
 
 
 def check_batch_size(batch_size: object, accumulate: object) -> int:
@@ -151,53 +144,49 @@ def warn_once(state: State, X: Array, given: object) -> None:
     state.scale_was_checked = True
 
 
-def train_on_batch(
-    state: State,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    normalize: bool = True,
-    ignore_nan: bool = False,
-) -> float:
-    """See `Network.train_on_batch`."""
+def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
+    """See `Network.train_on_batch`; of rows that all count alike."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        if sample_weight is None and normalize is True and ignore_nan is False:
-            rows, target = state.checked_pair(X, y, nan_advice=NAN_ADVICE)
-            engine = engine_cache.engine(state, "train", len(rows))[0]
-            try:
-                loss: float = engine.train_batch(rows, target)
-            finally:
-                # a signal handler may raise as soon as the call returns: what was done counts
-                status, _, _ = engine.take_progress(state)
-        else:
-            held = _checked_batch(state, X, y, sample_weight, normalize, ignore_nan)
-            engine = engine_cache.engine(state, "train", len(held.X))[0]
-            try:
-                loss = engine.train_batch(held.X, held.y, **held.weights.options())
-            finally:
-                status, _, _ = engine.take_progress(state)
+        rows, target = state.checked_pair(X, y)
+        engine = engine_cache.engine(state, "train", len(rows))[0]
+        try:
+            loss: float = engine.train_batch(rows, target)
+        finally:
+            # a signal handler may raise as soon as the call returns: what was done counts
+            status, _, _ = engine.take_progress(state)
         if status:
-            if status == DIVERGED:
-                raise divergence(state, loss, "", "unchanged")
-            raise engine.take_pending()
+            _refuse(state, engine, status, loss)
         return loss
     finally:
         guard.writers.discard(token)
 
 
-def _checked_batch(
-    state: State, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, normalize: object,
-    ignore_nan: bool,
-) -> Rows:  # fmt: skip
-    """One batch whole: what is large is converted whole too."""
-    rows = checked_rows(
-        state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan, all_zero=True,
-        normalize=check_bool(normalize, name="normalize"),
-    )  # fmt: skip
-    return rows if rows.is_direct(state) else rows.take(slice(None), state)
+@writing
+def train_on_weighted_batch(
+    state: State, X: ArrayLike, y: ArrayLike, *, normalize: object, **options: Any
+) -> float:
+    """See `Network.train_on_batch`; the options are those of `checked_rows`."""
+    normalize = check_bool(normalize, name="normalize")
+    held = checked_rows(state, X, y, normalize=normalize, all_zero=True, **options)
+    if not held.is_direct:
+        held = held.take(slice(None), state)  # one batch whole
+    engine = engine_cache.engine(state, "train", len(held.X))[0]
+    try:
+        loss: float = engine.train_batch(held.X, held.y, **held.weights.options())
+    finally:
+        status, _, _ = engine.take_progress(state)
+    if status:
+        _refuse(state, engine, status, loss)
+    return loss
+
+
+def _refuse(state: State, engine: Any, status: int, loss: float) -> None:
+    """Raise for a batch that did not end well."""
+    if status == DIVERGED:
+        raise divergence(state, loss, "", "unchanged")
+    raise engine.take_pending()
 
 
 @writing

@@ -171,7 +171,7 @@ def test_arrays_in_other_orders(backend, in_parts):
 def test_small_arrays_and_those_as_large_as_their_copy_are_converted_once():
     def fed(X):
         checked = rows.checked_rows(net._state, X, np.zeros(len(X)))
-        return not checked.is_direct(net._state)
+        return not checked.is_direct
 
     net = fb.Network([1000, 1], seed=0)
     assert not fed(np.zeros((1000, 1000), np.uint8))  # 4 MB
