@@ -125,7 +125,7 @@ def as_real(
     """
     if is_readable(array, dtype):
         result = array
-    elif array.size * dtype.itemsize > max(most_bytes, 0 if _is_mapped(array) else array.nbytes):
+    elif is_costly(array, dtype, most_bytes):
         _check_in_blocks(array, name, dtype, check_finite, nan_advice)
         return array
     else:
@@ -141,6 +141,14 @@ def as_real(
         if check_finite:
             _refuse_nonfinite(result, flat, name, nan_advice)
     return result
+
+
+def is_costly(array: Array, dtype: np.dtype[Any], most_bytes: float) -> bool:
+    """Whether a copy in `dtype` would have more than `most_bytes` and need more memory than the
+    array does, which is none where it lies in a file.
+    """
+    held = 0 if _is_mapped(array) else array.nbytes
+    return array.size * dtype.itemsize > max(most_bytes, held)
 
 
 def _is_mapped(array: object) -> bool:

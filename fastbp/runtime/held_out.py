@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp import random
-from fastbp.check.array import Array, as_numeric
+from fastbp.check.array import Array, as_numeric, is_costly
 from fastbp.check.frame import check_feature_names, column_names
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import check_real
 from fastbp.runtime.chunk import ChunkFeed
-from fastbp.runtime.rows import Rows, checked_rows
+from fastbp.runtime.rows import MOST_BYTES, Picked, Rows, checked_rows
 from fastbp.runtime.state import State
 from fastbp.runtime.train import Epochs
 
@@ -136,6 +136,9 @@ def split(
             raise ValueError(f"X has {counted(n_rows, 'row')}, sample_weight has {len(weight)}")
     label = _labels(state, target)
     trained, held = split_rows(n_rows, share=share, seed=state.seed, labels=label)
+    if isinstance(table, np.ndarray) and _is_large(table, state):
+        whole = table
+        table = _Frame(whole, lambda rows: Picked(whole, rows))
     parts = [(table[rows], target[rows], None if weight is None else weight[rows])
              for rows in (trained, held)]  # fmt: skip
     return Split(*parts[0], parts[1])
@@ -174,6 +177,14 @@ def split_rows(
     held = np.zeros(n_rows, bool)
     held[order] = rank < count[group]
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _is_large(table: Array, state: State) -> bool:
+    """Whether copies of its rows are to be avoided: it lies in a file, or is converted in parts."""
+    own = table.dtype
+    return is_costly(table, own, MOST_BYTES) or (
+        own != state.dtype and is_costly(table, state.dtype, MOST_BYTES)
+    )
 
 
 class _Frame:

@@ -29,15 +29,27 @@ MOST_BYTES = 2**26
 PART_NUMBERS = 2**20  # so many of X are converted at a time
 
 
+class Picked:
+    """Some rows of an array that is too large for a copy of them."""
+
+    def __init__(self, array: Array, rows: NDArray[np.int64]) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (len(rows), *array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 class Rows(NamedTuple):
     """What the engine takes.
 
     Attributes:
+        X: an array, or `Picked` rows of one.
         is_direct: the kernels can read X and y in place; else at least one is as it came, to be
             converted in parts.
     """
 
-    X: Array
+    X: Any
     y: Array
     weights: Weights = UNWEIGHTED
     is_direct: bool = True
@@ -65,8 +77,10 @@ def _is_class_index(y: Array, state: State) -> bool:
 _GATHER = 2**17  # numbers at a time: what is gathered is converted while it lies in a cache
 
 
-def converted(array: Array, rows: slice | Array, state: State) -> Array:
+def converted(array: Array | Picked, rows: slice | Array, state: State) -> Array:
     """Rows of an array as the kernels can read them: a view where it can be one."""
+    if isinstance(array, Picked):
+        return converted(array.array, array.rows[rows], state)
     if isinstance(rows, slice):
         part = array[rows]
         if is_readable(part, state.dtype):
@@ -98,7 +112,7 @@ def row_order(state: State, n_rows: int, epoch: int) -> NDArray[np.uint32]:
 
 def checked_rows(
     state: State,
-    X: ArrayLike,
+    X: Any,
     y: ArrayLike,
     *,
     sample_weight: object = None,
@@ -120,16 +134,18 @@ def checked_rows(
     """
     if ignore_nan is not False:
         ignore_nan = check_bool(ignore_nan, name="ignore_nan")
-    rows = state.quick_input(X, state.n_features, check_finite)
+    rows: Any = state.quick_input(X, state.n_features, check_finite)
     is_direct = True
     if rows is None:
         if not any_names:
             check_feature_names(X, state.feature_names)
+        picked = X if isinstance(X, Picked) else None
         rows = check_X(
-            X, n_features=state.n_features, dtype=state.dtype, check_finite=check_finite,
-            isfinite=state.scan, most_bytes=MOST_BYTES,
+            X if picked is None else picked.array, n_features=state.n_features, dtype=state.dtype,
+            check_finite=check_finite, isfinite=state.scan, most_bytes=MOST_BYTES,
         )  # fmt: skip
-        is_direct = is_readable(rows, state.dtype)
+        is_direct = picked is None and is_readable(rows, state.dtype)
+        rows = rows if picked is None else picked
     target = None if ignore_nan else state.quick_target(y, state.n_outputs, check_finite)
     present = None
     if target is None or len(target) != len(rows):

@@ -17,7 +17,7 @@ from fastbp.runtime import engine_cache
 from fastbp.runtime.feed import ArrayFeed
 from fastbp.runtime.guard import writing
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
-from fastbp.runtime.rows import checked_rows, row_order
+from fastbp.runtime.rows import Picked, checked_rows, row_order
 from fastbp.runtime.state import State
 
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
@@ -27,7 +27,8 @@ class Epochs:
     """The epochs of one call of `fit` or `train_steps`: what stays the same from run to run.
 
     Attributes:
-        X, y, weights: checked; X and y as they came where they are converted part by part.
+        rows: checked.
+        X: theirs; as it came where it is converted part by part, whole where rows are picked.
         batch_size: rows of a step, all of `accumulate` batches together.
         n_batches: steps of an epoch.
         finished: losses of the last run's whole epochs.
@@ -38,7 +39,7 @@ class Epochs:
     def __init__(
         self,
         state: State,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         batch_size: int,
@@ -62,8 +63,9 @@ class Epochs:
             state, X, y, sample_weight=sample_weight, class_weight=class_weight,
             ignore_nan=ignore_nan, check_finite=check_finite, any_names=any_names,
         )  # fmt: skip
-        self.X, self.y, self.weights, _ = self.rows
-        n_rows = len(self.X)
+        X, self.y, self.weights, _ = self.rows
+        self.X: Array = X.array if isinstance(X, Picked) else X
+        n_rows = len(X)
         if n_rows >= 2**32 and (shuffle or batches is not None):
             raise ValueError(f"X has {n_rows} rows: an order of rows takes at most {2**32 - 1}")
         self.shuffled = np.empty(n_rows, np.uint32) if shuffle else None
@@ -120,7 +122,7 @@ class Epochs:
         """What the rows of the first batches count together in the network's epoch `epoch`, as its
         mean loss has it; not for explicit batches.
         """
-        n_rows = len(self.X)
+        n_rows = len(self.rows.X)
         last = min(n_batches * self.batch_size, n_rows)
         if last < n_rows and self.shuffled is not None and self.weights.row_weight is not None:
             return self.rows.total(row_order(self.state, n_rows, epoch)[:last])

@@ -22,6 +22,7 @@ def in_parts(monkeypatch: pytest.MonkeyPatch):
 
     def begin(part_bytes: int = 2000) -> None:
         monkeypatch.setattr(rows, "MOST_BYTES", 0)
+        monkeypatch.setattr("fastbp.runtime.held_out.MOST_BYTES", 0)
         monkeypatch.setattr("fastbp.check.array._is_mapped", lambda array: True)
         monkeypatch.setattr("fastbp.runtime.predict.MOST_BYTES", 0)
         monkeypatch.setattr("fastbp.runtime.predict.PART_NUMBERS", 100)
@@ -56,6 +57,7 @@ CALLS = {
     "accumulated": lambda net, X, y: net.fit(X, y, epochs=2, batch_size=8, accumulate=3),
     "one batch": lambda net, X, y: net.fit(X, y, epochs=2, batch_size=999),
     "steps": lambda net, X, y: net.train_steps(X, y, steps=20, batch_size=16),
+    "held out": lambda net, X, y: net.fit(X, y, epochs=2, batch_size=16, validation_split=0.2),
     "threads": lambda net, X, y: net.fit(X, y, epochs=2, batch_size=16, n_threads=2),
 }
 
@@ -211,3 +213,19 @@ def test_memory_map_of_the_networks_type_is_read_in_place(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2e6
+
+
+def test_no_copy_of_the_rows_held_out(in_parts, tmp_path):
+    import tracemalloc
+
+    in_parts(part_bytes=2**18)
+    X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(100_000, 100))
+    y = np.zeros(100_000, np.float32)
+    net = fb.Network([100, 2, 1], metrics=["mae"], seed=0)
+    tracemalloc.start()
+    try:
+        past = net.fit(X, y, batch_size=100, validation_split=0.5).history
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 15e6 and set(past) == {"loss", "mae", "val_loss", "val_mae"}

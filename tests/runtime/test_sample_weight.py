@@ -8,6 +8,7 @@ from support.tolerance import assert_near, assert_same_training
 from support.weight import BACKENDS, OPTIMIZERS, TARGETS, data, each_backend, network
 
 import fastbp as fb
+from fastbp.metric import metric
 
 each_target = pytest.mark.parametrize("target", TARGETS)
 
@@ -150,6 +151,40 @@ def test_validation_data_has_weights(backend):
     past = net.fit(X, y, epochs=2, validation_data=(X, y, weight)).history["val_loss"]
     assert past[-1] == net.evaluate(X, y, sample_weight=weight)["loss"]
     assert past[-1] != net.evaluate(X, y)["loss"]
+
+
+def _metrics_take_weights() -> bool:
+    try:
+        metric("mae")(np.ones((2, 1)), np.ones((2, 1)), weight=np.ones(2))
+    except TypeError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _metrics_take_weights(), reason="metrics without weights")
+@each_target
+@each_backend
+def test_metrics_are_weighted(target, backend):
+    X, y = data(target, 30)
+    weight = np.random.default_rng(0).integers(0, 3, 30)
+    names = ["mse", "mae"] + ["accuracy"] * (fb.Loss(TARGETS[target]).domain != "real")
+    net = network(target, backend=backend, metrics=names)
+    rows = np.repeat(np.arange(30), weight)
+    found, expected = net.evaluate(X, y, sample_weight=weight), net.evaluate(X[rows], y[rows])
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert_near(found[name], value, dtype="float64", length=2**8)
+
+
+@pytest.mark.skipif(not _metrics_take_weights(), reason="metrics without weights")
+@each_backend
+def test_metrics_leave_missing_targets_out(backend):
+    X, y = data("mse", 30)
+    gaps = np.random.default_rng(0).random(y.shape) < 0.3
+    net = network("mse", backend=backend, metrics=["mae"])
+    found = net.evaluate(X, np.where(gaps, NAN, y), ignore_nan=True)["mae"]
+    expected = np.abs(net.predict(X) - y)[~gaps].mean()
+    assert_near(found, expected, dtype="float64", length=2**8)
 
 
 # targets that are left out
