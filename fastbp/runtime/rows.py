@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,25 +83,40 @@ def converted(array: Array | Picked, rows: slice | Array, state: State) -> Array
     if isinstance(array, Picked):
         return converted(array.array, array.rows[rows], state)
     if isinstance(rows, slice):
-        part = array[rows]
-        if is_readable(part, state.dtype):
-            return part
-        with np.errstate(all="ignore"):
-            return np.ascontiguousarray(part, state.dtype)
-    out = np.empty((len(rows), *array.shape[1:]), state.dtype)
+        array = array[rows]
+        if is_readable(array, state.dtype):
+            return array
+    n_rows = len(array) if isinstance(rows, slice) else len(rows)
+    out = np.empty((n_rows, *array.shape[1:]), state.dtype)
     step = max(1, _GATHER // max(1, math.prod(array.shape[1:])))
     # `take` is three times as fast, but copies an array whole that lies otherwise
     takes = array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned
-    held = np.empty((step, *array.shape[1:]), array.dtype) if takes else None
-    with np.errstate(all="ignore"):
-        for start in range(0, len(rows), step):
-            some = rows[start : start + step].astype(np.intp)
-            if held is None:
-                out[start : start + step] = array[some]
-            else:
-                array.take(some, axis=0, out=held[: len(some)], mode="clip")
-                out[start : start + step] = held[: len(some)]
+    held = np.empty((step, *array.shape[1:]), array.dtype)
+    for start in range(0, n_rows, step):
+        to = out[start : start + step]
+        if isinstance(rows, slice):
+            _convert(array[start : start + step], to)
+            continue
+        some = rows[start : start + step].astype(np.intp)
+        if takes:
+            array.take(some, axis=0, out=held[: len(some)], mode="clip")
+        _convert(held[: len(some)] if takes else array[some], to)
     return out
+
+
+def _convert(part: Array, out: Array) -> None:
+    """out = part, in another type."""
+    if part.dtype == np.float16:  # three times as fast as by NumPy
+        _half_numbers(out.dtype).take(part.view(np.uint16).astype(np.intp), out=out, mode="clip")
+        return
+    with np.errstate(all="ignore"):
+        out[...] = part
+
+
+@lru_cache
+def _half_numbers(dtype: np.dtype[Any]) -> Array:
+    """All float16 numbers by their bits."""
+    return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(dtype)
 
 
 def row_order(state: State, n_rows: int, epoch: int) -> NDArray[np.uint32]:

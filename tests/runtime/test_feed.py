@@ -170,6 +170,17 @@ def test_arrays_in_other_orders(backend, in_parts):
         assert digest(net) == digest(nets[0])
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_every_half_number(dtype, order):
+    net = fb.Network([4, 1], dtype=dtype, seed=0)
+    bits = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(-1, 4)
+    given = bits.astype(f"{order}f2")
+    expected = bits.astype(dtype)
+    for part in (slice(None), slice(5, 99), np.array([3, 1, 2])):
+        found = rows.converted(given, part, net._state)
+        assert found.dtype == dtype and np.array_equal(found, expected[part], equal_nan=True)
+
+
 def test_small_arrays_and_those_as_large_as_their_copy_are_converted_once():
     def fed(X):
         checked = rows.checked_rows(net._state, X, np.zeros(len(X)))
