@@ -55,7 +55,7 @@ class ChunkFeed(Feed):
     ) -> None:
         most_threads = check_n_threads(n_threads)
         super().__init__(
-            state, batch_size=check_batch_size(batch_size, accumulate), n_batches=None,
+            state, batch_size=check_batch_size(batch_size, accumulate),
             n_threads="auto" if n_threads == "auto" else most_threads,
         )  # fmt: skip
         self.shuffle = check_bool(shuffle, name="shuffle")
@@ -85,9 +85,8 @@ class ChunkFeed(Feed):
         self.names: tuple[str, ...] | None = None
         check_parameters(state.parameter_views(), isfinite=state.scan)
 
-    def _train(self, *args: Any) -> tuple[float, int | None]:
+    def begun(self) -> None:
         self.state.feature_names = self.names  # those of the first chunk: it was right
-        return super()._train(*args)
 
     def parts(self, epoch: int, first: int) -> Iterator[Part]:
         """As many whole batches as there are after each chunk; the rest with the next one."""
@@ -103,8 +102,8 @@ class ChunkFeed(Feed):
                 rows = rows if rest is None else _joined(rest, rows, i, self.state.n_outputs)
                 whole = len(rows.X) // self.batch_size * self.batch_size
                 if whole:
-                    yield Part(_slice(rows, 0, whole))
-                rest = _slice(rows, whole, len(rows.X)) if whole < len(rows.X) else None
+                    yield Part(rows.cut(0, whole))
+                rest = rows.cut(whole, len(rows.X)) if whole < len(rows.X) else None
             if rest is not None:
                 yield Part(rest)
             elif not n_chunks:
@@ -137,11 +136,6 @@ class ChunkFeed(Feed):
             order = chunk_order(len(rows.X), seed=self.state.seed, epoch=epoch, chunk=index)
             return rows.take(order, self.state)
         return rows if rows.is_direct else rows.take(slice(None), self.state)
-
-
-def _slice(rows: Rows, begin: int, end: int) -> Rows:
-    piece = slice(begin, end)
-    return Rows(rows.X[piece], rows.y[piece], rows.weights.take(piece))
 
 
 def _joined(a: Rows, b: Rows, index: int, n_outputs: int) -> Rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastbp.runtime.rows import Rows, row_order
 from fastbp.runtime.state import State
 
 PART_BYTES = 2**22  # of converted rows; up to three such parts are in memory
-_MANY_STEPS = 2**16  # an epoch of unknown length
+MANY_STEPS = 2**16  # of an epoch of unknown length
 
 
 class Part(NamedTuple):
@@ -30,12 +31,24 @@ class Part(NamedTuple):
     rows: Rows
     offsets: NDArray[np.int64] | None = None
 
+    def after(self, n_batches: int, batch_size: int) -> Part:
+        """What is left after the first batches."""
+        if n_batches == 0:
+            return self
+        begin = self.end(n_batches, batch_size)
+        offsets = None if self.offsets is None else self.offsets[n_batches:] - begin
+        return Part(self.rows.cut(begin, len(self.rows.X)), offsets)
 
-class _Counter:
-    """What an engine did in an epoch; its parts are no epochs of their own."""
+    def n_batches(self, batch_size: int) -> int:
+        if self.offsets is not None:
+            return len(self.offsets) - 1
+        return -(-len(self.rows.X) // batch_size)
 
-    def __init__(self) -> None:
-        self.steps = self.epochs = 0
+    def end(self, n_batches: int, batch_size: int) -> int:
+        """The row after the first batches."""
+        if self.offsets is not None:
+            return int(self.offsets[n_batches])
+        return min(n_batches * batch_size, len(self.rows.X))
 
 
 class Feed(ABC):
@@ -43,12 +56,12 @@ class Feed(ABC):
 
     Attributes:
         batch_size: rows of a step.
-        n_batches: steps of an epoch, or None where that is not known.
+        n_batches: steps of an epoch; a large number where that is not known.
         finished: losses of the last run's whole epochs.
     """
 
     def __init__(
-        self, state: State, *, batch_size: int, n_threads: int | str, n_batches: int | None
+        self, state: State, *, batch_size: int, n_threads: int | str, n_batches: int = MANY_STEPS
     ) -> None:
         self.state, self.batch_size, self.n_threads = state, batch_size, n_threads
         self.n_batches = n_batches
@@ -58,78 +71,161 @@ class Feed(ABC):
     def parts(self, epoch: int, first: int) -> Iterator[Part]:
         """Those of the network's epoch `epoch`, the call's `first`; read by a thread."""
 
+    @abstractmethod
+    def begun(self) -> None:
+        """Called when the first part of an epoch is there."""
+
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """As `Epochs.run`."""
-        losses, begun = np.zeros(epochs), self.state.steps
+        losses, left = np.zeros(epochs), max_steps
         for i in range(epochs):
             self.finished = losses[:i]
-            left = max_steps - (self.state.steps - begun) if max_steps >= 0 else -1
-            losses[i] = self._epoch(first + i, epochs, left)
+            epoch = FedEpoch(self, first=first + i, epochs=epochs)
+            try:
+                epoch.run(left)
+            finally:
+                epoch.close()
+            epoch.end()
+            losses[i] = epoch.loss
+            left -= epoch.done if left > 0 else 0
         self.finished = losses
         return losses
 
-    def _epoch(self, number: int, epochs: int, max_steps: int) -> float:
-        """The mean loss of one epoch, or of its first `max_steps` steps."""
-        state, counter, begun = self.state, _Counter(), self.state.steps
-        good = state.parameters.copy(), state.optimizer_state.copy(), state.powers.copy()
-        total = seen = loss = 0.0
-        engine: Any = None
+
+class _Counter:
+    """What an engine did in an epoch; its parts are no epochs of their own."""
+
+    def __init__(self) -> None:
+        self.steps = self.epochs = 0
+
+
+class FedEpoch:
+    """The network's next epoch, all of it or a number of batches at a time.
+
+    Args:
+        first: the number of the epoch, for messages.
+        epochs: how many are to come, for the choice of threads.
+
+    Attributes:
+        done: batches so far.
+        loss: their mean loss.
+        is_complete: there are no more.
+    """
+
+    def __init__(self, feed: Feed, *, first: int, epochs: int = 1) -> None:
+        state = feed.state
+        self.feed, self.first, self._n_steps = feed, first, feed.n_batches * epochs
+        self.done, self.loss, self.is_complete = 0, 0.0, False
+        self._sum = self._count = 0.0
+        self._begun, self._counter = state.steps, _Counter()
+        numbers = state.parameters, state.optimizer_state, state.powers
+        self._kept = [(array, array.copy()) for array in numbers]
+        self._engine: Any = None
+        self._threads = 1
+        self._part: Part | None = None
+        self._done_of_part = 0
+        self._parts = Prefetch(feed.parts(state.epochs, first))
+
+    def run(self, n_batches: int = -1) -> None:
+        """The next so many batches, or all that are left.
+
+        Raises as `Epochs.run`; after that the epoch is over.
+        """
+        end = self.done + n_batches
+        with self._undone():
+            self._look_ahead()
+            while not self.is_complete and (n_batches < 0 or self.done < end):
+                self._train(end - self.done if n_batches >= 0 else -1)
+                self._look_ahead()
+            if self.is_complete:
+                self.feed.n_batches = self.done  # known now, if it was not
+                self._check_parameters()
+
+    def end(self) -> None:
+        """The epoch ends here, complete or not.
+
+        Raises DivergenceError where a parameter is not finite.
+        """
+        self.close()
+        if not self.is_complete:
+            with self._undone():
+                self._check_parameters()
+        self.feed.state.epochs += 1
+
+    def _check_parameters(self) -> None:
+        state = self.feed.state
+        if state.scan(state.parameters) >= 0:
+            raise diverged(state, self.loss, self.first, self.done - 1)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """What diverges is undone back to the beginning of the epoch; what raises is counted."""
+        counter = self._counter
         try:
-            with Prefetch(self.parts(state.epochs, number)) as parts:
-                for part in parts:
-                    if engine is None:
-                        rows = self.batch_size
-                        if part.offsets is None:
-                            rows = min(rows, len(part.rows.X))  # an epoch may be shorter
-                        steps = (self.n_batches or _MANY_STEPS) * epochs
-                        engine, _, threads = engine_cache.take_trainer(
-                            state, rows, self.n_threads, steps
-                        )
-                    done = counter.steps
-                    left = max_steps - done if max_steps >= 0 else -1
-                    loss, batch = self._train(engine, threads, part, left, counter)
-                    if batch is not None:
-                        raise diverged(state, loss, number, done + batch)
-                    count = self._total(part, counter.steps - done)
-                    total, seen = total + loss * count, seen + count
-                    state.steps = begun + counter.steps
-                    if counter.steps == max_steps:
-                        break
-            loss = total / seen if seen else 0.0
-            if state.scan(state.parameters) >= 0:
-                raise diverged(state, loss, number, counter.steps - 1)
+            yield
         except DivergenceError:
-            state.parameters[:], state.optimizer_state[:], state.powers[:] = good
+            for array, held in self._kept:
+                array[:] = held
             counter.steps = 0
+            self.close()
+            raise
+        except BaseException:
+            self.close()
             raise
         finally:
-            state.steps = begun + counter.steps
-        state.epochs += 1
-        return loss
+            self.feed.state.steps = self._begun + counter.steps
 
-    def _train(
-        self, engine: Any, threads: int, part: Part, max_steps: int, counter: _Counter
-    ) -> tuple[float, int | None]:
-        """The mean loss of a part, and the batch in which it diverged."""
+    def close(self) -> None:
+        """End the thread."""
+        self._parts.close()
+
+    def _look_ahead(self) -> None:
+        """Have a part with batches left, or know that the epoch is complete."""
+        if self._part is None and not self.is_complete:
+            self._part = next(self._parts, None)
+            self.is_complete, self._done_of_part = self._part is None, 0
+
+    def _train(self, most: int) -> None:
+        """Batches of this part, at most so many where that is not negative."""
+        feed, state, counter = self.feed, self.feed.state, self._counter
+        assert self._part is not None
+        part = self._part.after(self._done_of_part, feed.batch_size)
         X, y, weights, _ = part.rows
-        losses = np.zeros(1)
+        if self._engine is None:
+            self._take_engine(part)
+        losses, before = np.zeros(1), counter.steps
         order = None if part.offsets is None else np.arange(len(X), dtype=np.uint32)
         try:
-            engine.train(
-                X, y, batch_size=min(self.batch_size, len(X)), epochs=1, losses=losses,
-                n_threads=threads, batch_rows=order, batch_offsets=part.offsets,
-                max_steps=max_steps, guarded=False, **weights.options(),
+            self._engine.train(
+                X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,
+                n_threads=self._threads, batch_rows=order, batch_offsets=part.offsets,
+                max_steps=most, guarded=False, **weights.options(),
             )  # fmt: skip
         finally:
-            status, _, batch = engine.take_progress(counter)
+            status, _, batch = self._engine.take_progress(counter)
+        loss = float(losses[0])
         if status == INTERRUPTED:
-            raise engine.take_pending()
-        return float(losses[0]), batch if status == DIVERGED else None
+            raise self._engine.take_pending()
+        if status == DIVERGED:
+            raise diverged(state, loss, self.first, self.done + batch)
+        done = counter.steps - before
+        count = part.rows.total(slice(0, part.end(done, feed.batch_size)))
+        self.done, state.steps = self.done + done, self._begun + counter.steps
+        self._sum, self._count = self._sum + loss * count, self._count + count
+        self.loss = self._sum / self._count if self._count else 0.0
+        self._done_of_part += done
+        if self._done_of_part == self._part.n_batches(feed.batch_size):
+            self._part = None
 
-    def _total(self, part: Part, n_batches: int) -> float:
-        """What the rows of the first batches count together."""
-        end = n_batches * self.batch_size if part.offsets is None else part.offsets[n_batches]
-        return part.rows.total(slice(0, int(end)))
+    def _take_engine(self, part: Part) -> None:
+        feed = self.feed
+        rows = feed.batch_size
+        if part.offsets is None:
+            rows = min(rows, len(part.rows.X))  # an epoch may be shorter
+        self._engine, _, self._threads = engine_cache.take_trainer(
+            feed.state, rows, feed.n_threads, self._n_steps
+        )
+        feed.begun()
 
 
 class ArrayFeed(Feed):
@@ -153,6 +249,9 @@ class ArrayFeed(Feed):
         self.batch_rows, self.batch_offsets = batch_rows, batch_offsets
         row_bytes = (rows.X.shape[1] + rows.y.size // n_rows) * state.dtype.itemsize
         self.at_once = max(1, PART_BYTES // (row_bytes * batch_size))  # batches
+
+    def begun(self) -> None:
+        """Nothing is to be done."""
 
     def parts(self, epoch: int, first: int) -> Iterator[Part]:
         if self.batch_offsets is None or self.batch_rows is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _AHEAD = 1  # items that wait; one more is being made
@@ -14,7 +13,7 @@ _PATIENCE = 5.0  # seconds to wait for the end of the thread: a source may block
 
 
 class Prefetch(Generic[T]):
-    """An iterator over `items`, which a thread of its own reads; a context that ends the thread.
+    """An iterator over `items`, which a thread of its own reads until the end or `close`.
 
     What the source raises is raised here, after the items before it.
     """
@@ -26,10 +25,7 @@ class Prefetch(Generic[T]):
         self._ended = self._stopped = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, name="fastbp-prefetch", daemon=True)
-
-    def __enter__(self) -> Self:
         self._thread.start()
-        return self
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -46,10 +42,8 @@ class Prefetch(Generic[T]):
             raise self._error
         raise StopIteration
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def close(self) -> None:
+        """End the thread; what the source has yet to give is lost."""
         with self._changed:
             self._stopped = True
             self._ready.clear()

@@ -61,6 +61,11 @@ class Rows(NamedTuple):
         y = self.y[rows] if _is_class_index(self.y, state) else converted(self.y, rows, state)
         return Rows(X, y, self.weights.take(rows))
 
+    def cut(self, begin: int, end: int) -> Rows:
+        """Views of the rows begin..end, which can be read in place."""
+        piece = slice(begin, end)
+        return Rows(self.X[piece], self.y[piece], self.weights.take(piece))
+
     def total(self, rows: slice | Array | None = None) -> float:
         """What these rows count together."""
         held = self.weights.row_weight

@@ -87,11 +87,7 @@ class Epochs:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         state = self.state
         if not self.rows.is_direct:
-            feed = ArrayFeed(
-                state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
-                shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
-                batch_offsets=self.batch_offsets,
-            )  # fmt: skip
+            feed = self.feed()
             try:
                 return feed.run(epochs, first=first, max_steps=max_steps)
             finally:
@@ -117,6 +113,14 @@ class Epochs:
         if status == INTERRUPTED:
             raise engine.take_pending()
         return losses
+
+    def feed(self) -> ArrayFeed:
+        """The same epochs part by part."""
+        return ArrayFeed(
+            self.state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
+            shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
+            batch_offsets=self.batch_offsets,
+        )  # fmt: skip
 
     def total(self, n_batches: int, epoch: int) -> float:
         """What the rows of the first batches count together in the network's epoch `epoch`, as its

@@ -12,6 +12,7 @@ from support.weight import BACKENDS
 
 import fastbp as fb
 from fastbp.runtime import feed, rows
+from fastbp.runtime.train import Epochs
 
 KINDS = ["uint8", "int64", "bool", "float16", "float64", ">f4", "memmap"]
 
@@ -137,6 +138,41 @@ def test_divergence_tells_the_last_good_epoch(backend, in_parts):
     assert digest(net) == digest(reference)
     losses = (past.history.get("loss", []) for past in (net.history, reference.history))
     assert_near(*losses, dtype="float64", length=64)
+
+
+def test_an_epoch_batch_by_batch(backend, in_parts):
+    """As callbacks between batches need it: the bits of the epoch, and its loss."""
+    X, y = table("uint8", None)
+    in_parts()
+    for kwargs in ({"batch_size": 16}, {"batch_size": 16, "batches": BATCHES}):
+        whole, parts = classifier(backend), classifier(backend)
+        options = {"shuffle": True, "n_threads": 1} | kwargs
+        losses = Epochs(whole._state, X, y, **options).run(2)
+        call = Epochs(parts._state, X, y, **options).feed()
+        for i, n in enumerate((1, 4)):
+            epoch = feed.FedEpoch(call, first=i)
+            done = 0
+            while not epoch.is_complete:
+                assert epoch.done == done and parts.steps == i * call.n_batches + done
+                epoch.run(n)
+                done = min(done + n, call.n_batches)
+            epoch.end()
+            assert epoch.done == call.n_batches
+            assert_near(epoch.loss, losses[i], dtype="float64", length=64)
+        assert digest(parts) == digest(whole)
+
+
+def test_an_epoch_that_is_left(backend, in_parts):
+    X, y = table("uint8", None)
+    in_parts()
+    net, expected = classifier(backend), classifier(backend)
+    options = {"batch_size": 16, "shuffle": True, "n_threads": 1}
+    epoch = feed.FedEpoch(Epochs(net._state, X, y, **options).feed(), first=0)
+    epoch.run(3)
+    epoch.end()
+    expected.train_steps(X, y, steps=3, batch_size=16)
+    assert digest(net) == digest(expected) and net._state.epochs == 1
+    assert not [t for t in threading.enumerate() if t.name == "fastbp-prefetch"]
 
 
 def test_checks_find_the_place_in_large_arrays(in_parts):
