@@ -12,13 +12,41 @@ from typing import Any as _Any
 from fastbp import backend as _backend
 from fastbp.activation import Activation
 from fastbp.backend.show_config import show_config
+from fastbp.callback import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from fastbp.check.threads import get_num_threads, set_num_threads
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import Branch, Dense, Input, Layer, Residual
 from fastbp.loss import Loss
+from fastbp.metric import Metric
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, AdamW
+from fastbp.schedule import (
+    CallableSchedule,
+    ConstantSchedule,
+    CosineDecay,
+    CosineDecayRestarts,
+    ExponentialDecay,
+    InverseSquareRoot,
+    InverseTimeDecay,
+    MultiStepDecay,
+    OneCycle,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+    Schedule,
+    StepDecay,
+)
 from fastbp.version import __version__ as __version__
 
 if _TYPE_CHECKING:
@@ -30,21 +58,46 @@ __all__ = [
     "Adam",
     "AdamW",
     "Branch",
+    "CSVLogger",
+    "CallableSchedule",
+    "Callback",
     "Constant",
+    "ConstantSchedule",
+    "CosineDecay",
+    "CosineDecayRestarts",
     "Dense",
     "DivergenceError",
+    "EarlyStopping",
+    "ExponentialDecay",
     "History",
     "Input",
+    "InverseSquareRoot",
+    "InverseTimeDecay",
+    "LambdaCallback",
     "Layer",
+    "LearningRateScheduler",
     "Loss",
+    "Metric",
     "ModelBusyError",
+    "ModelCheckpoint",
     "ModelFormatError",
+    "MultiStepDecay",
     "Network",
+    "OneCycle",
     "Orthogonal",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "ReduceLROnPlateau",
     "Residual",
+    "Schedule",
+    "StepDecay",
+    "TensorBoard",
+    "TerminateOnNaN",
     "VarianceScaling",
     "backend",
     "examples",
+    "get_num_threads",
+    "set_num_threads",
     "show_config",
 ]
 

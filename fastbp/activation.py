@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
@@ -97,4 +98,11 @@ def resolve_activation(activation: str | Activation | None) -> Activation:
     """
     if isinstance(activation, Activation):
         return activation
-    return Activation("linear" if activation is None else activation)
+    if activation is None:
+        activation = "linear"
+    return _named(activation) if type(activation) is str else Activation(activation)
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> Activation:
+    return Activation(name)

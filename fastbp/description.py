@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_ke
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
-from fastbp.metric import metric, resolve_metric
+from fastbp.metric import Function, Measure, Metric, metric, metric_names, resolve_metrics
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
 
 
@@ -31,17 +32,23 @@ class Description:
     layers: tuple[Layer, ...]
     loss: Loss
     optimizer: Optimizer
-    metrics: tuple[str, ...]
+    metrics: tuple[str | Function, ...]
     dtype: np.dtype[Any]
     seed: int
 
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Of each metric by name: (response, y, weight=None) -> float."""
+        found = (metric(one, loss=self.loss) for one in self.metrics)
+        return dict(zip(metric_names(self.metrics), found, strict=True))
+
     def to_config(self) -> dict[str, Any]:
-        """The same as JSON can hold it, for `arguments`."""
+        """The same as JSON can hold it, for `arguments`; without metrics that are functions."""
         return {
             "layers": [layer.to_config() for layer in self.layers],
             "loss": self.loss.to_config(),
             "optimizer": self.optimizer.to_config(),
-            "metrics": list(self.metrics),
+            "metrics": [one for one in self.metrics if isinstance(one, str)],
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
@@ -73,7 +80,7 @@ def describe(
     *,
     loss: str | Loss,
     optimizer: str | Optimizer,
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric | Function],
     dtype: DTypeLike,
     seed: object,
     activation: str | Activation | None = None,
@@ -87,13 +94,9 @@ def describe(
         bias=resolve_bias_initializer(bias_initializer),
     )
     loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
-    if not isinstance(metrics, list | tuple):
-        raise TypeError(f"metrics must be a list of names, got {shown(metrics)}")
-    names = tuple(resolve_metric(name) for name in metrics)
-    for name in names:
-        metric(name, loss=loss)
+    resolved_metrics = resolve_metrics(metrics, loss=loss)
     seed = check_seed(seed)
-    return Description(resolved, loss, optimizer, names, _dtype(dtype), seed)
+    return Description(resolved, loss, optimizer, resolved_metrics, _dtype(dtype), seed)
 
 
 def arguments(config: object) -> dict[str, Any]:
@@ -113,11 +116,17 @@ def arguments(config: object) -> dict[str, Any]:
     }
 
 
+# The very objects that arrays carry, by what is mostly passed.
+_DTYPES = {name: np.dtype(name) for name in ("float32", "float64")}
+
+
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    if isinstance(dtype, str) and dtype in _DTYPES:
+        return _DTYPES[dtype]
     try:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found is None or found.name not in ("float32", "float64"):
+    if found is None or found.name not in _DTYPES:
         raise ValueError(f"unknown dtype {shown(dtype)}; known: float32, float64")
-    return np.dtype(found.name)  # the very object that arrays carry
+    return _DTYPES[found.name]

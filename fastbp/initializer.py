@@ -245,23 +245,47 @@ def initial_value(
     Args:
         index: running number of the parameter; each has its own random stream.
     """
-    resolved = resolve_initializer(initializer)
-    own = _NAMED[resolved] if isinstance(resolved, str) else resolved
+    own = _meant(initializer)
     if isinstance(own, Constant):
         return np.full(shape, own.value)
     if isinstance(own, Orthogonal):
         return own.gain * _orthogonal(*shape, seed=seed, index=index)
-    fan = {"fan_in": float(fan_in), "fan_out": float(fan_out), "fan_avg": (fan_in + fan_out) / 2.0}
-    variance = own.scale / fan[own.mode]
+    variance = _variance(own, fan_in, fan_out)
     stream = seed, random.INITIALIZE, index, math.prod(shape)
     if own.distribution == "uniform":
-        value = math.sqrt(3.0 * variance) * (2.0 * random.uniform(*stream) - 1.0)
+        value = _uniform_limit(variance) * (2.0 * random.uniform(*stream) - 1.0)
     elif own.distribution == "normal":
         value = math.sqrt(variance) * random.normal(*stream)
     else:
         cut = random.truncated_normal(*stream)
         value = math.sqrt(variance / random.TRUNCATED_VARIANCE) * cut
     return value.reshape(shape)
+
+
+def uniform_limit(
+    initializer: str | float | Initializer, *, fan_in: int, fan_out: int
+) -> float | None:
+    """The limit of a uniform distribution in [-limit, limit), 0 for zeros; None for any other."""
+    own = _meant(initializer)
+    if isinstance(own, Constant):
+        return 0.0 if own.value == 0 else None
+    if isinstance(own, Orthogonal) or own.distribution != "uniform":
+        return None
+    return _uniform_limit(_variance(own, fan_in, fan_out))
+
+
+def _meant(initializer: str | float | Initializer) -> Initializer:
+    resolved = resolve_initializer(initializer)
+    return _NAMED[resolved] if isinstance(resolved, str) else resolved
+
+
+def _variance(own: VarianceScaling, fan_in: int, fan_out: int) -> float:
+    fan = {"fan_in": float(fan_in), "fan_out": float(fan_out), "fan_avg": (fan_in + fan_out) / 2.0}
+    return own.scale / fan[own.mode]
+
+
+def _uniform_limit(variance: float) -> float:
+    return math.sqrt(3.0 * variance)
 
 
 def _orthogonal(n_in: int, n_out: int, *, seed: int, index: int) -> Array:

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
-from fastbp.check.array import Array
+from fastbp.callback import Callback
+from fastbp.check.array import FloatArray
+from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
@@ -20,10 +22,12 @@ from fastbp.history import History
 from fastbp.initializer import Initializer
 from fastbp.layer import Layer
 from fastbp.loss import Loss
+from fastbp.metric import Function, Metric, resolve_metrics
 from fastbp.optimizer import Optimizer
-from fastbp.runtime import fit, snapshot, step, train
+from fastbp.runtime import fit, rate, snapshot, step, train
 from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
+from fastbp.schedule import LearningRate
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
@@ -41,8 +45,10 @@ class Network:
             final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
             missing one implied by `predict`.
         optimizer: a name or an `SGD`, `Adam` or `AdamW`.
-        metrics: names of what `evaluate` and `fit` report beside the loss: "accuracy", "mae",
-            "mse".
+        metrics: what `evaluate` and `fit` report beside the loss: names ("accuracy", "roc_auc",
+            "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
+            (y, prediction) -> float, reported by their `__name__`.  A function gets `y` as class
+            indices (n,) or shaped as the prediction, (n, n_outputs), and what `predict` returns.
         kernel_initializer, bias_initializer: of the layers that name none of their own; None for
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
@@ -67,6 +73,8 @@ class Network:
     [0, 1, 1, 0]
     """
 
+    stop_training: bool = False  # set by a callback, as in Keras: ends the running `fit`
+
     def __init__(
         self,
         layers: Sequence[int] | Sequence[Layer],
@@ -74,7 +82,7 @@ class Network:
         activation: str | Activation | None = None,
         loss: str | Loss = "mse",
         optimizer: str | Optimizer = "adam",
-        metrics: Sequence[str] = (),
+        metrics: Sequence[str | Metric | Function] = (),
         kernel_initializer: str | float | Initializer | None = None,
         bias_initializer: str | float | Initializer | None = None,
         dtype: DTypeLike = "float32",
@@ -87,6 +95,8 @@ class Network:
             seed=seed,
         )  # fmt: skip
         self._state = State(description, backend=backend)
+        if description.metrics:  # now that the number of outputs is known
+            self.metrics = description.metrics
 
     # training
 
@@ -103,6 +113,10 @@ class Network:
         class_weight: Mapping[int, float] | str | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         validation_split: float | None = None,
+        validation_freq: int = 1,
+        callbacks: Sequence[Callback] | Callback | None = (),
+        initial_epoch: int = 0,
+        max_seconds: float | None = None,
         accumulate: int = 1,
         ignore_nan: bool = False,
         n_threads: int | str = "auto",
@@ -136,18 +150,28 @@ class Network:
                 "val_loss" and "val_" metrics.
             validation_split: the share of the rows, in (0, 1), to hold out for that instead, chosen
                 by the seed and of each class alike.
+            validation_freq: evaluate them after every so many epochs.
+            callbacks: `Callback`s to call in between; `net.stop_training = True` ends the fit.
+            initial_epoch: the number of the first epoch, to go on counting where another fit ended;
+                `epochs` is the number of all, as in Keras.
+            max_seconds: stop in time, within an epoch too, validation counted in; `epochs` is then
+                the most there will be.  A learning rate schedule of a certain length is stretched
+                over the steps that fit, for this fit.
             accumulate: so many consecutive batches make one step, by the mean over all their rows:
                 as a `batch_size` so many times as large.  The last step of an epoch may have fewer.
             ignore_nan: targets that are NaN are left out, of every mean too.
-            n_threads: at most so many; "auto" (all processors) only where they pay.  The result is
-                the same to the bit.
-            verbose: True prints a line an epoch, "auto" does on a terminal, False never.
+            n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
+                result is the same to the bit.
+            verbose: 0 or False shows nothing, 1 or True a bar, 2 a line for each epoch; "auto" the
+                bar, but nothing in a pipe or file.  Without `tqdm`, and with 1 in a pipe, the bar
+                is lines.
             check_finite: False skips the search for NaN and infinity.
 
         Returns:
             `History`; "loss" is the mean over the epoch's batches, weighted by rows or by their
             weights, without penalties.  Metrics of the training data are taken after each epoch
-            (not of chunks).
+            (not of chunks).  "learning_rate" is there where it changes.  After an exception
+            `net.history` says what was done.
 
         Warns:
             UserWarning: columns of X differ more than a hundredfold in size; before anything is
@@ -159,6 +183,7 @@ class Network:
                 good epoch.
             ModelBusyError: another call uses the network.
             KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
+            Exception: of a callback, between two steps; the network can be used and trained on.
 
         >>> import numpy as np, fastbp as fb
         >>> X, y = np.eye(4), np.array([0, 1, 0, 1])
@@ -172,8 +197,9 @@ class Network:
             self._state, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
             batches=batches, sample_weight=sample_weight, class_weight=class_weight,
             validation_data=validation_data, validation_split=validation_split,
-            accumulate=accumulate, ignore_nan=ignore_nan, n_threads=n_threads,
-            verbose=verbose, check_finite=check_finite,
+            validation_freq=validation_freq, accumulate=accumulate, ignore_nan=ignore_nan,
+            callbacks=callbacks, initial_epoch=initial_epoch, max_seconds=max_seconds,
+            n_threads=n_threads, verbose=verbose, check_finite=check_finite, model=self,
         )  # fmt: skip
 
     def train_on_batch(
@@ -235,22 +261,32 @@ class Network:
 
     # bring your own loss
 
-    def forward(self, X: ArrayLike) -> Array:
+    def forward(self, X: ArrayLike) -> FloatArray:
         """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
         return step.forward(self._state, X)
 
-    def backward(self, dL_dout: ArrayLike) -> Array:
+    def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
-        n_features).
+        n_features).  With one output (n,) will do.
 
         The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the
-        chain rule gives them.
+        chain rule gives them.  `accumulate` adds them to those that are there, for one step from
+        several batches; otherwise they take their place.
 
         Raises:
             RuntimeError: no `forward` before.
             ValueError: another shape, NaN.
+
+        >>> import numpy as np, fastbp as fb
+        >>> net = fb.Network([2, 1], optimizer=fb.SGD(0.1), seed=0)
+        >>> for accumulate, x in enumerate(([1, 0], [0, 1])):
+        ...     out = net.forward([x])
+        ...     dX = net.backward(out - 1, accumulate=bool(accumulate))
+        >>> net.gradients["dense_1/kernel"].ravel().tolist()
+        [-1.0, -1.0]
+        >>> net.step()
         """
-        return step.backward(self._state, dL_dout)
+        return step.backward(self._state, dL_dout, accumulate=accumulate)
 
     def step(self) -> None:
         """One optimizer step from `.gradients`, which may have been changed (clipped, averaged)
@@ -287,8 +323,10 @@ class Network:
 
     # use
 
-    def __call__(self, X: ArrayLike) -> Array:
-        """What the declared layers output for each row, (n, n_outputs)."""
+    def __call__(self, X: ArrayLike) -> FloatArray:
+        """What the declared layers output for each row, (n, n_outputs); for one observation
+        (n_features,) it is (n_outputs,).
+        """
         state = self._state
         return respond(state, X, state.declared_activation)
 
@@ -297,24 +335,28 @@ class Network:
         X: ArrayLike,
         *,
         batch_size: int | None = None,
-        out: Array | None = None,
+        out: FloatArray | None = None,
         n_threads: int | str = "auto",
         check_finite: bool = True,
-    ) -> Array:
+        ema: bool = False,
+    ) -> FloatArray:
         """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
 
-        A row has the same bits alone, in any batch and on any number of threads.  `batch_size` is
-        accepted and without effect.  `out` takes the result: (n, n_outputs), of the network's
-        dtype, C order.
+        A row has the same bits alone, in any batch and on any number of threads.  One observation
+        (n_features,) will do too, and gives (n_outputs,).  `batch_size` is accepted and without
+        effect.  `out` takes the result: of its shape and the network's dtype, C order.  `ema`
+        answers by the average of the parameters that the optimizer keeps.
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
         if check_finite is not True:
             check_finite = check_bool(check_finite, name="check_finite")
+        if ema is not False:
+            ema = check_bool(ema, name="ema")
         state = self._state
         return respond(
             state, X, state.response_activation,
-            out=out, check_finite=check_finite, n_threads=n_threads,
+            out=out, check_finite=check_finite, n_threads=n_threads, ema=ema,
         )  # fmt: skip
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
@@ -337,12 +379,12 @@ class Network:
 
     def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
         """The class of each row, (n,): the largest response, or for one output whether it is at
-        least 0.5.
+        least 0.5.  Of one observation (n_features,), an np.int64.
         """
         response = self.predict(X)
         if self.n_outputs == 1:
-            return (response[:, 0] >= 0.5).astype(np.int64)
-        return response.argmax(axis=1)
+            return (response[..., 0] >= 0.5).astype(np.int64)
+        return response.argmax(axis=-1)
 
     def evaluate(
         self,
@@ -352,39 +394,46 @@ class Network:
         sample_weight: ArrayLike | None = None,
         ignore_nan: bool = False,
         n_threads: int | str = "auto",
+        ema: bool = False,
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name; weighted by
-        `sample_weight`, (n,), without the targets that are NaN under `ignore_nan`.
+        `sample_weight`, (n,), without the targets that are NaN under `ignore_nan`; with
+        `ema` by the average of the parameters.
         """
+        ema = check_bool(ema, name="ema")
         return evaluate(
             self._state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan,
-            n_threads=n_threads,
+            n_threads=n_threads, ema=ema,
         )  # fmt: skip
 
     # parameters
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, FloatArray]:
         """Writable views by name: "dense_1/kernel" (n_in, n_out), "dense_1/bias" (n_out,), ..."""
         return self._state.parameter_views()
 
     @property
-    def gradients(self) -> dict[str, Array]:
+    def gradients(self) -> dict[str, FloatArray]:
         """The same names, from the last `backward` or `trace`: the loss's gradient, without
-        penalties.
+        penalties.  Writable views, which the next `backward` may overwrite: copy what shall stay.
 
         Raises RuntimeError before the first of them.
         """
         return self._state.gradient_views()
 
     @property
-    def optimizer_state(self) -> dict[str, Array]:
+    def optimizer_state(self) -> dict[str, FloatArray]:
         """Views by name: "m/dense_1/kernel", "v/dense_1/kernel", or "momentum/dense_1/kernel"."""
         return self._state.optimizer_state_views()
 
-    def get_weights(self) -> list[Array]:
-        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias."""
-        return [view.copy() for view in self.parameters.values()]
+    def get_weights(self, *, ema: bool = False) -> list[FloatArray]:
+        """Copies of all parameters, layer by layer, kernel (n_in, n_out) before bias; with `ema` of
+        their average.
+        """
+        state = self._state
+        flat = state.average() if check_bool(ema, name="ema") else state.parameters
+        return [view.copy() for view in state.layout.views(flat).values()]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """All parameters, in the order of `get_weights`.
@@ -393,22 +442,71 @@ class Network:
         """
         snapshot.set_weights(self._state, weights)
 
+    def update_from(self, other: Network, *, tau: float = 1.0) -> None:
+        """Parameters = tau times those of `other` + (1 - tau) times the own: a target network that
+        follows another, at once (tau = 1) or slowly.
+
+        Optimizer and counters stay as they are.
+
+        Args:
+            other: a network of the same dtype, with parameters of the same shapes.
+            tau: in [0, 1].
+
+        Raises:
+            TypeError: `other` is no network, `tau` no number.
+            ValueError: other shapes, another dtype, `tau` out of range.
+            ModelBusyError: one of the two is in use.
+
+        >>> import fastbp as fb
+        >>> net, target = fb.Network([4, 8, 2], seed=0), fb.Network([4, 8, 2], seed=1)
+        >>> target.update_from(net)
+        >>> target.update_from(net, tau=0.005)
+        """
+        if not isinstance(other, Network):
+            raise TypeError(f"other must be a Network, got {shown(other)}")
+        snapshot.update_from(self._state, other._state, tau=tau)
+
+    def reset(self, *, seed: object = None) -> None:
+        """Back to the beginning: initial values, optimizer, steps, epochs and history as those of a
+        new network of the same description, in a tenth of the time.
+
+        Args:
+            seed: of initial values and shuffling, as for `Network`; None keeps `.seed`, and so
+                gives the very values that the network started with.
+
+        >>> import fastbp as fb
+        >>> net = fb.Network([4, 8, 2], seed=0)
+        >>> net.reset(seed=1)
+        >>> net.seed, net.steps
+        (1, 0)
+        """
+        snapshot.reset(self._state, seed=seed)
+
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""
-        twin = self.from_config(self.get_config(), backend=self.backend)
-        snapshot.restore(twin._state, snapshot.snapshot(self._state))
-        twin._state.feature_names = self._state.feature_names
-        return twin
+        if type(self).__init__ is not Network.__init__:  # a subclass makes more than this
+            twin = self._vacant(self.get_config(), backend=self.backend)
+            rate.assign(twin._state, self._state.optimizer.learning_rate)
+            twin.metrics = self.metrics
+            snapshot.restore(twin._state, snapshot.snapshot(self._state))
+            twin._state.feature_names = self._state.feature_names
+            return twin
+        return self._of(snapshot.twin(self._state))
 
     def __getstate__(self) -> dict[str, Any]:
         """What `copy.deepcopy` and `pickle` take along: `copy` and the history.
 
-        The default backend becomes that of the place where a pickle is read.
+        The default backend becomes that of the place where a pickle is read.  A metric that is a
+        function is pickled too; where that cannot be, it is left out with a UserWarning.
         """
         return snapshot.pickled(self._state)
 
     def __setstate__(self, held: dict[str, Any]) -> None:
-        twin = self.from_config(held["config"], backend=held["backend"])
+        twin = self._vacant(held["config"], backend=held["backend"])
+        if "learning_rate" in held:
+            rate.assign(twin._state, held["learning_rate"])
+        if "metrics" in held:
+            twin.metrics = snapshot.unpickled_metrics(held["metrics"])
         numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
         snapshot.restore(twin._state, Snapshot(**numbers))
         twin._state.history = held["history"]
@@ -433,13 +531,42 @@ class Network:
         return self._state.optimizer
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of what `evaluate` and `fit` report beside the loss."""
+    def learning_rate(self) -> float:
+        """Of the next step.  Setting it, to a number, a `Schedule` or a function of the number of
+        steps taken, keeps the optimizer's state, and `optimizer` tells of it: so do `copy`, pickles
+        and files.  A schedule goes on from `steps`, it does not begin anew.
+
+        Raises:
+            TypeError, ValueError: none of them, not finite, < 0; nothing has changed by then.
+            ModelBusyError: set while another call uses the network.
+
+        >>> import fastbp as fb
+        >>> net = fb.Network([2, 4, 1], optimizer=fb.Adam(fb.CosineDecay(1e-3, 1000)), seed=0)
+        >>> net.learning_rate
+        0.001
+        >>> net.learning_rate = 1e-4
+        >>> net.optimizer.learning_rate
+        0.0001
+        """
+        return rate.next_rate(self._state)
+
+    @learning_rate.setter
+    def learning_rate(self, value: LearningRate) -> None:
+        rate.set_learning_rate(self._state, value)
+
+    @property
+    def metrics(self) -> tuple[str | Function, ...]:
+        """What `evaluate` and `fit` report beside the loss: names, and functions of yours.
+
+        Can be set, to what the argument takes.
+        """
         return self._state.description.metrics
 
     @metrics.setter
-    def metrics(self, names: tuple[str, ...]) -> None:
-        self._state.description = replace(self._state.description, metrics=names)
+    def metrics(self, metrics: Sequence[str | Metric | Function]) -> None:
+        state = self._state
+        found = resolve_metrics(metrics, loss=state.loss, n_outputs=state.n_outputs)
+        state.description = replace(state.description, metrics=found)
 
     @property
     def seed(self) -> int:
@@ -528,7 +655,9 @@ class Network:
         return repr(self._state)
 
     def get_config(self) -> dict[str, Any]:
-        """A description that JSON can hold, without the parameters."""
+        """A description that JSON can hold, without the parameters and without metrics that are
+        functions.
+        """
         return self._state.description.to_config()
 
     @classmethod
@@ -539,13 +668,31 @@ class Network:
         """
         return cls(**arguments(config), backend=backend or config.get("backend"))
 
+    @classmethod
+    def _vacant(cls, config: dict[str, Any], *, backend: str | None) -> Self:
+        """The same whose numbers are about to be set: no initial values are drawn."""
+        if cls.__init__ is not Network.__init__:  # a subclass makes more than this
+            return cls.from_config(config, backend=backend)
+        description = describe(**arguments(config))
+        return cls._of(State(description, backend=backend or config.get("backend"), draws=False))
+
+    @classmethod
+    def _of(cls, state: State) -> Self:
+        network = cls.__new__(cls)
+        network._state = state
+        return network
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, optimizer state and description to one file, whole or not at all; see
         `fastbp.storage.checkpoint`.
+
+        Warns:
+            UserWarning: a metric is a function, which no file holds; everything else is written.
         """
         from fastbp.storage import checkpoint
 
         checkpoint.write(path, snapshot.snapshot(self._state))
+        snapshot.warn_of_functions(self._state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Self:
@@ -561,7 +708,7 @@ class Network:
     @classmethod
     def _from_snapshot(cls, held: Snapshot, *, backend: str | None) -> Self:
         try:
-            network = cls.from_config(held.config, backend=backend)
+            network = cls._vacant(held.config, backend=backend)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
         snapshot.restore(network._state, held)

@@ -58,7 +58,7 @@ except AttributeError as error:
 
 ROOMS = [
     {"version", "error", "history", "random", "check"},
-    {"formula", "activation", "initializer", "loss", "metric", "optimizer"},
+    {"formula", "activation", "initializer", "loss", "metric", "optimizer", "schedule", "callback"},
     {"plan"},
     {"layer", "description", "backend"},
     {"runtime", "storage", "tabular", "dataset"},

@@ -168,7 +168,7 @@ def _last_lost(find: Callable[..., Any]) -> Callable[..., Any]:
 def _gradient_scaled(find: Callable[..., Any]) -> Callable[..., Any]:
     def mutant(*own: Any) -> Any:
         rows = find(*own)
-        return lambda out, y, scale, d, *own: rows(out, y, scale * (1 + 1e-8), d, *own)
+        return lambda out, y, scale, d, weight: rows(out, y, scale * (1 + 1e-8), d, weight)
 
     return mutant
 

@@ -47,12 +47,20 @@ def test_example_passes_mypy_strict(tmp_path):
     """With the annotations of the package that is tested, as an engineer who uses it sees them."""
     pytest.importorskip("mypy", reason="mypy is not installed")
     examples = doctest.DocTestParser().get_examples(README.read_text(encoding="utf-8"))
-    source = [example.source.rstrip() for example in examples]
+    source = ["from typing import Any", "import numpy as np"]
+    source += [example.source.rstrip() for example in examples]
     source += [
         "layers: list[fb.Layer] = [fb.Input(4), fb.Dense(8), fb.Residual([fb.Dense(8)])]",
         'layers += [fb.Branch([[fb.Dense(2, "tanh")], []], merge="concat"), fb.Dense(2)]',
         'fb.Network(layers, kernel_initializer=fb.VarianceScaling(2, mode="fan_out"))',
         "fb.Network((3, 4, 2), bias_initializer=0)",
+        "class Own(fb.Network):\n    pass",
+        'own: Own = Own.load("path").copy()',
+        "shown: dict[str, np.ndarray[Any, np.dtype[np.floating[Any]]]] = own.parameters",
+        "mean: np.floating[Any] = own.predict([0.5, 1.5]).mean()",
+        "own.update_from(fb.Network([2, 1]), tau=0.01)",
+        "own.reset(seed=3)",
+        "fb.set_num_threads(fb.get_num_threads())",
     ]
     (tmp_path / "example.py").write_text("\n".join(source) + "\n")
     (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\nfollow_imports = silent\n")

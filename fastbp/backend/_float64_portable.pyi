@@ -17,15 +17,22 @@ class Engine:
     plan: Plan
     def __new__(
         cls, plan: Plan, parameters: _Real, state: _Real, scratch: _Real, tile_loss: _Double,
-        power: _Double,
+        power: _Double, rate: _Double,
     ) -> Engine: ...  # fmt: skip
     def train(
         self, x: _Real, y: NDArray[Any], *, batch_size: int, epochs: int, losses: _Double,
         n_threads: int = 1, shuffled: _Row | None = None, batch_rows: _Row | None = None,
         batch_offsets: _Long | None = None, seed: int = 0, first_epoch: int = 0,
-        max_steps: int = -1, guarded: bool = True,
+        max_steps: int = -1, guarded: bool = True, rates: _Double | None = None,
+        weight: _Real | None = None, row_weight: _Double | None = None,
+        metrics: tuple[str, ...] = (), record: _Double | None = None,
+        validator: Engine | None = None, watch: _Double | None = None, best: _Real | None = None,
+        outputs: _Real | None = None,
     ) -> None: ...  # fmt: skip
-    def train_batch(self, x: _Real, y: NDArray[Any]) -> float: ...
+    def train_batch(
+        self, x: _Real, y: NDArray[Any], weight: _Real | None = None,
+        row_weight: _Double | None = None, outputs: _Real | None = None,
+    ) -> float: ...  # fmt: skip
     def take_progress(self, counter: Any) -> tuple[int, int, int]: ...
     def predict(self, x: _Real, out: _Real, transform: str, n_threads: int) -> int: ...
     def bind(
@@ -34,10 +41,17 @@ class Engine:
     ) -> None: ...  # fmt: skip
     def respond(self, x: object, transform: str, n_threads: int = 0) -> _Real | None: ...
     def evaluate(
-        self, x: _Real, y: NDArray[Any], tile_loss: _Double, *, n_threads: int = 1
-    ) -> int: ...
+        self, x: _Real, y: NDArray[Any], found: _Double, *, weight: _Real | None = None,
+        metrics: tuple[str, ...] = (), n_threads: int = 1,
+    ) -> int: ...  # fmt: skip
+    def bind_validation(
+        self, x: _Real, y: NDArray[Any], *, weight: _Real | None = None,
+        row_weight: _Double | None = None, metrics: tuple[str, ...] = (),
+    ) -> None: ...  # fmt: skip
     def forward(self, x: _Real) -> None: ...
-    def loss_gradient(self, y: NDArray[Any]) -> float: ...
+    def loss_gradient(
+        self, y: NDArray[Any], weight: _Real | None = None, row_weight: _Double | None = None
+    ) -> float: ...
     def backward(self) -> None: ...
     def step(self) -> None: ...
     def work(self, thread: int, number: int) -> None: ...

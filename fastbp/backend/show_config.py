@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import backend
-from fastbp.check.scalar import available_threads
+from fastbp.check import threads
 from fastbp.plan import cache
 from fastbp.version import __version__
 
@@ -27,7 +27,8 @@ def config() -> dict[str, Any]:
         "instruction sets built": [isa for isa in backend.INSTRUCTION_SETS if isa in builds],
         "instruction sets of this CPU": list(backend.supported()),
         "caches (bytes)": list(astuple(cache.machine)),
-        "threads": available_threads(),
+        "threads": threads.get_num_threads(),
+        "threads set by": threads.source(),
     }
     if name is not None:
         info = backend.compiled_modules()[name, "float32"].build_info()

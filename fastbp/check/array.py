@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastbp.check.message import counted, nonfinite_kind, place, shown
 
 Array = NDArray[Any]
+FloatArray = NDArray[np.floating[Any]]  # of a network's dtype, which is known when it runs
 # Flat index (in C order) of the first value that is NaN or infinite, or -1.
 FiniteScan = Callable[[Array], int]
 

@@ -29,12 +29,14 @@ def check_X(
     minimum_rows: int = 1,
     isfinite: FiniteScan | None = None,
     most_bytes: float = math.inf,
+    advice: str = "",
 ) -> Array:
     """`X` as a (rows, n_features) array of `dtype`, aligned, native, in any order of strides.
 
     It is the caller's own memory where the kernels can read that, else a copy in C order.
     `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
-    empty array. `most_bytes` as for `as_real`.
+    empty array. `most_bytes` as for `as_real`.  `advice` ends the complaint about too few
+    dimensions.
 
     Raises:
         TypeError: sparse.
@@ -49,7 +51,7 @@ def check_X(
         raise ValueError(
             f"Expected 2D array, got {got} instead: {name} {what}. Reshape your data either using "
             "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it "
-            "contains a single sample."
+            f"contains a single sample.{advice}"
         )
     if array.ndim > 2:
         raise ValueError(f"{name} must be 2-D (rows, features), got shape {shape}")
@@ -67,10 +69,10 @@ def check_X(
             f"{name} has {counted(shape[1], 'feature')}, but Network is expecting "
             f"{counted(n_features, 'feature')} as input."
         )
-    advice = (lambda part: missing_values(part, X)) if name == "X" else None
+    on_nan = (lambda part: missing_values(part, X)) if name == "X" else None
     return as_real(
         array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite,
-        most_bytes=most_bytes, nan_advice=advice,
+        most_bytes=most_bytes, nan_advice=on_nan,
     )  # fmt: skip
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from fastbp.check.message import shown
+from fastbp.check.threads import automatic, available_threads
 from fastbp.random import draw_seed
 
 
@@ -25,6 +25,8 @@ def check_integer(value: object, *, name: str, minimum: int, maximum: int | None
         TypeError: not an integer (a bool and a float are none).
         ValueError: out of range.
     """
+    if type(value) is int and value >= minimum and maximum is None:
+        return value
     end = f">= {minimum}" if maximum is None else f"in {minimum}..{maximum}"
     number = as_index(value)
     if number is None:
@@ -81,16 +83,10 @@ def check_real(
         TypeError: not a number (a bool is none).
         ValueError: NaN, infinite or out of range.
     """
-    if minimum is not None and maximum is not None:
-        left, right = "(" if exclude_minimum else "[", ")" if exclude_maximum else "]"
-        expected = f"in {left}{shown(minimum)}, {shown(maximum)}{right}"
-    elif minimum is not None:
-        expected = f"finite and {'>' if exclude_minimum else '>='} {shown(minimum)}"
-    elif maximum is not None:
-        expected = f"finite and {'<' if exclude_maximum else '<='} {shown(maximum)}"
-    else:
-        expected = "finite"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (
+        isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real)
+    ):
+        expected = _range(minimum, maximum, exclude_minimum, exclude_maximum)
         raise TypeError(f"{name} must be a number, {expected}, got {shown(value)}")
     try:
         number = float(value)
@@ -99,8 +95,23 @@ def check_real(
     low = minimum is None or number > minimum or (number == minimum and not exclude_minimum)
     high = maximum is None or number < maximum or (number == maximum and not exclude_maximum)
     if not (math.isfinite(number) and low and high):
+        expected = _range(minimum, maximum, exclude_minimum, exclude_maximum)
         raise ValueError(f"{name} must be {expected}, got {shown(value)}")
-    return number
+    return number + 0.0  # -0.0 is 0.0
+
+
+def _range(
+    minimum: float | None, maximum: float | None, exclude_minimum: bool, exclude_maximum: bool
+) -> str:
+    """What was expected, in words."""
+    if minimum is not None and maximum is not None:
+        left, right = "(" if exclude_minimum else "[", ")" if exclude_maximum else "]"
+        return f"in {left}{shown(minimum)}, {shown(maximum)}{right}"
+    if minimum is not None:
+        return f"finite and {'>' if exclude_minimum else '>='} {shown(minimum)}"
+    if maximum is not None:
+        return f"finite and {'<' if exclude_maximum else '<='} {shown(maximum)}"
+    return "finite"
 
 
 def check_name(
@@ -144,15 +155,9 @@ def check_seed(seed: object) -> int:
     return number
 
 
-def available_threads() -> int:
-    """The processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
-    """How many threads to use at most; "auto" and -1 mean one for each available processor.
+    """How many threads to use at most; -1 means one for each available processor, "auto" the same
+    but for the limits of `fastbp.check.threads`.
 
     More than four for each processor are capped with a RuntimeWarning; results never depend on it.
 
@@ -162,7 +167,7 @@ def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
     """
     cores = available_threads() if available is None else available
     if isinstance(n_threads, str) and n_threads == "auto":
-        return cores
+        return automatic(cores)
     number = as_index(n_threads)
     expected = f'n_threads must be "auto", -1 or an integer >= 1, got {_shown(n_threads)}'
     if number is None:

@@ -33,6 +33,13 @@ class Weights(NamedTuple):
             return {"weight": self.weight}
         return {"weight": self.weight, "row_weight": self.row_weight}
 
+    def of_elements(self) -> Array | None:
+        """(n,) where all elements of a row have one weight, else (n, n_outputs): for metrics."""
+        weight = self.weight
+        if weight is None or (weight.strides[1] and weight.shape[1] > 1):
+            return weight
+        return weight[:, 0]
+
     def take(self, rows: slice | Array) -> Weights:
         """Those of some rows."""
         if self.weight is None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
 
 from fastbp.activation import Activation, resolve_activation
 from fastbp.check.message import shown
@@ -13,6 +17,8 @@ from fastbp.layer.dense import Dense
 from fastbp.loss import Loss
 from fastbp.plan.graph import Graph, fuse_output
 from fastbp.plan.parameter import ParameterLayout
+from fastbp.plan.start import Start
+from fastbp.plan.threshold import FEW_OUTPUTS
 
 OptionalInitializer = str | Initializer | None
 
@@ -33,12 +39,16 @@ def resolve_layers(
         return tuple(layers)
     if isinstance(layers[0], Layer):
         raise ValueError("the first layer must be an Input: fb.Input(n_features)")
-    sizes = [check_size(size, name=f"layer {i} size") for i, size in enumerate(layers)]
+    sizes = tuple(check_size(size, name=f"layer {i} size") for i, size in enumerate(layers))
     if len(sizes) < 2:
         raise ValueError(
             f"a list of sizes needs at least n_features and n_outputs, got {shown(layers)}"
         )
-    hidden = resolve_activation("relu" if activation is None else activation)
+    return _of_sizes(sizes, resolve_activation("relu" if activation is None else activation))
+
+
+@lru_cache(maxsize=256)
+def _of_sizes(sizes: tuple[int, ...], hidden: Activation) -> tuple[Layer, ...]:
     inner = [Dense(size, hidden) for size in sizes[1:-1]]
     return (Input(sizes[0]), *inner, Dense(sizes[-1]))
 
@@ -55,6 +65,52 @@ def initialized(
     assert isinstance(first, Input)
     alone = len(rest) == 1 and isinstance(rest[0], Dense)
     return (first, *Choice(kernel, bias, first.units, alone).chain(rest))
+
+
+class Architecture:
+    """Layers lowered for one loss and dtype: what networks of the same description share.
+
+    Attributes:
+        layout: where the parameters lie.
+        graph: the output's activation fused with the loss.
+        plans: those compiled of the graphs so far, for `engine_cache` alone.
+    """
+
+    def __init__(self, layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> None:
+        self._layers = layers
+        self.layout = ParameterLayout(dtype)
+        self.graph = lower(layers, loss, self.layout)
+        self.plans: dict[Hashable, Any] = {}
+
+    @cached_property
+    def declared(self) -> Graph:
+        """The graph with every activation where the layers say."""
+        if not self.graph.fused:
+            return self.graph
+        return lower(self._layers, Loss("mse"), ParameterLayout(self.layout.dtype))
+
+    @cached_property
+    def start(self) -> Start:
+        """The initial values."""
+        return Start(self.layout)
+
+
+_known: dict[Hashable, Architecture] = {}
+_MOST_KNOWN, _MOST_LAYERS = 64, 64  # a plan of so many layers takes 100 kB
+
+
+def architecture(layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> Architecture:
+    """The layers lowered, once for all networks of the same; errors as in `lower`."""
+    structure = tuple(layer.structure for layer in layers)
+    if None in structure or len(structure) > _MOST_LAYERS:
+        return Architecture(layers, loss, dtype)
+    key = structure, loss, dtype, FEW_OUTPUTS.value
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[key] = Architecture(layers, loss, dtype)
+    return found
 
 
 def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:

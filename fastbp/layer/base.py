@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
@@ -32,6 +32,7 @@ class Layer:
         kind: the class's name in descriptions; naming it makes the class known to them.
         is_first: whether such a layer begins a network, and can stand nowhere else.
         unsaved: fields that the description leaves out.
+        later: fields that it leaves out where they have these defaults: files may be older.
 
     >>> from fastbp.layer import Dense, Input
     >>> layers: list[Layer] = [Input(20), Dense(3)]
@@ -40,6 +41,7 @@ class Layer:
     kind: ClassVar[str]
     is_first: ClassVar[bool] = False
     unsaved: ClassVar[frozenset[str]] = frozenset()
+    later: ClassVar[Mapping[str, object]] = {}
 
     def __init_subclass__(cls) -> None:
         if "kind" in cls.__dict__ and KINDS.setdefault(cls.kind, cls) is not cls:
@@ -51,6 +53,13 @@ class Layer:
         Raises ValueError where the width of the value does not fit.
         """
         raise NotImplementedError
+
+    @property
+    def structure(self) -> Hashable:
+        """All that `lower` takes from the layer, to find what was lowered before; None where the
+        layer is to be lowered again for each network.
+        """
+        return None
 
     def initialized(self, choice: Choice) -> Self:
         """The layer with an initializer wherever it leaves one open."""
@@ -67,12 +76,16 @@ class Layer:
 
     def to_config(self) -> dict[str, Any]:
         """A description that JSON can hold, without given initial values."""
-        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in saved(self)}}
+        own = {name: getattr(self, name) for name in saved(self)}
+        return {"kind": self.kind} | {
+            name: _plain(value) for name, value in own.items()
+            if name not in self.later or value != self.later[name]
+        }  # fmt: skip
 
     @classmethod
     def complete_config(cls, values: dict[str, Any]) -> dict[str, Any]:
         """The entries of a description, with those that earlier versions did not write."""
-        return values
+        return {**cls.later, **values}
 
 
 @dataclass(frozen=True)
@@ -92,13 +105,18 @@ class Choice:
 
     def chain(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
         """Layers one after another, of which only the first reads what the chain reads."""
-        later = self if self.n_features is None else replace(self, n_features=None)
+        later = self
+        if self.n_features is not None:
+            later = Choice(self.kernel, self.bias, None, self.alone)
         return tuple(layer.initialized(later if i else self) for i, layer in enumerate(layers))
 
     @staticmethod
     def first(*initializers: str | Initializer | None) -> str | Initializer:
         """The first that is not None."""
-        return next(own for own in initializers if own is not None)
+        for own in initializers:
+            if own is not None:
+                return own
+        raise ValueError("no initializer is left to choose")
 
 
 def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
@@ -221,6 +239,11 @@ class Input(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", check_size(self.units, name="Input units"))
+
+    @property
+    def structure(self) -> Hashable:
+        """See `Layer`."""
+        return Input, self.units
 
     def lower(self, graph: Graph, value: int) -> int:
         """A value that nothing computes, the first of the graph."""

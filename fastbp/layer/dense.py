@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Self
 
 import numpy as np
@@ -45,6 +47,8 @@ class Dense(Layer):
         l1, l2: penalties l1 |w| and l2 w^2 / 2 on the kernel, >= 0; the gradient grows by
             l1 sign(w) + l2 w whatever the batch size, the reported loss leaves them out.
         regularize_bias: penalties on the bias too.
+        trainable: False keeps kernel and bias as they are; gradients pass through.
+        learning_rate_multiplier: times the optimizer's learning rate, for kernel and bias, >= 0.
         name: of the parameters, instead of dense_1, dense_2, ...; without "/".
 
     Raises:
@@ -59,6 +63,7 @@ class Dense(Layer):
 
     kind = "dense"
     unsaved = frozenset({"weights", "bias"})
+    later = {"trainable": True, "learning_rate_multiplier": 1.0}
 
     units: int
     activation: Activation
@@ -70,6 +75,8 @@ class Dense(Layer):
     l1: float
     l2: float
     regularize_bias: bool
+    trainable: bool
+    learning_rate_multiplier: float
     name: str | None
 
     def __init__(
@@ -85,6 +92,8 @@ class Dense(Layer):
         l1: float = 0.0,
         l2: float = 0.0,
         regularize_bias: bool = False,
+        trainable: bool = True,
+        learning_rate_multiplier: float = 1.0,
         name: str | None = None,
     ) -> None:
         units = check_size(units, name="Dense units")
@@ -100,6 +109,10 @@ class Dense(Layer):
             l1=check_real(l1, name="l1", minimum=0),
             l2=check_real(l2, name="l2", minimum=0),
             regularize_bias=check_bool(regularize_bias, name="regularize_bias"),
+            trainable=check_bool(trainable, name="trainable"),
+            learning_rate_multiplier=check_real(
+                learning_rate_multiplier, name="learning_rate_multiplier", minimum=0
+            ),
             name=_checked_name(name),
         )
         if bias is not None and not use_bias:
@@ -133,6 +146,13 @@ class Dense(Layer):
                 text.append(f"{field.name}={value!r}")
         return f"Dense({', '.join(text)})"
 
+    @property
+    def structure(self) -> Hashable:
+        """See `Layer`; given values are arrays, which nobody should have to compare."""
+        if type(self) is not Dense or self.weights is not None or self.bias is not None:
+            return None
+        return Dense, *_values(self)
+
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`; beside given weights a bias starts at 0."""
         kernel, bias = default_initializers(
@@ -161,17 +181,18 @@ class Dense(Layer):
         if self.weights is not None and self.weights.shape[0] != n_in:
             shape = self.weights.shape
             raise ValueError(f"weights of {name} are {shape}, expected {(n_in, self.units)}")
+        rate = self.learning_rate_multiplier if self.trainable else 0.0
         kernel = layout.add(
             name, "kernel", (n_in, self.units),
             Initial(self.kernel_initializer, self.weights, n_in, self.units),
-            by_columns=self.units < FEW_OUTPUTS.value, l1=self.l1, l2=self.l2,
+            by_columns=self.units < FEW_OUTPUTS.value, l1=self.l1, l2=self.l2, rate=rate,
         )  # fmt: skip
         tensors = [kernel]
         if self.use_bias:
             bias = layout.add(
                 name, "bias", (self.units,),
                 Initial(self.bias_initializer, self.bias, n_in, self.units),
-                decays=False,
+                decays=False, rate=rate,
                 l1=self.l1 if self.regularize_bias else 0.0,
                 l2=self.l2 if self.regularize_bias else 0.0,
             )  # fmt: skip
@@ -180,6 +201,7 @@ class Dense(Layer):
         return graph.add(DenseNode((value,), out, self.activation, tuple(tensors), name))
 
 
+_values = attrgetter(*(field.name for field in fields(Dense)))
 _DEFAULT = Dense.__init__.__kwdefaults__ or {}
 
 

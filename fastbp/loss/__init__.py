@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_name, check_real
@@ -133,4 +134,11 @@ def resolve_loss(loss: str | Loss) -> Loss:
         TypeError: neither a name nor a `Loss`.
         ValueError: unknown name.
     """
-    return loss if isinstance(loss, Loss) else Loss(loss)
+    if isinstance(loss, Loss):
+        return loss
+    return _named(loss) if type(loss) is str else Loss(loss)
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> Loss:
+    return Loss(name)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
+from typing import Any
 
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_name
@@ -14,6 +16,7 @@ from fastbp.error import ModelFormatError
 from fastbp.optimizer.adam import Adam, AdamW
 from fastbp.optimizer.base import Optimizer
 from fastbp.optimizer.sgd import SGD
+from fastbp.schedule import schedule_from_config
 
 __all__ = [
     "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "optimizer_from_config", "resolve_optimizer",
@@ -41,7 +44,13 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
         *names, last = [kind.__name__ for kind in OPTIMIZERS.values()]
         known = f"{', '.join(names)} or {last}"
         raise TypeError(f"optimizer must be a name or an {known} object, got {got}")
-    return OPTIMIZERS[check_name(optimizer, kind="optimizer", known=OPTIMIZERS, aliases={})]()
+    return _named(str(optimizer))
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> Optimizer:
+    kind: Any = OPTIMIZERS[check_name(name, kind="optimizer", known=OPTIMIZERS, aliases={})]
+    return kind()
 
 
 def optimizer_from_config(config: object) -> Optimizer:
@@ -57,10 +66,12 @@ def optimizer_from_config(config: object) -> Optimizer:
     kind = OPTIMIZERS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ModelFormatError(f"unknown optimizer {shown(name)}; known: {', '.join(OPTIMIZERS)}")
-    expected = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if values.keys() != set(expected):
+    expected = [field.name for field in fields(kind) if field.name not in kind.later]
+    if not set(expected) <= values.keys() <= {field.name for field in fields(kind)}:
         got = ", ".join(map(str, values)) or "nothing"
         raise ModelFormatError(f"optimizer '{name}' must have {', '.join(expected)}, got {got}")
+    if isinstance(values["learning_rate"], Mapping):
+        values["learning_rate"] = schedule_from_config(values["learning_rate"])
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:

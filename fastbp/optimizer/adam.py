@@ -6,10 +6,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from fastbp.optimizer.base import Optimizer, refuses_unknown
+from fastbp.schedule import LearningRate
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; at step t = 1, 2, ...
     w -= learning_rate m_hat / (sqrt(v_hat) + epsilon), m_hat = m / (1 - beta1^t),
@@ -19,9 +20,11 @@ class Adam(Optimizer):
     1e-7.
 
     Args:
-        learning_rate: per step, finite, >= 0.
+        learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
+            `CallableSchedule` takes it.
         beta1, beta2: in [0, 1).
         epsilon: finite, > 0.
+        clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
         TypeError, ValueError: an argument of another type or out of its range.
@@ -31,7 +34,7 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     _: KW_ONLY
     beta1: float = 0.9
     beta2: float = 0.999
@@ -41,19 +44,20 @@ class Adam(Optimizer):
     state_names = ("m", "v")
 
     def __post_init__(self) -> None:
-        self._set_real("learning_rate", minimum=0)
+        super().__post_init__()
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon: as for `Adam`.
+        learning_rate, beta1, beta2, epsilon, clipvalue, clipnorm, global_clipnorm, ema: as for
+            `Adam`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 
@@ -68,6 +72,11 @@ class AdamW(Adam):
     _: KW_ONLY
     weight_decay: float = 1e-2
     decay_bias: bool = False
+
+    @property
+    def decoupled_decay(self) -> float:  # type: ignore[override]
+        """The decay that does not pass through m and v."""
+        return self.weight_decay
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,10 +6,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from fastbp.optimizer.base import Optimizer, refuses_unknown
+from fastbp.schedule import LearningRate
 
 
 @refuses_unknown
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Gradient descent: w -= learning_rate g.
 
@@ -18,9 +19,14 @@ class SGD(Optimizer):
     scales b by the learning rate, which differs only if that changes.
 
     Args:
-        learning_rate: per step, finite, >= 0.
+        learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
+            `CallableSchedule` takes it.
         momentum: in [0, 1).
         nesterov: needs a momentum.
+        weight_decay: finite, >= 0: g grows by weight_decay w on kernels, as in PyTorch, and so
+            passes through the momentum; as `l2` in each Dense does.
+        decay_bias: on biases too.
+        clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
         TypeError, ValueError: an argument of another type or out of its range.
@@ -30,17 +36,28 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
-    learning_rate: float = 0.01
+    learning_rate: LearningRate = 0.01
     _: KW_ONLY
     momentum: float = 0.0
     nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_bias: bool = False
+
+    later = (*Optimizer.later, "weight_decay", "decay_bias")
 
     def __post_init__(self) -> None:
-        self._set_real("learning_rate", minimum=0)
+        super().__post_init__()
+        self._set_real("weight_decay", minimum=0)
+        self._set_bool("decay_bias")
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum in (0, 1), got 0")
+
+    @property
+    def coupled_decay(self) -> float:  # type: ignore[override]
+        """The decay that joins the gradient."""
+        return self.weight_decay
 
     @property
     def formula(self) -> str:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from fastbp.plan.parameter import BLOCK_BYTES, padded
 
+# Zeros from so many bytes on are those of pages that the system gives when they are first touched.
+_LAZY_BYTES = 2**20
+
 
 @dataclass
 class Buffer:
@@ -53,15 +56,18 @@ def place(
     return Arena(*accumulate(parts, initial=0), *strides[2:5])
 
 
-def allocate(size: int, dtype: np.dtype[Any], *, purpose: str) -> NDArray[Any]:
-    """`size` numbers from a 64-byte boundary, their content undefined.
+def allocate(size: int, dtype: np.dtype[Any], *, purpose: str, zero: bool = False) -> NDArray[Any]:
+    """`size` numbers from a 64-byte boundary, their content undefined or, on request, 0.
 
     Raises MemoryError naming the purpose.
     """
     n_bytes = max(1, size) * dtype.itemsize
+    is_large = n_bytes >= _LAZY_BYTES
     try:
-        raw = np.empty(n_bytes + BLOCK_BYTES, np.uint8)
+        raw = (np.zeros if zero and is_large else np.empty)(n_bytes + BLOCK_BYTES, np.uint8)
     except (MemoryError, ValueError):
         raise MemoryError(f"cannot allocate {n_bytes / 2**30:.1f} GiB for {purpose}") from None
     shift = -raw.ctypes.data % BLOCK_BYTES
+    if zero and not is_large:
+        raw.fill(0)
     return raw[shift : shift + n_bytes].view(dtype)

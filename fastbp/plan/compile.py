@@ -24,13 +24,13 @@ def compile_plan(
 
     Everything that decides bits follows from sizes; `n_workers` only sizes memory.
     """
-    forward_alone, n_states = purpose == "predict", len(optimizer.state_names)
+    forward_alone, n_states = purpose == "predict", len(optimizer.vectors)
     regime = Regime(optimizer.wants_whole_gradient)
     if purpose == "train":
         regime = tiling.choose_regime(graph, rows, optimizer.wants_whole_gradient)
-    merge = not regime.weight_parallel
+    merge = not regime.weight_parallel and optimizer.clipnorm is None
     segments = parameter_segments(
-        graph, purpose, decay_bias=optimizer.decay_bias, merge=merge,
+        graph, purpose, optimizer, merge=merge,
         transposes=not (regime.layered or regime.rows_in_lanes),
     )  # fmt: skip
     builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)

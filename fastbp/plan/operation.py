@@ -72,7 +72,8 @@ class Segment:
     """A run of the flat parameter vector that the optimizer treats alike; struct Segment of
     src/engine/operation.pxi.
 
-    `transpose` is where the kernel's transpose lies among the transposes, or -1.
+    `transpose` is where the kernel's transpose lies among the transposes, or -1.  `rate` multiplies
+    the learning rate; 0 where nothing is trained.
     """
 
     offset: int
@@ -84,6 +85,7 @@ class Segment:
     decays: int
     l1: float
     l2: float
+    rate: float
 
 
 def table(rows: Sequence[Any], kind: type, *also: str) -> NDArray[Any]:

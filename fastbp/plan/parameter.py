@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.initializer import Initializer, initial_value
+from fastbp.initializer import Initializer, initial_value, uniform_limit
 
 # rows start at multiples of it, so that a vector load never straddles a cache line
 BLOCK_BYTES = 64
@@ -48,6 +49,13 @@ class Initial:
     fan_in: int
     fan_out: int
 
+    @property
+    def limit(self) -> float | None:
+        """What uniform values lie within, 0 where all are; None for any others."""
+        if self.given is not None or self.initializer is None:
+            return None
+        return uniform_limit(self.initializer, fan_in=self.fan_in, fan_out=self.fan_out)
+
     def value(self, shape: tuple[int, ...], *, seed: int, index: int) -> NDArray[np.float64]:
         """The numbers; `index` is that of the random stream."""
         if self.given is not None:
@@ -70,6 +78,7 @@ class Tensor:
         initial: how it starts.
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
+        rate: times the learning rate; 0 where it is not trained.
 
     Padding is zero and stays zero.
     """
@@ -85,6 +94,7 @@ class Tensor:
     l1: float
     l2: float
     decays: bool
+    rate: float = 1.0
 
     @property
     def size(self) -> int:
@@ -129,6 +139,11 @@ class ParameterLayout:
         """
         return 6.0 * self.n_parameters
 
+    @cached_property
+    def places(self) -> tuple[object, ...]:
+        """What decides where the parameters lie, of a layout that is complete."""
+        return tuple((tensor.shape, tensor.offset, tensor.by_columns) for tensor in self.tensors)
+
     def begin(self, kind: str, name: str | None = None) -> str:
         """The name of the next layer: its own, or "dense_3" for the third of kind "dense".
 
@@ -152,13 +167,14 @@ class ParameterLayout:
         l1: float = 0.0,
         l2: float = 0.0,
         decays: bool = True,
+        rate: float = 1.0,
     ) -> Tensor:
         """Place the next tensor of a layer that has begun."""
         rows, columns = (1, *shape) if len(shape) == 1 else shape[::-1] if by_columns else shape
         ld = row_length(columns, self.dtype)
         tensor = Tensor(
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
-            l1, l2, decays,
+            l1, l2, decays, rate,
         )  # fmt: skip
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)

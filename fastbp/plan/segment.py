@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastbp.optimizer import Optimizer
 from fastbp.plan.graph import BY_PARTS, Graph, Purpose
 from fastbp.plan.operation import Segment, table
 from fastbp.plan.parameter import row_length
@@ -30,7 +31,7 @@ class Segments:
 
 
 def parameter_segments(
-    graph: Graph, purpose: Purpose, *, decay_bias: bool, merge: bool, transposes: bool
+    graph: Graph, purpose: Purpose, optimizer: Optimizer, *, merge: bool, transposes: bool
 ) -> Segments:
     """One segment a tensor; with `merge`, alike neighbours without a transpose become one, and
     without `transposes` there are none.
@@ -40,15 +41,18 @@ def parameter_segments(
     index: dict[str, int] = {}
     for tensor in graph.parameters.tensors:
         offset, ld = transpose.get(tensor.name, (-1, 0))
-        decays = int(decay_bias or tensor.decays)
+        decays = int(optimizer.decay_bias or tensor.decays)
+        l2 = tensor.l2 + (optimizer.coupled_decay if decays else 0.0)
         own = Segment(
             tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays,
-            tensor.l1, tensor.l2,
+            tensor.l1, l2, tensor.rate,
         )  # fmt: skip
         if merge and segments and _alike(segments[-1], own):
             last = segments[-1]
             size = last.rows * last.ld + own.rows * own.ld
-            segments[-1] = Segment(last.offset, 1, size, size, -1, 0, decays, own.l1, own.l2)
+            segments[-1] = Segment(
+                last.offset, 1, size, size, -1, 0, decays, own.l1, own.l2, own.rate
+            )
         else:
             segments.append(own)
         index[tensor.name] = len(segments) - 1
@@ -56,7 +60,8 @@ def parameter_segments(
 
 
 def _alike(a: Segment, b: Segment) -> bool:
-    return a.transpose == b.transpose == -1 and (a.l1, a.l2, a.decays) == (b.l1, b.l2, b.decays)
+    alike = (a.l1, a.l2, a.decays, a.rate) == (b.l1, b.l2, b.decays, b.rate)
+    return alike and a.transpose == b.transpose == -1
 
 
 def _place_transposes(graph: Graph, purpose: Purpose) -> tuple[dict[str, tuple[int, int]], int]:

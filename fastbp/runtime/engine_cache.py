@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
-from fastbp.plan import Plan, compile_plan
+from fastbp.plan import Plan, cache, compile_plan, threshold
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.plan.threshold import (
@@ -16,13 +17,18 @@ from fastbp.plan.threshold import (
     PREDICT_THREAD_WORK,
     THREAD_CALL_WORK,
     THREAD_STEP_WORK,
+    Threshold,
 )
-from fastbp.runtime.state import Prepared, State
+from fastbp.runtime.parts import Prepared
+from fastbp.runtime.state import State
 
 _PREDICT_ROWS = 256
 # Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
 _KEPT_ENGINES = 64
 _KEPT_BYTES = 2**26
+_KEPT_PLANS = 16  # of each description
+# All that a plan follows from beside what it is asked for.
+_RULES = tuple(rule for rule in vars(threshold).values() if isinstance(rule, Threshold))
 
 
 def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Prepared:
@@ -33,7 +39,10 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
     if found is None:
         held = sum(scratch.nbytes for _, _, scratch in engines.values())
         while engines and (len(engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
-            held -= engines.pop(next(iter(engines)))[2].nbytes
+            oldest = next(iter(engines))
+            if oldest[0] == "manual":
+                state.parts.pop(oldest[1], None)
+            held -= engines.pop(oldest)[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
     return found
@@ -53,23 +62,27 @@ def training_plan(state: State, rows: int, n_steps: int) -> tuple[Plan, int]:
     return plan, _useful(workers, plan)
 
 
-def take_predictor(state: State, n_threads: int) -> Any:
-    """An engine for forward passes over any number of rows, one call's until `give_back`."""
+def take_predictor(state: State, n_threads: int, *, ema: bool = False) -> Any:
+    """An engine for forward passes over any number of rows, one call's until `give_back`; with
+    `ema` by the average of the parameters.
+    """
+    idle = state.idle_averages if ema else state.idle_predictors
     try:
-        found = state.idle_predictors.pop()
+        found = idle.pop()
     except IndexError:
         found = None
     if found is None or found.plan.n_workers < n_threads:
-        found = _make(state, "predict", _PREDICT_ROWS, n_threads)[0]
+        parameters = state.average() if ema else state.parameters
+        found = _make(state, "predict", _PREDICT_ROWS, n_threads, parameters)[0]
         # for more rows another thread may pay: `respond` is then told how many
         most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))
         _bind(state, found, None, None, most_rows=most_rows, n_threads=1)
     return found
 
 
-def give_back(state: State, predictor: Any) -> None:
+def give_back(state: State, predictor: Any, *, ema: bool = False) -> None:
     """End the use of an engine from `take_predictor`."""
-    state.idle_predictors.append(predictor)
+    (state.idle_averages if ema else state.idle_predictors).append(predictor)
 
 
 def bound_predictor(state: State, out: Array) -> Any:
@@ -121,15 +134,29 @@ def _useful(n_threads: int, plan: Plan) -> int:
 
 
 def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
-    graph = state.declared if purpose == "manual" else state.graph
-    return compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
+    """Compiled once for all networks that share their layers and have the same optimizer."""
+    plans = state.architecture.plans
+    decides = *(rule.value for rule in _RULES), *astuple(cache.machine)
+    key = purpose, rows, n_threads, state.optimizer, decides
+    found: Plan | None = plans.get(key)
+    if found is None:
+        graph = state.declared if purpose == "manual" else state.graph
+        if len(plans) >= _KEPT_PLANS:
+            plans.clear()
+        found = compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
+        plans[key] = found
+    return found
 
 
-def _make(state: State, purpose: Purpose, rows: int, n_threads: int) -> Prepared:
+def _make(
+    state: State, purpose: Purpose, rows: int, n_threads: int, parameters: Array | None = None
+) -> Prepared:
     plan = _plan(state, purpose, rows, n_threads)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
+    if parameters is None:
+        parameters = state.parameters
     made = state.module.Engine(
-        plan, state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
-        state.powers,
+        plan, parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles), state.powers,
+        state.rate,
     )  # fmt: skip
     return made, plan, scratch

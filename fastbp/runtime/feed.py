@@ -18,8 +18,10 @@ from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.prefetch import Prefetch
+from fastbp.runtime.rate import rates
 from fastbp.runtime.rows import Rows, row_order
 from fastbp.runtime.state import State
+from fastbp.schedule import Schedule
 
 PART_BYTES = 2**22  # of converted rows; up to three such parts are in memory
 MANY_STEPS = 2**16  # of an epoch of unknown length
@@ -122,6 +124,9 @@ class FedEpoch:
         self._kept = [(array, array.copy()) for array in numbers]
         self._engine: Any = None
         self._threads = 1
+        self._rate = 0.0  # of the last step
+        self._schedule: object = None
+        self._rate_of_epoch: NDArray[np.float64] | None = None
         self._part: Part | None = None
         self._done_of_part = 0
         self._parts = Prefetch(feed.parts(state.epochs, first))
@@ -155,7 +160,7 @@ class FedEpoch:
     def _check_parameters(self) -> None:
         state = self.feed.state
         if state.scan(state.parameters) >= 0:
-            raise diverged(state, self.loss, self.first, self.done - 1)
+            raise diverged(self.loss, self.first, self.done - 1, self._rate)
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
@@ -194,12 +199,14 @@ class FedEpoch:
         if self._engine is None:
             self._take_engine(part)
         losses, before = np.zeros(1), counter.steps
+        n_batches = part.n_batches(feed.batch_size)
+        table = self._rates(min(n_batches, most) if most >= 0 else n_batches)
         order = None if part.offsets is None else np.arange(len(X), dtype=np.uint32)
         try:
             self._engine.train(
                 X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,
                 n_threads=self._threads, batch_rows=order, batch_offsets=part.offsets,
-                max_steps=most, guarded=False, **weights.options(),
+                max_steps=most, guarded=False, rates=table, **weights.options(),
             )  # fmt: skip
         finally:
             status, _, batch = self._engine.take_progress(counter)
@@ -207,7 +214,9 @@ class FedEpoch:
         if status == INTERRUPTED:
             raise self._engine.take_pending()
         if status == DIVERGED:
-            raise diverged(state, loss, self.first, self.done + batch)
+            rate = state.rate[0] if table is None else table[min(batch, len(table) - 1)]
+            raise diverged(loss, self.first, self.done + batch, rate)
+        self._rate = state.rate[0] if table is None else table[-1]
         done = counter.steps - before
         count = part.rows.total(slice(0, part.end(done, feed.batch_size)))
         self.done, state.steps = self.done + done, self._begun + counter.steps
@@ -216,6 +225,19 @@ class FedEpoch:
         self._done_of_part += done
         if self._done_of_part == self._part.n_batches(feed.batch_size):
             self._part = None
+
+    def _rates(self, n_steps: int) -> NDArray[np.float64] | None:
+        """The learning rates of the next steps, where a schedule gives them; one that is asked once
+        an epoch is asked at its beginning, or where it is set within.
+        """
+        state, schedule = self.feed.state, self.feed.state.optimizer.learning_rate
+        if not isinstance(schedule, Schedule) or schedule.per != "epoch":
+            return rates(state, n_steps)
+        if schedule is not self._schedule:
+            self._schedule = schedule
+            self._rate_of_epoch = rates(state, 1)
+        assert self._rate_of_epoch is not None
+        return np.repeat(self._rate_of_epoch, n_steps)
 
     def _take_engine(self, part: Part) -> None:
         feed = self.feed

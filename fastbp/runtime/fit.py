@@ -1,113 +1,320 @@
-"""`Network.fit`: epochs, and the figures after each."""
+"""`Network.fit`: epochs, the figures after each, and who is called in between."""
 
 from __future__ import annotations
 
-import sys
+import math
 import time
-from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp.callback.base import Logs
 from fastbp.check.frame import column_names
-from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer
+from fastbp.error import DivergenceError
 from fastbp.history import History
-from fastbp.runtime.guard import writing
+from fastbp.runtime.epoch_rate import Rates, Stretch
+from fastbp.runtime.feed import FedEpoch
 from fastbp.runtime.held_out import Call, prepare
+from fastbp.runtime.hooks import Hooks, check_callbacks
+from fastbp.runtime.pace import Budget, Pace
+from fastbp.runtime.parted import PartedEpoch, parted_epoch
 from fastbp.runtime.predict import measure
+from fastbp.runtime.progress import Progress, progress
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
 from fastbp.runtime.train import warn_once
 
-_PRINT_SECONDS = 0.2  # on a terminal, a line at most so often
+_NONE = np.zeros(0)
+_LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
-@writing
-def fit(
+def fit(state: State, X: Any, y: ArrayLike | None, **options: Any) -> History:
+    """See `Network.fit`; the options are those of `_prepared` and `Epochs`."""
+    guard, token = state.guard, object()
+    try:
+        guard.begin_writing(token)
+        return _prepared(state, token, X, y, **options).run()
+    finally:
+        guard.writers.discard(token)
+
+
+def _prepared(
     state: State,
+    token: object,
     X: Any,
     y: ArrayLike | None,
     *,
+    model: Any,
     epochs: int,
+    initial_epoch: int,
+    max_seconds: float | None,
     validation_data: object,
     validation_split: float | None,
+    validation_freq: int,
+    callbacks: object,
     verbose: bool | int | str,
     check_finite: bool,
     **options: Any,
-) -> History:
-    """See `Network.fit`; the other options are those of `Epochs`."""
+) -> _Fit:
+    """Everything checked, nothing changed."""
+    budget = Budget(max_seconds)
     epochs = check_integer(epochs, name="epochs", minimum=0)
-    progress = _Progress(verbose, epochs)
+    first = check_integer(initial_epoch, name="initial_epoch", minimum=0)
+    if first > epochs:
+        raise ValueError(f"initial_epoch must be an integer in 0..epochs, got {first} of {epochs}")
+    validation_freq = check_integer(validation_freq, name="validation_freq", minimum=1)
+    found = check_callbacks(callbacks)
+    display = progress(verbose, first=first, epochs=epochs)
     check_finite = check_bool(check_finite, name="check_finite")
     call, validation = prepare(
-        state, X, y, epochs=epochs, validation_data=validation_data,
+        state, X, y, epochs=epochs - first, validation_data=validation_data,
         validation_split=validation_split, check_finite=check_finite, **options,
     )  # fmt: skip
+    hooks = Hooks(found, model=model, guard=state.guard, token=token)
+    if found:
+        names = ["loss", *state.description.metrics]
+        names += [f"val_{name}" for name in names if validation is not None]
+        shows = 1 if verbose == "auto" else int(verbose)
+        hooks.begin(epochs=epochs, steps=call.n_batches, verbose=shows, metrics=names)
+    # the caller of the network's method, which called `fit`, which called this
     if call.X is not None:
         warn_once(state, call.X, X)
     state.feature_names = column_names(X)
-    state.history = History()
-    _run(call, epochs, validation, progress)
-    return state.history
+    fitting = _Fit(call, hooks, display, budget, first, epochs)
+    fitting.validation, fitting.validation_freq = validation, validation_freq
+    return fitting
 
 
-def _run(call: Call, epochs: int, validation: Rows | None, progress: _Progress) -> None:
-    """All epochs; in one call of the engine where nobody asks for more than their losses."""
-    state = call.state
-    history = state.history
-    losses_alone = validation is None and not state.description.metrics and not progress.enabled
-    done = 0
-    while done < epochs:
-        try:
-            losses = call.run(epochs - done if losses_alone else 1, first=done)
-        except BaseException:
-            for i, loss in enumerate(call.finished):  # the history tells what led here
-                history.append(done + i, {"loss": float(loss)})
-            raise
-        for i, loss in enumerate(losses):
-            figures = {"loss": float(loss)}
-            if not losses_alone:
-                figures |= _figures(call, validation)
-            history.append(done + i, figures)
-            progress.show(done + i, figures)
-        done += len(losses)
+class _Fit:
+    """One call of `fit`, from epoch `first` to `epochs`."""
 
+    validation: Rows | None = None
+    validation_freq = 1
+    stretch: Stretch | None = None
 
-def _figures(call: Call, validation: Rows | None) -> dict[str, float]:
-    """What an epoch reports beside its loss."""
-    found: dict[str, float] = {}
-    if call.state.description.metrics and call.rows is not None:
-        found |= measure(call.state, call.rows, call.n_threads)
-        del found["loss"]
-    if validation is not None:
-        held_out = measure(call.state, validation, call.n_threads)
-        found |= {f"val_{name}": value for name, value in held_out.items()}
-    return found
-
-
-class _Progress:
-    """One printed line an epoch; on a terminal under "auto" no more than a few a second.
-
-    Raises ValueError for a `verbose` that is none.
-    """
-
-    def __init__(self, verbose: object, epochs: int) -> None:
-        self.throttled = isinstance(verbose, str) and verbose == "auto"
-        if not self.throttled and not (isinstance(verbose, int) and verbose in (0, 1, 2)):
-            raise ValueError(f"verbose must be True, False or 'auto', got {shown(verbose)}")
-        self.enabled = sys.stdout.isatty() if self.throttled else bool(verbose)
+    def __init__(
+        self, call: Call, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
+    ) -> None:
+        self.call, self.hooks, self.progress, self.budget = call, hooks, display, budget
+        self.state = call.state
+        self.first = self.epoch = first
         self.epochs = epochs
-        self.begin = time.perf_counter()
-        self.shown_at = 0.0
+        self.history = History()
+        self.logs: Logs = {}  # of the last epoch
+        self.batches_done = call.n_batches  # in it
+        self.rates = Rates(self.state)
+        self.is_limited = budget.is_limited
+        self.is_timed = self.is_limited or display.interval is not None
+        if self.is_timed:
+            self.pace = Pace()
+        if self.is_limited:
+            self.first_step = self.state.steps
+            self.whole_pace = Pace()  # with all that comes between steps
+            self.looked_at = (time.perf_counter(), self.first_step)
+            self.stretch = Stretch(self.state)
 
-    def show(self, epoch: int, figures: Mapping[str, float]) -> None:
-        if not self.enabled:
+    def run(self) -> History:
+        history, hooks = self.history, self.hooks
+        self.state.history = history
+        hooks.model.stop_training = False
+        try:
+            hooks("on_train_begin", {})
+            self._run_to_the_end()
+            hooks("on_train_end", dict(self.logs))
+        except BaseException as error:
+            self._stopped(*self._ended_by(error))
+            raise
+        finally:
+            if self.stretch is not None:
+                self.stretch.undo()
+            self.progress.close()
+        return history
+
+    def _run_to_the_end(self) -> None:
+        model = self.hooks.model
+        try:
+            while self.epoch < self.epochs:
+                if model.stop_training:
+                    return self._stopped(*self.hooks.reason(self._where()))
+                if self.is_limited and self._time_is_over():
+                    return self._stopped("max_seconds", f"max_seconds are over {self._where()}")
+                self._take_epochs()
+        except DivergenceError as error:
+            if not self.hooks.forgive(error):
+                raise
+            self._stopped(*self._ended_by(error))
+
+    def _stopped(self, kind: str, reason: str) -> None:
+        self.history.stopped, self.history.reason = kind, reason
+
+    def _where(self) -> str:
+        """Where training stands, after at least one step."""
+        done, of = self.batches_done, self.call.n_batches
+        inside = f"{done} of {of} batches of " if done < of else ""
+        return f"after {inside}epoch {self.epoch} of {self.epochs}"
+
+    def _ended_by(self, error: BaseException) -> tuple[str, str]:
+        if isinstance(error, DivergenceError):
+            return "diverged", str(error)
+        kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+        text = f": {error}" if str(error) else ""
+        return kind, f"{type(error).__name__} after epoch {self.epoch} of {self.epochs}{text}"
+
+    # epochs
+
+    def _take_epochs(self) -> None:
+        """As many epochs as nobody wants to be called in, and all that comes after them."""
+        hooks, steps, begin = self.hooks, self.state.steps, self.epoch
+        if hooks.periods:
+            hooks.epoch_begins(begin, begin - self.first)
+        if hooks.per_batch or (self.is_timed and self._is_too_long()):
+            losses = [self._parted_epoch()]
+        else:
+            losses = self._whole_epochs(self._together())
+        rates = self._append(losses[:-1], steps, and_one=True)
+        self.logs = logs = {"loss": losses[-1]}
+        if rates:
+            logs["learning_rate"] = rates[-1]
+        try:
+            self._add_figures(logs)
+            if hooks.periods:
+                done = self.epoch + 1
+                is_last = done == self.epochs or hooks.model.stop_training
+                is_last = is_last or (self.is_limited and self._time_is_over())
+                hooks.epoch_ends(self.epoch, done - self.first, logs, is_last=is_last)
+        finally:
+            self.history.append(self.epoch, logs)
+            self.epoch += 1
+        if self.progress.interval is not None:
+            self.progress.show(begin, [*({"loss": loss} for loss in losses[:-1]), logs])
+
+    def _append(self, losses: list[float], steps: int, *, and_one: bool = False) -> list[float]:
+        """Write epochs into the history that have begun after `steps` steps; the learning rate of
+        each and, with `and_one`, of the epoch after them, or nothing while it is constant.
+        """
+        if self.rates.are_the_same():
+            rates: list[float] = []
+            is_new = False
+        else:
+            rates, is_new = self.rates.of(len(losses) + and_one, steps)
+        if is_new and self.history.epoch:
+            first = [self.rates.constant] * len(self.history)
+            self.history.set_column("learning_rate", first)
+        if losses:
+            columns = {"loss": losses} | ({"learning_rate": rates[: len(losses)]} if rates else {})
+            self.history.extend(self.epoch, columns)
+            self.epoch += len(losses)
+        return rates
+
+    def _together(self) -> int:
+        """Epochs until something has to be done between two of them."""
+        if self.state.description.metrics:
+            return 1
+        most = self.epochs - self.epoch
+        if self.validation is not None:
+            most = min(most, self.validation_freq - self.epoch % self.validation_freq)
+        if self.hooks.periods:
+            most = min(most, self.hooks.until_next(self.epoch - self.first))
+        if self.is_timed and most > 1:
+            most = min(most, max(1, self.pace.fits(self._piece()) // self.call.n_batches))
+        return most
+
+    def _whole_epochs(self, n: int) -> list[float]:
+        self.call.finished = _NONE
+        steps = self.state.steps
+        begin = time.perf_counter() if self.is_timed else 0.0
+        try:
+            losses = self.call.run(n, first=self.epoch)
+        except BaseException:
+            self._append(self.call.finished.tolist(), steps)  # the history tells what led here
+            raise
+        if self.is_timed:
+            self._measured(begin, steps)
+        found: list[float] = losses.tolist()
+        return found
+
+    def _parted_epoch(self) -> float:
+        """The next epoch batch by batch, or in pieces of a limited time; its loss."""
+        hooks = self.hooks
+        epoch = parted_epoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
+        try:
+            self._run_parts(epoch)
+        finally:
+            epoch.close()
+        epoch.end()
+        self.batches_done = epoch.done
+        return epoch.loss
+
+    def _run_parts(self, epoch: PartedEpoch | FedEpoch) -> None:
+        hooks, state = self.hooks, self.state
+        while not epoch.is_complete:
+            begin, steps, batch = time.perf_counter(), state.steps, epoch.done
+            if hooks.per_batch:
+                hooks("on_train_batch_begin", batch, {})
+                epoch.run(1)
+                hooks("on_train_batch_end", batch, {"loss": epoch.loss})
+            else:
+                epoch.run(max(1, self.pace.fits(self._piece())))
+            if self.is_timed:
+                self._measured(begin, steps)
+                self.progress.show_part(self.epoch, epoch.done / self.call.n_batches, epoch.loss)
+                if self.is_limited and self._time_is_over():
+                    break
+            if hooks.model.stop_training:
+                break
+
+    # time
+
+    def _piece(self) -> float:
+        """Seconds of training until the next look at the clock."""
+        seconds = self.progress.interval or math.inf
+        return min(seconds, self.budget.piece()) if self.is_limited else seconds
+
+    def _is_too_long(self) -> bool:
+        """Whether the next epoch may not fit into the time that is left, as far as is known, or is
+        so long that its parts are shown.
+        """
+        if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
+            return True
+        if self.call.rows is None:
+            return self.progress.shows_parts
+        work = len(self.call.rows.X) * self.state.work_per_row
+        return self.progress.shows_parts and work > _LONG_WORK
+
+    def _time_is_over(self) -> bool:
+        return self.budget.is_over(self.pace)
+
+    def _measured(self, begin: float, steps: int) -> None:
+        """Some steps have been made since `begin`."""
+        now, made = time.perf_counter(), self.state.steps
+        if made == steps:
             return
-        now = time.perf_counter()
-        last = epoch + 1 == self.epochs
-        if self.throttled and not last and now - self.shown_at < _PRINT_SECONDS:
+        self.pace.measured(made - steps, now - begin)
+        if self.stretch is None:
             return
-        self.shown_at = now
-        text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
-        print(f"epoch {epoch + 1}/{self.epochs}  {text}  {now - self.begin:.1f} s")
+        last, last_steps = self.looked_at
+        self.looked_at = now, made
+        self.whole_pace.measured(made - last_steps, now - last)
+        most = self.first_step + (self.epochs - self.first) * self.call.n_batches
+        self.stretch.to(min(made + self.whole_pace.fits(self.budget.left()), max(made, most)))
+
+    # figures
+
+    def _add_figures(self, found: Logs) -> None:
+        """What an epoch reports beside its loss."""
+        begin = time.perf_counter() if self.is_limited else 0.0
+        n_threads = self.call.n_threads
+        if self.state.description.metrics and self.call.rows is not None:
+            own = measure(self.state, self.call.rows, n_threads)
+            del own["loss"]
+            found |= own
+        if self.validation is not None and (self.epoch + 1) % self.validation_freq == 0:
+            self.hooks("on_test_begin", {})
+            held_out = measure(self.state, self.validation, n_threads)
+            self.hooks("on_test_end", held_out)
+            for name, value in held_out.items():
+                found[f"val_{name}"] = value
+        if self.is_limited:
+            self.budget.reserve = max(self.budget.reserve, time.perf_counter() - begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from operator import attrgetter
@@ -52,6 +53,19 @@ class Guard:
                 return
         n_calls = max(1, len(readers) + len(writers - {token}))  # the last may have just ended
         raise ModelBusyError(f"model is in use by {counted(n_calls, 'call')}")
+
+    def go_on_writing(self, token: object) -> None:
+        """Take back what `writers.discard(token)` had given free, as for a callback of the user's.
+
+        Calls of other threads that have begun to read since are waited for, as they are short and
+        no new ones begin; one that writes is an error here.
+        """
+        self.writers.add(token)
+        if len(self.writers) > 1:
+            self.writers.discard(token)
+            raise ModelBusyError("model was trained or changed by another call during a callback")
+        while self.readers:
+            time.sleep(1e-4)
 
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])

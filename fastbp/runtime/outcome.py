@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from fastbp.error import DivergenceError
-from fastbp.runtime.state import State
 
 INTERRUPTED, DIVERGED = 1, 2  # as `take_progress` says
 
 
-def divergence(state: State, loss: float, place: str, parameters: str) -> DivergenceError:
+def divergence(loss: float, place: str, rate: float, parameters: str) -> DivergenceError:
     """The error, of what happened where, and what the parameters are now."""
     what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
-    rate = state.optimizer.learning_rate
-    return DivergenceError(f"{what}{place} (learning_rate={rate}); parameters {parameters}")
+    return DivergenceError(f"{what}{place} (learning_rate={float(rate)}); parameters {parameters}")
 
 
-def diverged(state: State, loss: float, epoch: int, batch: int) -> DivergenceError:
+def diverged(loss: float, epoch: int, batch: int, rate: float) -> DivergenceError:
     """That of a batch; both are counted from 0."""
     where = f"the end of epoch {epoch}" if epoch else "before the call"
     place = f" at epoch {epoch + 1}, batch {batch + 1}"
-    return divergence(state, loss, place, f"restored to {where}")
+    return divergence(loss, place, rate, f"restored to {where}")

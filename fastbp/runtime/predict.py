@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.check.array import Array, as_numeric, is_readable
+from fastbp.check.array import Array, FloatArray, as_numeric, is_readable
 from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
-from fastbp.metric import metric
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
@@ -29,10 +28,17 @@ def respond(
     out: Array | None = None,
     check_finite: bool = True,
     n_threads: int | str = "auto",
+    ema: bool = False,
 ) -> Array:
-    """The outputs for each row, by the activation named `transform`; see `Network.predict`."""
+    """The outputs for each row, or of one, by the activation named `transform`; see
+    `Network.predict`.
+    """
     # so few threads can be had anywhere: nothing to warn of
-    if out is None and (n_threads == "auto" or (type(n_threads) is int and 0 < n_threads <= 4)):
+    if (
+        out is None
+        and not ema
+        and (n_threads == "auto" or (type(n_threads) is int and 0 < n_threads <= 4))
+    ):
         engine = engine_cache.take_predictor(state, 1)
         try:
             found: Array | None = engine.respond(X, transform)
@@ -40,24 +46,47 @@ def respond(
             engine_cache.give_back(state, engine)
         if found is None and type(X) is np.ndarray and X.ndim == 2:
             found = _respond_to_many(state, X, transform, n_threads)
+        elif found is None and type(X) is np.ndarray and X.shape == (state.n_features,):
+            found = respond(state, X[np.newaxis], transform, check_finite=check_finite)[0]
         if found is not None:
             return found
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows = state.checked(X, minimum_rows=0, check_finite=check_finite, most_bytes=MOST_BYTES)
-        shape = (len(rows), state.n_outputs)
+        rows, is_row = _rows(state, X, check_finite)
+        shape = (state.n_outputs,) if is_row else (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
-        held = Rows(rows, result, is_direct=is_readable(rows, state.dtype))
-        for part in _parts(held, 1):
-            predict(state, converted(rows, part, state), result[part], transform, n_threads)
+        if ema:
+            state.average()
+        into = result.reshape(len(rows), state.n_outputs)
+        for part in _parts(Rows(rows, into, is_direct=is_readable(rows, state.dtype))):
+            block = converted(rows, part, state)
+            predict(state, block, into[part], transform, n_threads, ema=ema)
         if out is None or result is out:
             return result
         out[...] = result
         return out
     finally:
         guard.readers.discard(token)
+
+
+def _rows(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
+    """X as rows that the kernels can read, and whether it was one, of shape (n_features,).
+
+    Exactly that shape: with one feature (n,) might be rows too, and is refused.
+    """
+    found = state.quick_input(X, state.n_features, check_finite)
+    if found is not None:
+        return found, False
+    given = as_numeric(X, name="X", dtype=state.dtype)
+    is_row = given.shape == (state.n_features,)
+    rows = state.checked(
+        given[np.newaxis] if is_row else X, minimum_rows=0, check_finite=check_finite,
+        most_bytes=MOST_BYTES,
+        advice=f" A single sample of this network may have shape ({state.n_features},) too.",
+    )  # fmt: skip
+    return rows, is_row
 
 
 def _respond_to_many(
@@ -73,15 +102,17 @@ def _respond_to_many(
         engine_cache.give_back(state, engine)
 
 
-def predict(state: State, X: Array, out: Array, transform: str, n_threads: int | str) -> None:
+def predict(
+    state: State, X: Array, out: Array, transform: str, n_threads: int | str, *, ema: bool = False
+) -> None:
     """Fill `out` with the outputs for checked rows."""
     threads = engine_cache.threads_to_predict(state, len(X), n_threads)
-    engine = engine_cache.take_predictor(state, threads)
+    engine = engine_cache.take_predictor(state, threads, ema=ema)
     try:
         if engine.predict(X, out, transform, threads):
             raise engine.take_pending()
     finally:
-        engine_cache.give_back(state, engine)
+        engine_cache.give_back(state, engine, ema=ema)
 
 
 def evaluate(
@@ -92,61 +123,56 @@ def evaluate(
     n_threads: int | str,
     sample_weight: ArrayLike | None = None,
     ignore_nan: bool = False,
+    ema: bool = False,
 ) -> dict[str, float]:
     """See `Network.evaluate`."""
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
         rows = checked_rows(state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan)
-        return measure(state, rows, n_threads)
+        return measure(state, rows, n_threads, ema=ema)
     finally:
         guard.readers.discard(token)
 
 
-def measure(state: State, rows: Rows, n_threads: int | str) -> dict[str, float]:
+def measure(
+    state: State, rows: Rows, n_threads: int | str, *, ema: bool = False
+) -> dict[str, float]:
     """The same of checked data; those that the kernels cannot read in place are converted part by
     part.
     """
-    X, y, weights, _ = rows
-    threads = engine_cache.threads_to_predict(state, len(X), n_threads)
-    engine = engine_cache.take_predictor(state, threads)
+    n_rows = len(rows.X)
+    threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
+    engine = engine_cache.take_predictor(state, threads, ema=ema)
+    total, sums = 0.0, np.empty(1)
     try:
-        tile_rows = engine.plan.tile_rows
-        tile_loss = np.empty(-(-len(X) // tile_rows))
-        for part in _parts(rows, tile_rows):
-            tiles = tile_loss[part.start // tile_rows : -(-part.stop // tile_rows)]
-            held = rows if rows.is_direct else rows.take(part, state)
-            own = held.weights.options()
-            if engine.evaluate(held.X, held.y, tiles, n_threads=threads, **own):
+        for part in _parts(rows):
+            X, y, weights, _ = rows if rows.is_direct else rows.take(part, state)
+            if engine.evaluate(X, y, sums, weight=weights.weight, n_threads=threads):
                 raise engine.take_pending()
+            total += float(sums[0])
     finally:
-        engine_cache.give_back(state, engine)
-    found = {"loss": float(tile_loss.sum() / (rows.total() * engine.plan.loss_divisor))}
+        engine_cache.give_back(state, engine, ema=ema)
+    found = {"loss": total / (rows.total() * engine.plan.loss_divisor)}
     if state.description.metrics:
-        response = np.empty((len(X), state.n_outputs), state.dtype)
-        for part in _parts(rows, 1):
-            transform = state.response_activation
-            block = converted(X, part, state)
-            predict(state, block, response[part], transform, n_threads)
-        own = {} if weights.weight is None else {"weight": _of_elements(weights.weight)}
+        response = np.empty((n_rows, state.n_outputs), state.dtype)
+        for part in _parts(rows):
+            block = converted(rows.X, part, state)
+            predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
+        weight = rows.weights.of_elements()
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name in state.description.metrics:
-                found[name] = metric(name, loss=state.loss)(response, y, **own)
+            for name, value in state.description.measures.items():
+                found[name] = value(response, rows.y, weight)
     return found
 
 
-def _parts(rows: Rows, multiple: int) -> Sequence[slice]:
-    """All rows at once, or runs of a multiple of rows where they must be converted."""
+def _parts(rows: Rows) -> Sequence[slice]:
+    """All rows at once, or runs of rows where they must be converted."""
     n_rows = len(rows.X)
     if rows.is_direct:
         return (slice(0, n_rows),) if n_rows else ()
-    step = max(1, PART_NUMBERS // (rows.X.shape[1] * multiple)) * multiple
+    step = max(1, PART_NUMBERS // rows.X.shape[1])
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
-
-
-def _of_elements(weight: Array) -> Array:
-    """(n,) where all elements of a row have one weight, else (n, n_outputs)."""
-    return weight[:, 0] if weight.strides[1] == 0 or weight.shape[1] == 1 else weight
 
 
 class Predictor:
@@ -176,7 +202,7 @@ class Predictor:
         """Rows of a call."""
         return len(self._out)
 
-    def __call__(self, X: ArrayLike) -> Array:
+    def __call__(self, X: ArrayLike) -> FloatArray:
         """The response for X, (batch_size, n_features): (batch_size, n_outputs).
 
         With a batch size of 1 a row alone will do: (n_features,) gives (n_outputs,).

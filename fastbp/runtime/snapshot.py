@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,15 @@ from numpy.typing import ArrayLike
 from fastbp.backend import default as default_backend
 from fastbp.check.array import Array
 from fastbp.check.input import check_weights
+from fastbp.check.scalar import check_real, check_seed
 from fastbp.description import Snapshot
+from fastbp.history import History
+from fastbp.metric import Function, metric_names
+from fastbp.metric.function import Kept, left_out
 from fastbp.runtime.guard import reading, writing
 from fastbp.runtime.state import State
+
+_REAL = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 @reading
@@ -24,7 +32,8 @@ def snapshot(state: State, *, extra: Any = None) -> Snapshot:
 
 
 def _snapshot(state: State, extra: Any = None) -> Snapshot:
-    counters = {"power": state.powers.copy(), "epochs": np.array([float(state.epochs)])}
+    powers = state.powers[: 3 if state.optimizer.ema else 2].copy()
+    counters = {"power": powers, "epochs": np.array([float(state.epochs)])}
     parameters = _copies(state.parameter_views())
     vectors = _copies(state.optimizer_state_views()) | counters
     return Snapshot(state.description.to_config(), parameters, vectors, state.steps, extra)
@@ -36,7 +45,7 @@ def restore(state: State, held: Snapshot) -> None:
     values = held.parameters | held.state
     for name, view in (state.parameter_views() | state.optimizer_state_views()).items():
         view[...] = values[name]
-    state.powers[:] = held.state["power"]
+    state.powers[: len(held.state["power"])] = held.state["power"]
     state.epochs = int(held.state["epochs"][0])
     state.steps = held.steps
 
@@ -46,18 +55,141 @@ def pickled(state: State) -> dict[str, Any]:
     """See `Network.__getstate__`."""
     held = vars(_snapshot(state))
     del held["extra"]
+    held["learning_rate"] = state.optimizer.learning_rate  # a function too, which no config holds
     backend = None if state.backend == default_backend else state.backend
-    own = {"backend": backend, "history": deepcopy(state.history)}
-    return held | own | {"feature_names": state.feature_names}
+    if _functions(state):
+        metrics = state.description.metrics
+        held["metrics"] = [one if isinstance(one, str) else Kept(one) for one in metrics]
+    held["feature_names"] = state.feature_names
+    return held | {"backend": backend, "history": deepcopy(state.history)}
+
+
+def unpickled_metrics(held: Sequence[str | Kept]) -> list[str | Function]:
+    """Those of `pickled`, but for functions that could not be pickled."""
+    found = [one.function if isinstance(one, Kept) else one for one in held]
+    return [one for one in found if one is not None]
+
+
+def warn_of_functions(state: State) -> None:
+    """For `Network.save`, when the file is written."""
+    names = _functions(state)
+    if names:
+        warnings.warn(left_out(names, "file"), UserWarning, stacklevel=3)
+
+
+def _functions(state: State) -> list[str]:
+    """The names of the metrics that are functions."""
+    metrics = state.description.metrics
+    named = zip(metric_names(metrics), metrics, strict=True)
+    return [name for name, one in named if not isinstance(one, str)]
+
+
+@reading
+def twin(state: State) -> State:
+    """See `Network.copy`."""
+    found = State(state.description, backend=state.backend, draws=False)
+    for own, other in zip(_vectors(found), _vectors(state), strict=True):
+        own[:] = other
+    found.steps, found.epochs = state.steps, state.epochs
+    found.feature_names = state.feature_names
+    return found
+
+
+@writing
+def reset(state: State, *, seed: object = None) -> None:
+    """See `Network.reset`."""
+    seed = state.seed if seed is None else check_seed(seed)
+    parameters = np.zeros_like(state.parameters)
+    state.architecture.start.fill(parameters, seed=seed)
+    if seed != state.seed:
+        state.description, state.seed = replace(state.description, seed=seed), seed
+    state.parameters[:] = parameters
+    state.optimizer_state[:] = 0
+    state.powers[:] = 1
+    state.steps = state.epochs = 0
+    state.start_rate()
+    state.gradient = state.forward_pass = None
+    state.history = History()
+    state.feature_names = None
+
+
+def update_from(state: State, other: State, *, tau: float = 1.0) -> None:
+    """See `Network.update_from`."""
+    if tau != 1.0 or type(tau) is not float:
+        tau = check_real(tau, name="tau", minimum=0, maximum=1)
+    if state.layout.places != other.layout.places or state.dtype is not other.dtype:
+        _check_alike(state, other)
+    if state is other:
+        return
+    guard, others, token = state.guard, other.guard, object()
+    try:
+        guard.begin_writing(token)
+        try:
+            others.begin_reading(token)
+            if tau == 1.0:
+                state.parameters[:] = other.parameters
+            else:  # and nothing is changed before the last sum
+                part, rest = np.array(tau, state.dtype), np.array(1.0 - tau, state.dtype)
+                given, kept = other.parameters * part, state.parameters * rest
+                np.add(given, kept, state.parameters)
+        finally:
+            others.readers.discard(token)
+    finally:
+        guard.writers.discard(token)
+
+
+def _check_alike(state: State, other: State) -> None:
+    """Raise ValueError: the parameters of the two do not lie alike."""
+    if state.dtype != other.dtype:
+        raise ValueError(f"other is {other.dtype}, this network {state.dtype}")
+    own, given = state.layout.tensors, other.layout.tensors
+    if len(own) != len(given):
+        raise ValueError(f"other has {len(given)} kernels and biases, this network {len(own)}")
+    for a, b in zip(own, given, strict=True):
+        if a.shape != b.shape:
+            raise ValueError(f"{b.name} of other is {b.shape}, {a.name} of this network {a.shape}")
+    raise ValueError("other stores its parameters in another way than this network")
 
 
 @writing
 def set_weights(state: State, weights: Sequence[ArrayLike]) -> None:
     """See `Network.set_weights`."""
-    shapes = [(tensor.name, tensor.shape) for tensor in state.layout.tensors]
-    checked = check_weights(weights, shapes=shapes, dtype=state.dtype)
-    for view, value in zip(state.parameter_views().values(), checked, strict=True):
-        view[...] = value
+    parameters = _flat(state, weights)
+    if parameters is None:  # what needs a closer look
+        shapes = [(tensor.name, tensor.shape) for tensor in state.layout.tensors]
+        checked = check_weights(weights, shapes=shapes, dtype=state.dtype)
+        parameters = np.zeros_like(state.parameters)
+        _fill(state, parameters, checked)
+    state.parameters[:] = parameters
+
+
+def _flat(state: State, weights: Any) -> Array | None:
+    """Plain finite arrays of the right shapes as they lie in the flat vector; None for others."""
+    tensors, kinds = state.layout.tensors, {state.dtype}
+    if type(weights) not in (list, tuple) or len(weights) != len(tensors):
+        return None
+    for tensor, value in zip(tensors, weights, strict=True):
+        if type(value) is not np.ndarray or value.shape != tensor.shape:
+            return None
+        kinds.add(value.dtype)
+    if not kinds <= _REAL:
+        return None
+    parameters = np.zeros_like(state.parameters)
+    if len(kinds) == 1:
+        _fill(state, parameters, weights)
+    else:
+        with np.errstate(all="ignore"):  # what overflows is not finite
+            _fill(state, parameters, weights)
+    return parameters if state.scan(parameters) < 0 else None
+
+
+def _fill(state: State, parameters: Array, values: Sequence[Array]) -> None:
+    for tensor, value in zip(state.layout.tensors, values, strict=True):
+        tensor.view(parameters)[...] = value
+
+
+def _vectors(state: State) -> tuple[Array, Array, Array]:
+    return state.parameters, state.optimizer_state, state.powers
 
 
 def _copies(views: dict[str, Array]) -> dict[str, Array]:

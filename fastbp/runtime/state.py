@@ -10,22 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
-from fastbp.check.array import Array, as_real
+from fastbp.check.array import Array
 from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.check.weight import NAN_ADVICE
 from fastbp.description import Description
 from fastbp.history import History
-from fastbp.layer.architecture import lower
-from fastbp.loss import Loss
-from fastbp.plan import Graph, ParameterLayout, Plan
+from fastbp.layer.architecture import architecture
+from fastbp.plan import Graph
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.runtime.guard import Guard
+from fastbp.runtime.parts import Parts, Prepared
+from fastbp.schedule import Schedule
 
-# An engine for batches of one size, its plan, and the scratch memory it works in.
-Prepared = tuple[Any, Plan, Array]
 _Quick = Callable[[object, int, bool], Array | None]
 
 _LIMIT_PARAMETERS = 2**60
@@ -36,37 +35,46 @@ class State:
 
     Attributes:
         description: layers, loss, optimizer, metrics, dtype and seed.
-        graph: the layers lowered, the output's activation fused with the loss.
-        declared: the same with every activation where the layers say.
+        architecture: the layers lowered, shared with other networks of the same description.
+        graph: its graph, the output's activation fused with the loss; `declared` is the same with
+            every activation where the layers say.
         parameters, optimizer_state: flat vectors; `layout` knows what lies where in them.
-        powers: running powers of the optimizer, beta1^t and beta2^t.
+        powers: running powers of the optimizer, beta1^t and beta2^t, and of the average of the
+            parameters, ema^t.
+        rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
+        rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
+            `runtime.rate` alone; None where the learning rate is a number.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
         feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
-        forward_pass: of the last `forward`, with the number of its rows.
+        forward_pass: what the last `forward` ran on.
+        parts: what `forward`, `backward` and `step` run on, by the number of rows.
         guard: the calls under way.
-        engines, idle_predictors: those made so far, for `engine_cache` alone.
+        engines, idle_predictors, idle_averages: those made so far, for `engine_cache` alone.
         scale_was_checked: of the inputs, at the first call that trains in many steps.
     """
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "backend", "powers", "declared", "declared_activation", "description", "dtype", "engines",
-        "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_predictors", "instruction_set", "layers", "layout", "loss", "module", "n_features",
-        "n_outputs", "optimizer", "optimizer_state", "parameters", "quick_input", "quick_target",
-        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
+        "architecture", "backend", "powers", "declared_activation", "description", "dtype",
+        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "history", "idle_averages", "idle_predictors", "instruction_set", "layers", "layout",
+        "loss", "module", "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts",
+        "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
+        "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 
-    def __init__(self, description: Description, *, backend: str | None) -> None:
+    def __init__(
+        self, description: Description, *, backend: str | None, draws: bool = True
+    ) -> None:
+        """At the initial values; without `draws` all parameters are 0, for others to set."""
         self.description = description
         self.layers, self.seed = description.layers, description.seed
         self.loss, self.optimizer = description.loss, description.optimizer
         self.dtype = dtype = description.dtype
-        self.layout = ParameterLayout(dtype)
-        self.graph: Graph = lower(self.layers, self.loss, self.layout)
-        self.declared: Graph = lower(self.layers, Loss("mse"), ParameterLayout(dtype))
+        self.architecture = architecture(self.layers, self.loss, dtype)
+        self.layout, self.graph = self.architecture.layout, self.architecture.graph
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
@@ -87,32 +95,41 @@ class State:
         quick = {"real": self.module.accept, "class": self.module.class_index}
         self.quick_target: _Quick = quick.get(self.loss.domain, _closer_look)
         self._take_memory()
-        self._initialize()
+        if draws:
+            self.architecture.start.fill(self.parameters, seed=self.seed)
         self.history = History()
         self.feature_names: tuple[str, ...] | None = None
         self.gradient: Array | None = None
-        self.forward_pass: tuple[Prepared, int] | None = None
+        self.forward_pass: Parts | None = None
+        self.parts: dict[int, Parts] = {}
         self.guard = Guard()
         self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
         self.idle_predictors: list[Any] = []
+        self.idle_averages: list[Any] = []
         self.scale_was_checked = False
 
     def _take_memory(self) -> None:
         """All numbers of a network that has taken no step, its parameters 0."""
         size = self.layout.size
         self.parameters = _zeros(size, self.dtype, "parameters")
-        n_vectors = len(self.optimizer.state_names)
+        n_vectors = len(self.optimizer.vectors)
         self.optimizer_state = _zeros(size * n_vectors, self.dtype, "optimizer state")
-        self.powers = np.ones(max(2, len(self.optimizer.powers)))  # files hold two
+        self.powers = np.ones(3)
+        self.rate = np.zeros(1)
+        self.start_rate()
         self.steps = 0
         self.epochs = 0
 
-    def _initialize(self) -> None:
-        """Every parameter to its initial value; each has a random stream of its own."""
-        for index, tensor in enumerate(self.layout.tensors):
-            value = tensor.initial.value(tensor.shape, seed=self.seed, index=index)
-            initial = as_real(value, name=f"initial {tensor.name}", dtype=self.dtype)
-            tensor.view(self.parameters)[...] = initial
+    def start_rate(self) -> None:
+        """The rate of an optimizer that is new: a number once and for all, or that of step 0."""
+        scheduled = isinstance(self.optimizer.learning_rate, Schedule)
+        self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
+        self.rate[0] = self.optimizer.initial_learning_rate
+
+    @property
+    def declared(self) -> Graph:
+        """See `graph`."""
+        return self.architecture.declared
 
     # what the user sees
 
@@ -132,10 +149,22 @@ class State:
     def optimizer_state_views(self) -> dict[str, Array]:
         """The optimizer's vectors by name, as "m/dense_1/kernel"."""
         found: dict[str, Array] = {}
-        for i, name in enumerate(self.optimizer.state_names):
+        for i, name in enumerate(self.optimizer.vectors):
             flat = self.optimizer_state[i * self.layout.size : (i + 1) * self.layout.size]
             found |= self.layout.views(flat, f"{name}/")
         return found
+
+    def average(self) -> Array:
+        """The flat average of the parameters.
+
+        Raises ValueError where the optimizer keeps none, RuntimeError before the first step.
+        """
+        if not self.optimizer.ema:
+            text = "the optimizer has no ema, as in fb.Adam(ema=0.999)"
+            raise ValueError(f"no average of parameters: {text}")
+        if self.powers[2] == 1:
+            raise RuntimeError("no average of parameters before the first step")
+        return self.optimizer_state[-self.layout.size :]
 
     def __repr__(self) -> str:
         sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
@@ -147,17 +176,18 @@ class State:
     # checks of inputs
 
     def checked(
-        self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True,
+        self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True, advice: str = "",
         most_bytes: float = math.inf,
     ) -> Array:  # fmt: skip
-        """X as the kernels can read it; `most_bytes` and errors as in `check_X`."""
+        """X as the kernels can read it; `advice`, `most_bytes` and errors as in `check_X`."""
         found = self.quick_input(X, self.n_features, check_finite)
         if found is not None:
             return found
         check_feature_names(X, self.feature_names)
         return check_X(
             X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
-            check_finite=check_finite, isfinite=self.scan, most_bytes=most_bytes,
+            check_finite=check_finite, isfinite=self.scan, advice=advice,
+            most_bytes=most_bytes,
         )  # fmt: skip
 
     def checked_pair(
@@ -186,6 +216,4 @@ def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:
 
 
 def _zeros(size: int, dtype: np.dtype[Any], purpose: str) -> Array:
-    array = allocate(size, dtype, purpose=purpose)[:size]
-    array[:] = 0
-    return array
+    return allocate(size, dtype, purpose=purpose, zero=True)[:size]

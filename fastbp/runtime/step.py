@@ -6,10 +6,11 @@ from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array, as_numeric
 from fastbp.check.input import check_X
-from fastbp.check.message import counted
-from fastbp.plan import Plan
-from fastbp.plan.parameter import row_length
+from fastbp.check.message import counted, shown
+from fastbp.check.scalar import check_bool
 from fastbp.runtime import engine_cache
+from fastbp.runtime.parts import Parts
+from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
 
@@ -18,35 +19,42 @@ def forward(state: State, X: ArrayLike) -> Array:
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        rows = state.checked(X)
-        n_rows = len(rows)
+        rows = state.quick_input(X, state.n_features, True)
+        if rows is None:
+            rows = state.checked(X)
         state.forward_pass = None  # before the next is made: both may be large
-        found = engine, plan, scratch = engine_cache.engine(state, "manual", n_rows)
-        engine.forward(rows)
-        state.forward_pass = found, n_rows
-        out = _block(plan, scratch, plan.output, n_rows, plan.n_outputs)
-        return out[:, : plan.n_outputs].copy()
+        parts = state.parts.get(len(rows)) or _parts(state, len(rows))
+        parts.engine.forward(rows)
+        state.forward_pass = parts
+        return parts.out.copy()
     finally:
         guard.writers.discard(token)
 
 
-def backward(state: State, dL_dout: ArrayLike) -> Array:
+def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> Array:
     """See `Network.backward`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        if state.forward_pass is None:
+        parts = state.forward_pass
+        if parts is None:
             raise RuntimeError("backward needs a forward before it")
-        (engine, plan, scratch), n_rows = state.forward_pass
-        given = _check_output_gradient(state, dL_dout, n_rows)
-        d = _block(plan, scratch, plan.output_gradient, n_rows, plan.n_outputs)
-        d[:, : plan.n_outputs] = given
-        d[:, plan.n_outputs :] = 0
-        engine.backward()
-        block = _block(plan, scratch, plan.input_gradient, n_rows, plan.n_features)
-        dX = block[:, : plan.n_features].copy()
-        state.gradient = _gradient(state, plan, scratch).copy()
-        return dX
+        given = state.quick_input(dL_dout, state.n_outputs, True)
+        if given is None or len(given) != parts.n_rows:
+            given = _check_output_gradient(state, dL_dout, parts.n_rows)
+        before = None
+        if accumulate is not False and check_bool(accumulate, name="accumulate"):
+            before = state.gradient
+        if before is not None:
+            before = before.copy()
+            state.gradient = None  # should an exception come before the sum
+        parts.output_gradient[...] = given
+        parts.padding.fill(0)
+        parts.engine.backward()
+        if before is not None:
+            parts.gradient += before
+        state.gradient = parts.gradient if parts.lends else parts.gradient.copy()
+        return parts.input_gradient.copy()
     finally:
         guard.writers.discard(token)
 
@@ -56,21 +64,41 @@ def step(state: State) -> None:
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        if state.gradient is None:
+        gradient = state.gradient
+        if gradient is None:
             raise RuntimeError("step needs a backward before it")
-        if state.forward_pass is None:  # the gradient is that of a trace
-            engine, plan, scratch = engine_cache.engine(state, "manual", 1)
-        else:
-            engine, plan, scratch = state.forward_pass[0]
-        _gradient(state, plan, scratch)[:] = state.gradient
-        engine.step()
-        state.steps += 1
+        # without a forward pass the gradient is that of a trace
+        parts = state.forward_pass or state.parts.get(1) or _parts(state, 1)
+        if gradient is not parts.gradient:
+            parts.gradient[:] = gradient
+        if state.rates_ahead is not None:
+            set_rate(state)
+        # clipping works on the very numbers, which are the user's to keep
+        kept = parts.gradient.copy() if state.optimizer.clips and parts.lends else None
+        take_step = parts.engine.step
+        state.steps += 1  # a signal handler may raise as soon as the call returns
+        take_step()
+        if kept is not None:
+            parts.gradient[:] = kept
     finally:
         guard.writers.discard(token)
 
 
+def _parts(state: State, n_rows: int) -> Parts:
+    """Made when first asked for, and kept as long as its engine."""
+    prepared = engine_cache.engine(state, "manual", n_rows)
+    found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
+    return found
+
+
 def _check_output_gradient(state: State, dL_dout: ArrayLike, n_rows: int) -> Array:
     given = as_numeric(dL_dout, name="dL_dout", dtype=state.dtype)
+    expected = n_rows, state.n_outputs
+    if given.ndim == 1 and expected == (len(given), 1):
+        given = given[:, None]
+    if given.ndim < 2:
+        got = f"shape {given.shape}" if given.ndim else shown(dL_dout)
+        raise ValueError(f"dL_dout must have the shape of the output, {expected}, got {got}")
     if given.ndim == 2 and given.shape[1] != state.n_outputs:
         columns, outputs = counted(given.shape[1], "column"), counted(state.n_outputs, "output")
         raise ValueError(f"dL_dout has {columns}, network has {outputs}")
@@ -81,14 +109,3 @@ def _check_output_gradient(state: State, dL_dout: ArrayLike, n_rows: int) -> Arr
         rows = counted(len(given), "row")
         raise ValueError(f"dL_dout has {rows}, the last forward had {n_rows}")
     return given
-
-
-def _gradient(state: State, plan: Plan, scratch: Array) -> Array:
-    return scratch[plan.arena.gradient :][: state.layout.size]
-
-
-def _block(plan: Plan, scratch: Array, offset: int, rows: int, width: int) -> Array:
-    """The rows of one buffer of a whole-batch plan, padding included."""
-    ld = row_length(width, plan.dtype)
-    start = plan.arena.activations + offset
-    return scratch[start : start + rows * ld].reshape(rows, ld)

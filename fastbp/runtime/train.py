@@ -17,6 +17,7 @@ from fastbp.runtime import engine_cache
 from fastbp.runtime.feed import ArrayFeed
 from fastbp.runtime.guard import writing
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
+from fastbp.runtime.rate import STEPS_AT_ONCE, rates, set_rate
 from fastbp.runtime.rows import Picked, checked_rows, row_order
 from fastbp.runtime.state import State
 
@@ -85,34 +86,54 @@ class Epochs:
 
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
-        state = self.state
         if not self.rows.is_direct:
             feed = self.feed()
             try:
                 return feed.run(epochs, first=first, max_steps=max_steps)
             finally:
                 self.finished = feed.finished
-        engine, _, threads = engine_cache.take_trainer(
-            state, self.batch_size, self.n_threads, self.n_batches * epochs
-        )
         losses = np.zeros(epochs)
+        if self.state.rates_ahead is None:  # the learning rate is a number
+            self._run(losses, 0, epochs, first, max_steps)
+            return losses
+        at_once = max(1, STEPS_AT_ONCE // self.n_batches)
+        for done in range(0, epochs, at_once):
+            left = max_steps if max_steps < 0 else max(0, max_steps - done * self.n_batches)
+            self._run(losses, done, min(done + at_once, epochs), first, left)
+        return losses
+
+    def _run(
+        self, all_losses: NDArray[np.float64], begin: int, end: int, first: int, max_steps: int
+    ) -> None:
+        """Epochs `begin` to `end` of a run, in one call of the engine."""
+        state, losses, epochs = self.state, all_losses[begin:end], end - begin
+        self.finished = all_losses[:begin]
+        n_steps = self.n_batches * epochs
+        engine, _, threads = engine_cache.take_trainer(
+            state, self.batch_size, self.n_threads, n_steps
+        )
+        table = None
+        if state.rates_ahead is not None:
+            n_steps = n_steps if max_steps < 0 else min(n_steps, max_steps)
+            table = rates(state, n_steps, steps_per_epoch=self.n_batches)
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
                 n_threads=threads, shuffled=self.shuffled,
                 batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
-                seed=state.seed, first_epoch=state.epochs, max_steps=max_steps,
+                seed=state.seed, first_epoch=state.epochs, max_steps=max_steps, rates=table,
                 **self.weights.options(),
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
-            self.finished = losses[:epoch]
+            self.finished = all_losses[: begin + epoch]
         if status == DIVERGED:
-            raise diverged(state, float(losses[epoch]), first + epoch, batch)
+            step = epoch * self.n_batches + batch
+            rate = state.rate[0] if table is None else table[min(step, len(table) - 1)]
+            raise diverged(float(losses[epoch]), first + begin + epoch, batch, rate)
         if status == INTERRUPTED:
             raise engine.take_pending()
-        return losses
 
     def feed(self) -> ArrayFeed:
         """The same epochs part by part."""
@@ -157,6 +178,8 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         guard.begin_writing(token)
         rows, target = state.checked_pair(X, y)
         engine = engine_cache.engine(state, "train", len(rows))[0]
+        if state.rates_ahead is not None:
+            set_rate(state)
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
@@ -179,6 +202,8 @@ def train_on_weighted_batch(
     if not held.is_direct:
         held = held.take(slice(None), state)  # one batch whole
     engine = engine_cache.engine(state, "train", len(held.X))[0]
+    if state.rates_ahead is not None:
+        set_rate(state)
     try:
         loss: float = engine.train_batch(held.X, held.y, **held.weights.options())
     finally:
@@ -191,7 +216,7 @@ def train_on_weighted_batch(
 def _refuse(state: State, engine: Any, status: int, loss: float) -> None:
     """Raise for a batch that did not end well."""
     if status == DIVERGED:
-        raise divergence(state, loss, "", "unchanged")
+        raise divergence(loss, "", state.rate[0], "unchanged")
     raise engine.take_pending()
 
 

@@ -89,10 +89,10 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
     description, layout = _network(config, arrays)
     shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
     parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
-    slots = description.optimizer.state_names
+    slots = description.optimizer.vectors
     vectors = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
     state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
-    counters = {"power": (2,), "epochs": (1,)}
+    counters = {"power": (3 if description.optimizer.ema else 2,), "epochs": (1,)}
     state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)
     if arrays:
         raise ModelFormatError(

@@ -9,13 +9,14 @@ cdef class Engine:
     """Kernels bound to one plan and its memory.
 
     Parameters: `plan` (fastbp.plan.Plan), the flat `parameters` and optimizer `state` (IN and OUT, kept by reference), and
-    `scratch`, all of the plan's dtype and 64-byte aligned; `power` (2,), the running powers of the optimizer's formula (IN
-    and OUT, kept by reference).  Nothing is allocated after construction but in `train`'s set-up.
+    `scratch`, all of the plan's dtype and 64-byte aligned; `power` (3,), the running powers of the optimizer's formula and
+    of the average of parameters (IN and OUT), and `rate` (1,), the learning rate (IN), both kept by reference.  Nothing is
+    allocated after construction but in `train`'s set-up.
 
     Raises ValueError for a name that has no kernel, and for a table whose fields are not those of the struct.
     """
     cdef readonly object plan
-    cdef object bound, bound_row, pending
+    cdef object bound, bound_row, pending, room
     cdef object readers, writers    # the tokens of calls under way
     cdef list owners                # of the memory that pointers lead to
     cdef Py_ssize_t least_rows, most_rows, brief_rows   # of `respond`; none until `bind`
@@ -35,6 +36,11 @@ cdef class Engine:
     cdef double number[MOST_NUMBERS]    # of the optimizer
     cdef double base[MOST_POWERS]       # of the running powers
     cdef double* kept_power
+    cdef double* rate
+    cdef int rate_index                 # among the numbers
+    cdef double average                 # decay of the average of parameters, or 0
+    cdef bint clips
+    cdef Clip clip
     cdef double power[MOST_POWERS]
     cdef double last_good_power[MOST_POWERS]
     cdef real* w
@@ -46,6 +52,10 @@ cdef class Engine:
     cdef real* packing
     cdef real* last_good
     cdef double* tile_loss
+    cdef double* tile_metric            # MOST_METRICS a tile
+    cdef real* weight_room              # of one thread; the next one's is `weight_stride` on
+    cdef Py_ssize_t weight_stride
+    cdef double* found                  # by `evaluate`
     cdef real* out
     cdef Py_ssize_t ld_out
     cdef str transform_name
@@ -54,10 +64,12 @@ cdef class Engine:
     cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
-                  double[::1] power):
+                  double[::1] power, double[::1] rate):
         cdef real* base = &scratch[0]
         self.plan = plan
-        self.owners = [parameters, state, scratch, tile_loss, power]
+        self.owners = [parameters, state, scratch, tile_loss, power, rate]
+        if power.shape[0] < MOST_POWERS:
+            raise ValueError(f"power has {power.shape[0]} numbers, the engine takes {MOST_POWERS}")
         self.sizes = {name: getattr(plan, name) for name in SIZE_NAMES}
         self.arena = {name: getattr(plan.arena, name) for name in ARENA_NAMES}
         self.w = &parameters[0]
@@ -75,12 +87,16 @@ cdef class Engine:
         calls = plan.calls
         self.trains, self.predicts = "train" in calls, "predict" in calls
         self.goes_by_parts, self.has_loss = "forward" in calls, "loss_gradient" in calls
-        self.bind_segments(plan.segments.table)
-        self.forward_program = self.bound_program(plan.forward)
-        self.backward_program = self.bound_program(plan.backward)
-        self.gradient_program = self.bound_program(plan.weight_gradient)
-        self.bind_loss(plan.loss)
-        self.bind_optimizer(plan.optimizer, power)
+        bind_segments(self, plan.segments.table)
+        self.forward_program = bound_program(self, plan.forward)
+        self.backward_program = bound_program(self, plan.backward)
+        self.gradient_program = bound_program(self, plan.weight_gradient)
+        bind_loss(self, plan.loss)
+        bind_optimizer(self, plan.optimizer, power)
+        self.rate = &rate[0]
+        if plan.purpose != "predict":
+            bind_clip(self, plan.optimizer)
+            self.tile_metric = <double*>self.memory(plan.n_tiles * MOST_METRICS * sizeof(double), sizeof(double))
         self.set_transform("linear")
         if self.sizes.latency_rows:
             self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
@@ -91,54 +107,6 @@ cdef class Engine:
         owner = bytearray(size + alignment)
         self.owners.append(owner)
         return <void*>(<size_t><char*>owner + alignment - 1 & ~<size_t>(alignment - 1))
-
-    cdef int bind_segments(self, table) except -1:
-        cdef const Segment[::1] rows = table
-        check_names(table, SEGMENT_NAMES)
-        self.owners.append(table)
-        self.segments = &rows[0]
-        self.n_segments = rows.shape[0]
-        return 0
-
-    cdef Program bound_program(self, program) except *:
-        """The operations of a program, each with the kernels that its names stand for."""
-        cdef const Operation[::1] rows = program.table
-        cdef Program found
-        cdef Py_ssize_t i
-        check_names(program.table, OPERATION_NAMES)
-        found.n = rows.shape[0]
-        found.at = <BoundOperation*>self.memory(found.n * sizeof(BoundOperation), sizeof(void*))
-        for i, operation in enumerate(program.operations):
-            found.at[i].op = rows[i]
-            found.at[i].kernel = (find_lane_operation if self.sizes.rows_in_lanes else find_operation)(operation.kind)
-            found.at[i].gradient = find_gradient(operation.kind)
-            if program is self.plan.weight_gradient and found.at[i].gradient == NULL:
-                raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
-            if found.at[i].gradient != NULL and not 0 <= rows[i].kernel < self.n_segments:
-                raise ValueError(f"operation {operation.kind!r} names no segment")
-            found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha, rows[i].slope >= 0)
-        return found
-
-    cdef int bind_loss(self, loss) except -1:
-        cdef LossKernel found = find_loss(loss.name)
-        self.loss = found.rows
-        self.lane_loss = found.lanes
-        self.is_cross_entropy = found.rows == cross_entropy_rows
-        for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
-            self.loss_parameters.at[i] = <real><double>value
-        return 0
-
-    cdef int bind_optimizer(self, optimizer, double[::1] power) except -1:
-        self.optimizer = find_step(optimizer.formula)
-        checked(optimizer.state_names, self.optimizer.n_slots, optimizer)
-        for i, value in enumerate(checked(optimizer.numbers, self.optimizer.n_numbers, optimizer)):
-            self.number[i] = value
-        for i in range(MOST_POWERS):
-            self.base[i] = 1
-        for i, value in enumerate(checked(optimizer.powers, self.optimizer.n_powers, optimizer)):
-            self.base[i] = value
-        self.kept_power = &power[0]
-        return 0
 
     cdef int set_transform(self, str name) except -1:
         """The activation by which outputs are shown: found once, for callers pass the same object."""
@@ -163,6 +131,10 @@ cdef class Engine:
         self.call.x_column = rows.column // <Py_ssize_t>sizeof(real)
         self.call.label = NULL
         self.call.y = NULL
+        self.call.weight = NULL
+        self.call.row_weight = NULL
+        self.call.n_metrics = 0
+        self.call.outputs = NULL
         self.call.checks_finite = False
 
     cdef int set_target(self, y) except -1:
@@ -182,12 +154,21 @@ cdef class Engine:
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
               int n_threads=1, unsigned int[::1] shuffled=None, const unsigned int[::1] batch_rows=None,
               const long long[::1] batch_offsets=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
-              Py_ssize_t max_steps=-1, bint guarded=True):
+              Py_ssize_t max_steps=-1, bint guarded=True, const double[::1] rates=None, weight=None, row_weight=None,
+              tuple metrics=(), double[:, ::1] record=None, Engine validator=None, double[::1] watch=None,
+              real[::1] best=None, real[:, ::1] outputs=None):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
         shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it.
-        `status` is 0, 1 (interrupted; the exception is in `pending`) or 2 (diverged; state of the last good epoch restored).
+        `rates`: the learning rate of each step.  `weight` (n_rows, n_outputs), with a column stride of 0 where a row has
+        one, multiplies loss and gradient of an element; `row_weight` (n_rows,) is what a row adds to the divisor of its
+        batch.  `record` (epochs, any) OUT: the `metrics` of each epoch from the outputs of its steps, then loss and metrics
+        of what `validator` has been given by `bind_validation`, computed by this thread alone.  `watch`: early stopping, the
+        numbers of struct Watch (IN and OUT); `best` (n_parameters,) OUT: the parameters of the best epoch.  `outputs`
+        (n_rows, n_outputs) OUT: those of each row's last step, before its update and the loss's own activation.
+        `status` is 0, 1 (interrupted; the exception is in `pending`), 2 (diverged; state of the last good epoch restored) or
+        4 (stopped early).
         """
         cdef Call* call = &self.call
         call.batch_rows = &batch_rows[0] if batch_rows is not None else NULL
@@ -204,9 +185,30 @@ cdef class Engine:
         call.guarded = guarded
         call.keeps = False
         call.losses = &losses[0]
-        self.run_training(x, y, n_threads, "train")
+        call.rates = NULL
+        if rates is not None:
+            steps = call.n_batches * epochs if max_steps < 0 else min(call.n_batches * epochs, max_steps)
+            if rates.shape[0] < steps:
+                raise ValueError(f"{rates.shape[0]} rates for {steps} steps")
+            call.rates = &rates[0]
+        call.record = NULL
+        if record is not None:
+            call.n_columns = record.shape[1]
+            least = len(metrics) + (1 + validator.call.n_metrics if validator else 0)
+            if record.shape[0] < epochs or call.n_columns < least:
+                raise ValueError("record is too small")
+            call.record = &record[0, 0]
+        call.validates = validator is not None and record is not None
+        call.watch = NULL
+        call.best = &best[0] if best is not None and best.shape[0] == self.n_parameters else NULL
+        if watch is not None:
+            most = call.n_columns if record is not None else 0
+            if watch.shape[0] * sizeof(double) != sizeof(Watch) or not 0 <= watch[0] <= most:
+                raise ValueError("watch does not name a column")
+            call.watch = <Watch*>&watch[0]
+        self.run_training(x, y, weight, row_weight, metrics, outputs, n_threads, "train", validator)
 
-    def train_batch(self, const real[:, :] x, y):
+    def train_batch(self, const real[:, :] x, y, weight=None, row_weight=None, real[:, ::1] outputs=None):
         """One unguarded step on all rows, by one thread; returns their mean loss before it. Otherwise as `train`."""
         cdef double loss = 0
         cdef Call* call = &self.call
@@ -216,17 +218,29 @@ cdef class Engine:
         call.max_steps = -1
         call.guarded = call.keeps = False
         call.losses = &loss
-        self.run_training(x, y, 1, "train_batch")
+        call.rates = call.record = NULL
+        call.watch = NULL
+        self.run_training(x, y, weight, row_weight, (), outputs, 1, "train_batch", None)
         call.epoch = 0      # a step alone is no epoch
         return loss
 
-    cdef int run_training(self, const real[:, :] x, y, int n_threads, str name) except -1:
+    cdef int run_training(self, const real[:, :] x, y, weight, row_weight, tuple metrics, real[:, ::1] outputs,
+                          int n_threads, str name, Engine validator) except -1:
         check_call(self, self.trains, name, largest_batch(&self.call, x.shape[0]))
         self.set_input(x)
         self.set_target(y)
+        if weight is not None or row_weight is not None:
+            bind_weights(self, weight, row_weight)
+        if metrics:
+            bind_metrics(self, metrics)
+        if outputs is not None:
+            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs:
+                raise ValueError("outputs has another shape")
+            self.call.outputs = &outputs[0, 0]
         memcpy(self.power, self.kept_power, sizeof(self.power))
+        self.number[self.rate_index] = self.rate[0]
         self.refresh()
-        self.run_call(TRAIN, n_threads)
+        self.run_call(TRAIN, n_threads, validator)
         if self.call.status == DIVERGED:
             restore_epoch(self, &self.call)
         memcpy(self.kept_power, self.power, sizeof(self.power))
@@ -254,7 +268,7 @@ cdef class Engine:
         self.set_input(x)
         self.out = &out[0, 0]
         self.ld_out = out.shape[1]
-        self.run_call(PREDICT, n_threads)
+        self.run_call(PREDICT, n_threads, None)
         return self.call.status
 
     def bind(self, out, row, *, readers, writers, Py_ssize_t most_rows, Py_ssize_t brief_rows, int n_threads):
@@ -278,18 +292,38 @@ cdef class Engine:
         """
         return response(self, x, transform, n_threads)
 
-    def evaluate(self, const real[:, :] x, y, double[::1] tile_loss, *, int n_threads=1):
-        """tile_loss[i] OUT = sum of the losses of the rows of tile i; 0, or 1 where interrupted."""
+    def evaluate(self, const real[:, :] x, y, double[::1] found, *, weight=None, tuple metrics=(), int n_threads=1):
+        """found (1 + n_metrics,) OUT = the sums of the losses and of the metrics of all rows; 0, or 1 where interrupted."""
         cdef double* kept = self.tile_loss
-        check_call(self, self.predicts, "evaluate", 0)
-        self.set_input(x)
-        self.set_target(y)
-        self.tile_loss = &tile_loss[0]
+        if found.shape[0] != 1 + len(metrics):
+            raise ValueError(f"found has {found.shape[0]} numbers for {len(metrics)} metrics")
+        self.bind_validation(x, y, weight=weight, metrics=metrics)
         try:
-            self.run_call(EVALUATE, n_threads)
+            self.found = &found[0]
+            self.run_call(EVALUATE, n_threads, None)
         finally:
             self.tile_loss = kept
         return self.call.status
+
+    def bind_validation(self, const real[:, :] x, y, *, weight=None, row_weight=None, tuple metrics=()):
+        """Data for `train` of another engine to evaluate after each epoch; until then the arrays have to live."""
+        cdef Py_ssize_t n_tiles
+        cdef double[:, ::1] tiles
+        cdef const double[::1] row
+        check_call(self, self.predicts, "evaluate", 0)
+        self.set_input(x)
+        self.set_target(y)
+        bind_weights(self, weight, None)
+        bind_metrics(self, metrics)
+        self.call.total_weight = <double>x.shape[0]
+        if row_weight is not None:
+            self.call.total_weight = sum_in_order(row_weight)
+        n_tiles = pieces(x.shape[0], self.sizes.tile_rows)
+        found = numpy.empty((1 + MOST_METRICS, n_tiles))
+        tiles = found
+        self.tile_loss = &tiles[0, 0]
+        self.tile_metric = &tiles[1, 0]
+        self.room = found
 
     def forward(self, const real[:, :] x):
         """Every activation of all rows of x, left in the scratch memory for `loss_gradient` and `backward`."""
@@ -298,11 +332,12 @@ cdef class Engine:
         with nogil:
             forward_rows(self, &self.call)
 
-    def loss_gradient(self, y):
+    def loss_gradient(self, y, weight=None, row_weight=None):
         """The mean loss of the rows of the last `forward` against y; its gradient is left for `backward`."""
         cdef double total
         check_call(self, self.has_loss, "loss_gradient", 0)
         self.set_target(y)
+        bind_weights(self, weight, row_weight)
         with nogil:
             total = loss_rows(self, &self.call)
         return total
@@ -318,11 +353,19 @@ cdef class Engine:
         """One optimizer step from the gradient in the scratch memory."""
         cdef real scalar[MOST_NUMBERS]
         cdef unsigned long mode
+        cdef Py_ssize_t i
         check_call(self, self.goes_by_parts, "step", 0)
         with nogil:
             mode = float_mode_flush()
-            next_scalars(self, self.kept_power, self.kept_power, scalar)
+            memcpy(self.power, self.kept_power, sizeof(self.power))
+            self.number[self.rate_index] = self.rate[0]
+            if self.clips:
+                for i in range(self.clip.n_units):
+                    clip_unit(self, i, 1)
+                find_clip_factors(self)
+            next_scalars(self, self.power, self.power, scalar)
             update_segments(self, 0, 1, 1, scalar)
+            memcpy(self.kept_power, self.power, sizeof(self.power))
             float_mode_restore(mode)
 
     cdef int refresh(self) except -1:
@@ -337,7 +380,7 @@ cdef class Engine:
                 transpose_rows(self, segment, 0, segment.rows)
         return 0
 
-    cdef int run_call(self, int kind, int n_threads) except -1:
+    cdef int run_call(self, int kind, int n_threads, Engine validator) except -1:
         """Run the whole call on this thread, with n_threads - 1 workers that live for it; without those that cannot start.
 
         Nobody waits for a worker to begin or to end: it may be without a processor or without the interpreter for longer
@@ -364,7 +407,7 @@ cdef class Engine:
                 except (RuntimeError, MemoryError):
                     break
             with nogil:
-                run_task(self, call, kind)
+                run_task(self, call, kind, validator)
         finally:    # an audit hook may raise anything: workers that have begun leave all the same
             flag_add(&call.number, 1)
         if self.pending is not None:
@@ -389,38 +432,23 @@ cdef inline int check_call(Engine engine, bint allowed, str name, Py_ssize_t row
     return 0
 
 
-cdef int check_names(table, tuple names) except -1:
-    """The types of a table's fields are those of the struct where it is taken for one; the names are looked at here."""
-    if table.dtype.names != names:
-        raise ValueError(f"the plan's table has the fields {table.dtype.names}, the struct {names}")
-    return 0
-
-
-cdef tuple checked(values, Py_ssize_t n, owner):
-    """The values as a tuple, as many as the kernel reads."""
-    found = tuple(values)
-    if len(found) != n:
-        raise ValueError(f"{owner!r} has {found}, its kernel takes {n}")
-    return found
-
-
-cdef void run_task(Engine engine, Call* call, int kind) noexcept nogil:
+cdef void run_task(Engine engine, Call* call, int kind, Engine validator) noexcept nogil:
     """What the calling thread does, in the engine's float mode."""
     cdef Py_ssize_t n_units = pieces(call.n_rows, engine.sizes.tile_rows)
     call.host_mode = float_mode_flush()
     if kind == TRAIN:
-        train_epochs(engine, call)
+        train_epochs(engine, call, validator)
     elif kind == PREDICT:       # no bit depends on which rows are together: as many for each thread
         run_phase(engine, call, kind, min(call.n_rows, pieces(n_units, call.n_threads) * call.n_threads), 1)
     else:
-        run_phase(engine, call, kind, n_units, 1)
+        evaluate_tiles(engine, call, engine.found)
     float_mode_restore(call.host_mode)
 
 
 def kernel_names():
     """The names that kernels are found by."""
     return {"activation": (*ACTIVATION_FORMULAS, "softmax"), "loss": (*LOSS_FORMULAS, "cross_entropy"),
-            "optimizer": OPTIMIZER_FORMULAS, "operation": OPERATIONS}
+            "optimizer": OPTIMIZER_FORMULAS, "operation": OPERATIONS, "metric": METRICS}
 
 
 def build_info():

@@ -154,17 +154,22 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
     bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.out = out
     rows.d = d
+    rows.staged = staged
+    if call.weight != NULL:
+        gather_weights(engine, call, tile, order, first, &rows)
     if call.label != NULL or not engine.is_cross_entropy:
         rows.ld = tile.lane_length
-        rows.staged = staged
         rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.y_row + n
-        return engine.lane_loss(&rows)
+        loss = engine.lane_loss(&rows)
+        measure_tile(call, tile, &rows, first, 1, tile.lane_length)
+        return loss
     rows.ld = ld
     rows.out = staged
     rows.d = staged + tile.lanes * ld
     memset(staged, 0, tile.lanes * ld * sizeof(real))
     transpose(n, tile.lanes, out, tile.lane_length, staged, ld)
     loss = engine.loss(&rows)
+    measure_tile(call, tile, &rows, first, ld, 1)
     memset(rows.d + tile.rows * ld, 0, (tile.lanes - tile.rows) * ld * sizeof(real))
     transpose(tile.lanes, n, rows.d, ld, d, tile.lane_length)
     return loss

@@ -79,6 +79,8 @@ cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
     cdef double power[MOST_POWERS]
     if engine.optimizer.scalars != fill_adam_scalars or segment.l1 != 0 or segment.l2 != 0:
         return False
+    if segment.rate != 1 or engine.average > 0:
+        return False
     memset(power, 0, sizeof(power))
     engine.optimizer.scalars(engine.number, power, scalar)
     return not segment.decays or (<adam_scalar*>scalar).decay == 0
@@ -267,12 +269,14 @@ cdef inline bint step_of_latency(const bint few, Engine engine, Call* call, cons
     cdef LatencyLayer* layer = engine.latency_layers
     cdef const real* x
     cdef Py_ssize_t i
-    cdef double mean = 1.0 / (<double>rows * engine.sizes.loss_divisor)
+    cdef double mean = mean_factor(engine, call, order, first, rows)
     cdef double next_power[MOST_POWERS]
     next_scalars(engine, engine.power, next_power, scalar)
     tile.rows = rows
     tile.first = 0
     tile.activations = engine.activations
+    tile.weight = engine.weight_room
+    tile.metric = engine.tile_metric
     if few:
         few_rows(engine, call, &tile, order, first)
     else:
@@ -285,8 +289,7 @@ cdef inline bint step_of_latency(const bint few, Engine engine, Call* call, cons
     poll(engine, call, rows)
     if call.status != RUNNING or not is_finite(loss[0]):
         return False
-    engine.power[0] = next_power[0]
-    engine.power[1] = next_power[1]
+    memcpy(engine.power, next_power, sizeof(next_power))
     if not layer.is_linear:
         latency_slope(few, layer, rows)
     for i in range(engine.forward_program.n - 1, 0, -1):

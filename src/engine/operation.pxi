@@ -35,6 +35,7 @@ cdef struct Segment:
     long long decays        # the optimizer's decay applies
     double l1
     double l2
+    double rate             # times the learning rate; 0 where nothing is trained
 
 # One tile of rows on its way through the operations.
 cdef struct RowTile:
@@ -49,6 +50,8 @@ cdef struct RowTile:
     Py_ssize_t lane_length      # the numbers from one unit to the next,
     Py_ssize_t staging          # and where among the activations rows stand for a while
     Packing packing             # what its products may copy parts of their factors to
+    real* weight                # room for the weights of its elements or rows
+    double* metric              # the sums of its metrics
 
 cdef struct Weights:
     real* w                 # parameters

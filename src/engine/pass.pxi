@@ -8,6 +8,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
     tile.first = 0
     tile.activations = engine.activations + thread * engine.arena.activation_stride
     tile.packing = packing_of(engine, thread)
+    tile.weight = engine.weight_room + thread * engine.weight_stride
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = NULL
@@ -29,7 +30,8 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
         if call.kind == PREDICT:
             respond(engine, &tile, first)
         else:
-            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, first, 0)
+            tile.metric = engine.tile_metric + index * MOST_METRICS
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, first, 1)
         if thread == 0:
             poll(engine, call, tile.rows)
 
@@ -71,6 +73,8 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
     tile.packing = packing_of(engine, 0)
+    tile.weight = engine.weight_room
+    tile.metric = engine.tile_metric
     tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1
@@ -96,7 +100,7 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
     cdef RowTile tile
     cdef Weights weights
     cdef Py_ssize_t index
-    cdef double total = 0, mean = 1.0 / (<double>call.n_rows * engine.sizes.loss_divisor)
+    cdef double total = 0, mean = mean_factor(engine, call, NULL, 0, call.n_rows)
     cdef unsigned long mode = float_mode_flush()
     for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)

@@ -32,6 +32,7 @@ cdef enum:
     ROWS = 3
     UPDATE = 4
     LAYER = 5       # instead of the last, one a layer, where a plan is layered
+    CLIP = 6        # between the two, where a gradient is clipped
 
 # What one thread has to do in the phase under way; 64 bytes, for a cache line of its own.
 cdef struct Share:
@@ -47,6 +48,17 @@ cdef struct Step:
     real scale                      # of the loss's gradient
     real scalar[MOST_NUMBERS]       # of the optimizer's formula
 
+# Early stopping: what is asked for, and how it stands.  All of them doubles: Python hands over an array.
+cdef struct Watch:
+    double column           # of the figures of an epoch: 0 the loss, then the columns of `record`
+    double sign             # 1 where less is better, -1 where more is
+    double min_delta
+    double patience
+    double baseline         # nan for none
+    double best             # IN and OUT, as what follows
+    double wait             # epochs without an improvement
+    double best_epoch       # counted within the call, -1 for none in it
+
 # The data and the progress of one call, shared by its threads.
 cdef struct Call:
     const real* x
@@ -57,6 +69,15 @@ cdef struct Call:
     Py_ssize_t y_column
     const int* label
     Py_ssize_t label_step
+    const real* weight              # of elements, or of rows (a column step of 0); or NULL
+    Py_ssize_t weight_row
+    Py_ssize_t weight_column
+    const double* row_weight        # what a row adds to the divisor of its batch's mean, or NULL: 1
+    double batch_weight             # their sum over the batch under way
+    double total_weight             # and over all rows
+    Metric metric[MOST_METRICS]
+    int n_metrics
+    double metric_sum[MOST_METRICS]     # of the epoch
     Py_ssize_t n_rows
     bint checks_finite              # a prediction stops at a tile with a number that is nan or infinite
     Py_ssize_t batch_size
@@ -71,6 +92,13 @@ cdef struct Call:
     bint guarded                    # keep and restore the state of the last good epoch
     bint keeps                      # the next update is the first after that state, and keeps what it overwrites
     double* losses                  # one an epoch (OUT)
+    real* outputs                   # of each row's last step (OUT), before the loss's own activation, or NULL
+    const double* rates             # learning rates, one a step, or NULL
+    double* record                  # further figures of each epoch (OUT), n_columns of them, or NULL
+    Py_ssize_t n_columns
+    bint validates                  # among them those of validation data
+    Watch* watch                    # early stopping, or NULL
+    real* best                      # the parameters of the best epoch (OUT), or NULL
     unsigned long host_mode         # the calling thread's float mode outside the engine
     int status
     Py_ssize_t epoch                # where the call stands, or stopped
@@ -112,6 +140,8 @@ cdef void run_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_
         update_unit(engine, call, thread, begin)
     elif call.kind == LAYER:
         update_kernel(engine, call, thread, call.layer, <int>begin)
+    elif call.kind == CLIP:
+        clip_unit(engine, begin, pieces(call.step.rows, engine.sizes.block_rows))
     else:
         forward_units(engine, call, thread, begin, end)
 

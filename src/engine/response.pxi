@@ -26,7 +26,7 @@ cdef object response(Engine engine, x, str transform, int n_threads):
         call.status = RUNNING
         call.n_threads = 1
         call.seconds_to_check = SECONDS_PER_CHECK
-        run_task(engine, call, PREDICT)
+        run_task(engine, call, PREDICT, None)
     else:
         respond_long(engine, n_threads if n_threads > 0 else engine.bound_threads)
     if call.status != RUNNING:
@@ -42,7 +42,7 @@ cdef int respond_long(Engine engine, int n_threads) except -1:
         if engine.writers:
             return 0
         engine.is_responding = True
-        engine.run_call(PREDICT, n_threads)
+        engine.run_call(PREDICT, n_threads, None)
     finally:
         engine.is_responding = False
         engine.readers.discard(engine)

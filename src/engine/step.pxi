@@ -13,6 +13,7 @@ cdef enum:
     INTERRUPTED = 1
     DIVERGED = 2
     NOT_FINITE = 3      # of the input of a prediction
+    STOPPED = 4         # early
 
 # In the weight-parallel regime a thread takes up to TOGETHER_ROWS rows together: every panel of a kernel comes from the
 # third-level cache once for all of them.  1024-1024-1024-1024 at batch 512 in milliseconds: 45.2 with 128 rows, 41.7 with
@@ -64,11 +65,49 @@ cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigne
                          real scale) noexcept nogil:
     """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
     cdef LossRows rows
+    cdef double loss
     bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.ld = engine.sizes.ld_output
     rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
     rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
-    return engine.loss(&rows)
+    if call.weight != NULL:
+        gather_weights(engine, call, tile, order, first, &rows)
+    loss = engine.loss(&rows)
+    measure_tile(call, tile, &rows, first, rows.ld, 1)
+    return loss
+
+
+cdef inline void measure_tile(Call* call, RowTile* tile, LossRows* rows, Py_ssize_t first, Py_ssize_t row,
+                              Py_ssize_t column) noexcept nogil:
+    """The tile's sums of metrics, and a copy of its outputs, which lie `row` and `column` apart."""
+    cdef int m
+    for m in range(call.n_metrics):
+        tile.metric[m] = call.metric[m].kernel(rows, row, column)
+    if call.outputs != NULL:
+        keep_outputs(call.outputs, rows, first, row, column)
+
+
+cdef void keep_outputs(real* to, LossRows* rows, Py_ssize_t first, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """to[order[r]] = out[r], `first + r` where there is no order"""
+    cdef Py_ssize_t r, j, at
+    for r in range(rows.rows):
+        at = rows.order[r] if rows.order != NULL else first + r
+        for j in range(rows.n):
+            to[at * rows.n + j] = rows.out[r * row + j * column]
+
+
+cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
+                         LossRows* rows) noexcept nogil:
+    """The weights of the tile's elements as its outputs lie, or of its rows for the cross-entropy."""
+    cdef const real* given = call.weight + (0 if order != NULL else first) * call.weight_row
+    rows.weight = tile.weight
+    if rows.is_by_row:
+        gather(tile.rows, 1, order, given, call.weight_row, call.weight_column, tile.weight, 1)
+    elif engine.sizes.rows_in_lanes:
+        gather_lanes(tile.rows, rows.n, order, given, call.weight_row, call.weight_column, 0, rows.staged, tile.weight,
+                     tile.lane_length)
+    else:
+        gather(tile.rows, rows.n, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
 
 cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
@@ -87,6 +126,8 @@ cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const un
     rows.y_row = call.y_row
     rows.y_column = call.y_column
     rows.order = order
+    rows.weight = NULL
+    rows.is_by_row = engine.is_cross_entropy
     rows.scale = scale
     rows.parameters = engine.loss_parameters
 
@@ -130,6 +171,8 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.first = begin if engine.sizes.keeps_batch else 0
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     tile.packing = packing_of(engine, thread)
+    tile.weight = engine.weight_room + thread * engine.weight_stride
+    tile.metric = engine.tile_metric + index * MOST_METRICS
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
@@ -147,6 +190,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     for i in range(count):
         at = i * engine.sizes.tile_rows
         part.first = tile.first + at
+        part.metric = tile.metric + i * MOST_METRICS
         part.rows = min(engine.sizes.tile_rows, tile.rows - at)
         engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, order + at if order != NULL else NULL, first + at,
                                                    step.scale)
@@ -163,76 +207,6 @@ cdef void update_unit(Engine engine, Call* call, int thread, Py_ssize_t unit) no
                       <int>(unit // engine.gradient_program.n))
     else:
         update_segments(engine, <int>unit, call.n_threads, pieces(call.step.rows, engine.sizes.block_rows), call.step.scalar)
-
-
-cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_blocks,
-                          const real* scalar) noexcept nogil:
-    """The update of one part of every segment, from the sum of the row blocks' gradients."""
-    cdef Py_ssize_t i, begin, end, at, unit, n_units
-    cdef const Segment* segment
-    for i in range(engine.n_segments):
-        segment = &engine.segments[i]
-        unit = BLOCK if segment.rows == 1 and segment.transpose < 0 else segment.ld  # a copy is made of whole rows
-        n_units = segment.rows * segment.ld // unit
-        begin = share(n_units, part, parts)
-        end = share(n_units, part + 1, parts)
-        at = segment.offset + begin * unit
-        if end > begin:
-            block_sum((end - begin) * unit, engine.gradient + at, engine.n_parameters, n_blocks)
-            step_range(engine, segment, at, (end - begin) * unit, engine.gradient + at, scalar)
-            if segment.transpose >= 0:
-                transpose_rows(engine, segment, begin, end)
-
-
-cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ssize_t n, const real* g,
-                     const real* scalar) noexcept nogil:
-    """The optimizer's step of n parameters from `at` on."""
-    cdef Update update
-    update.n = n
-    update.w = engine.w + at
-    update.g = g
-    update.state = engine.state + at
-    update.stride = engine.n_parameters
-    update.scalar = scalar
-    update.l1 = <real>segment.l1
-    update.l2 = <real>segment.l2
-    update.decays = segment.decays != 0
-    engine.optimizer.step(&update)
-
-
-cdef void keep_and_step_range(Engine engine, Call* call, const Segment* segment, Py_ssize_t at, Py_ssize_t n,
-                              const real* g) noexcept nogil:
-    """The same; where the epoch's first update overwrites the state to come back to, that is kept while it is in cache."""
-    cdef Py_ssize_t done = 0, part = n
-    while done < n:
-        if call.keeps:
-            part = min(n - done, <Py_ssize_t>KEPT_AT_ONCE)
-            keep_range(engine, at + done, part)
-        step_range(engine, segment, at + done, part, g + done, call.step.scalar)
-        done += part
-
-
-cdef inline void next_scalars(Engine engine, const double* power, double* next_power, real* scalar) noexcept nogil:
-    """The running powers after one more step, and its scalars; `next_power` (OUT) may be `power`."""
-    cdef int i
-    for i in range(MOST_POWERS):
-        next_power[i] = power[i] * engine.base[i]
-    engine.optimizer.scalars(engine.number, next_power, scalar)
-
-
-cdef void keep_range(Engine engine, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """The parameters and the optimizer state to come back to."""
-    cdef Py_ssize_t i
-    memcpy(engine.last_good + at, engine.w + at, n * sizeof(real))
-    for i in range(engine.sizes.n_states):
-        memcpy(engine.last_good + (i + 1) * engine.n_parameters + at, engine.state + i * engine.n_parameters + at,
-               n * sizeof(real))
-
-
-cdef void transpose_rows(Engine engine, const Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Stored rows begin..end of a kernel into its transposed copy."""
-    transpose(end - begin, segment.columns, engine.w + segment.offset + begin * segment.ld, segment.ld,
-              engine.transposes + segment.transpose + begin, segment.ld_transpose)
 
 
 cdef void bind_batch(Engine engine, Call* call, int thread, RowTile* tile) noexcept nogil:
@@ -306,6 +280,20 @@ cdef void check_signals(Engine engine, Call* call) noexcept with gil:
     call.host_mode = float_mode_flush()
 
 
+cdef inline double mean_factor(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first,
+                               Py_ssize_t rows) noexcept nogil:
+    """What makes a mean of the sum of a batch's losses: 0 where its rows weigh nothing.  In `call`, what they weigh."""
+    cdef Py_ssize_t r
+    call.batch_weight = <double>rows
+    if call.row_weight != NULL:
+        call.batch_weight = 0
+        for r in range(rows):
+            call.batch_weight += call.row_weight[order[r] if order != NULL else first + r]
+        if call.batch_weight == 0:
+            return 0
+    return 1.0 / (call.batch_weight * engine.sizes.loss_divisor)
+
+
 cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
                     double* loss) noexcept nogil:
     """One optimizer step; False where the call was interrupted or the loss is not finite, with nothing updated."""
@@ -314,7 +302,7 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     cdef double mean, total = 0
     if rows <= engine.sizes.latency_rows:
         return latency_step(engine, call, order, first, rows, loss)
-    mean = 1.0 / (<double>rows * engine.sizes.loss_divisor)
+    mean = mean_factor(engine, call, order, first, rows)
     n_tiles = pieces(rows, engine.sizes.tile_rows)
     step.order = order
     step.first = first
@@ -331,79 +319,12 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     loss[0] = total * mean
     if not is_finite(loss[0]):
         return False
+    if engine.clips:
+        run_phase(engine, call, CLIP, engine.clip.n_units, 1)
+        find_clip_factors(engine)
     next_scalars(engine, engine.power, engine.power, step.scalar)
     if engine.sizes.layered:
         run_layers(engine, call)
         return True
     run_phase(engine, call, UPDATE, call.n_threads * (engine.gradient_program.n if engine.sizes.weight_parallel else 1), 1)
     return True
-
-
-cdef Py_ssize_t largest_batch(Call* call, Py_ssize_t n_rows) noexcept nogil:
-    """The rows of the largest batch of a call on n_rows rows."""
-    cdef Py_ssize_t batch, rows = 0
-    if call.batch_offsets == NULL:
-        return min(call.batch_size, n_rows)
-    for batch in range(call.n_batches):
-        rows = max(rows, call.batch_offsets[batch + 1] - call.batch_offsets[batch])
-    return rows
-
-
-cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
-    """Keep the state to come back to, or have the first update do it, and draw the epoch's order."""
-    if call.guarded:
-        call.keeps = engine.sizes.weight_parallel
-        if not call.keeps:
-            keep_range(engine, 0, engine.n_parameters)
-        engine.last_good_power[0] = engine.power[0]
-        engine.last_good_power[1] = engine.power[1]
-    if call.shuffled != NULL:
-        shuffle(call.n_rows, call.seed, call.first_epoch + call.epoch, call.shuffled)
-
-
-cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
-    if call.guarded and not call.keeps:     # else nothing has been updated
-        memcpy(engine.w, engine.last_good, engine.n_parameters * sizeof(real))
-        if engine.sizes.n_states > 0:
-            memcpy(engine.state, engine.last_good + engine.n_parameters,
-                   engine.sizes.n_states * engine.n_parameters * sizeof(real))
-        engine.power[0] = engine.last_good_power[0]
-        engine.power[1] = engine.last_good_power[1]
-
-
-cdef void train_epochs(Engine engine, Call* call) noexcept nogil:
-    """The whole of a training call; what it leaves in `call` and `engine.power` is the account of it."""
-    cdef double loss = 0, sum
-    cdef Py_ssize_t batch, first, rows, seen
-    cdef const unsigned int* order
-    while call.epoch < call.epochs and call.steps != call.max_steps:
-        begin_epoch(engine, call)
-        sum = 0
-        seen = 0
-        for batch in range(call.n_batches):
-            if call.steps == call.max_steps:
-                break
-            if call.batch_offsets != NULL:
-                first = call.batch_offsets[batch]
-                rows = call.batch_offsets[batch + 1] - first
-                order = call.batch_rows + first
-            else:
-                first = batch * call.batch_size
-                rows = min(call.batch_size, call.n_rows - first)
-                order = call.shuffled + first if call.shuffled != NULL else NULL
-            if not take_step(engine, call, order, first, rows, &loss):
-                call.batch = batch
-                call.losses[call.epoch] = loss
-                if call.status == RUNNING:
-                    call.status = DIVERGED
-                return
-            call.keeps = False
-            call.steps += 1
-            sum += loss * rows
-            seen += rows
-        call.losses[call.epoch] = sum / seen if seen > 0 else 0
-        if call.guarded and not all_finite(engine.n_parameters, engine.w):
-            call.batch = call.n_batches - 1
-            call.status = DIVERGED
-            return
-        call.epoch += 1

@@ -6,6 +6,9 @@
 #
 # The cross-entropies work from logits, so neither overflows nor clips: a gradient is the derivative of the reported loss.
 # Sums run over BLOCK interleaved partial sums, in row order, added by halves.  d overlaps neither outputs nor targets.
+#
+# Where there are weights, value and slope of an element are multiplied by its own; weight 0 leaves it out, even where the
+# loss is not finite.
 
 cdef enum:
     MOST_PARAMETERS = 4
@@ -28,6 +31,8 @@ cdef struct LossRows:
     const int* label            # or NULL
     Py_ssize_t label_step
     const unsigned int* order
+    const real* weight          # of each element as in `d`, or with `is_by_row` of each row side by side; or NULL
+    bint is_by_row              # of the cross-entropy
     real scale
     real* d
     Parameters parameters
@@ -94,6 +99,14 @@ cdef inline void loss_piece(loss_formula_of f, Parameters p, real scale, Py_ssiz
         d[i] = scale * found[1]
 
 
+cdef void weigh(Py_ssize_t count, in_array weight, out_array value, out_array d) noexcept nogil:
+    """value and d (IN and OUT) times the weight of each element; 0 where that is 0."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        value[i] = weight[i] * value[i] if weight[i] != 0 else <real>0
+        d[i] = weight[i] * d[i] if weight[i] != 0 else <real>0
+
+
 cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo FEW_ROWS, and j further on."""
     cdef real part[BLOCK]
@@ -103,14 +116,15 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
     cdef LossRows own
     cdef const unsigned int* order = rows.order
     cdef Py_ssize_t r, first = 0, count
-    if rows.rows == 1:  # what follows, without its way through memory; a copy of `rows` would wait for what was just stored
+    # what follows, without its way through memory; a copy of `rows` would wait for what was just stored
+    if rows.rows == 1 and rows.weight == NULL:
         part[0] = part[1] = part[2] = part[3] = 0
         few_outputs_row(f, rows.parameters, rows.scale, rows.n, rows.out,
                         rows.y + (order[0] if order != NULL else 0) * rows.y_row, rows.y_column, rows.d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
     own = rows[0]
     memset(part, 0, sizeof(part))
-    if own.rows < FEW_ROWS:
+    if own.rows < FEW_ROWS and own.weight == NULL:
         for r in range(own.rows):
             few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
                             own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
@@ -122,6 +136,8 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
         count = min(own.rows - first, <Py_ssize_t>FEW_GROUPS * FEW_ROWS)
         few_outputs_collect(&own, first, count, out, d)
         loss_piece(f, own.parameters, own.scale, own.n * FEW_GROUPS * BLOCK, out, value, d)
+        if own.weight != NULL:
+            few_outputs_weigh(&own, first, count, value, d)
         few_outputs_spread(&own, first, count, value, d, part)
         first += count
     return lane_sum(part)
@@ -198,6 +214,17 @@ cdef void few_outputs_spread(LossRows* own, Py_ssize_t first, Py_ssize_t count, 
         spread_rows(4, own, first, count, value, d, part)
 
 
+cdef void few_outputs_weigh(LossRows* own, Py_ssize_t first, Py_ssize_t count, real* value, real* d) noexcept nogil:
+    """`weigh` with the weights where `collect_rows` puts their elements."""
+    cdef real weight[4 * FEW_GROUPS * BLOCK]
+    cdef real target[4 * FEW_GROUPS * BLOCK]
+    cdef LossRows weights = own[0]
+    weights.out = own.weight
+    memset(weight, 0, sizeof(weight))
+    few_outputs_collect(&weights, first, count, weight, target)
+    weigh(own.n * FEW_GROUPS * BLOCK, weight, value, d)
+
+
 cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
     cdef real part[BLOCK]
@@ -205,6 +232,7 @@ cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     cdef Parameters p = rows.parameters
     cdef Py_ssize_t n = rows.n, ld = rows.ld, column = 0, left = rows.rows * ld, count
     cdef const real* out = rows.out
+    cdef const real* weight = rows.weight
     cdef real* d = rows.d
     if n <= 4:
         return few_outputs_loss(f, rows)
@@ -213,6 +241,9 @@ cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     while left > 0:
         count = min(left, <Py_ssize_t>LOSS_PIECE)
         loss_piece(f, p, rows.scale, count, out, value, d)
+        if weight != NULL:
+            weigh(count, weight, value, d)
+            weight += count
         column = sum_piece(n, ld, column, count, value, d, part)
         out += count
         d += count
@@ -245,144 +276,3 @@ cdef Py_ssize_t sum_piece(Py_ssize_t n, Py_ssize_t ld, Py_ssize_t column, Py_ssi
     for v in range(BLOCK_VECTORS):
         vstore(part + v * LANES, sum[v])
     return column
-
-
-cdef double cross_entropy_rows(LossRows* rows) noexcept nogil:
-    """By class indices, or by rows of probabilities."""
-    if rows.label != NULL:
-        return label_entropy(rows)
-    return target_entropy(rows)
-
-
-cdef double label_entropy(LossRows* own) noexcept nogil:
-    """loss_r = log sum_j exp(z[r, j]) - z[r, label]; d = scale * (softmax(z) - one_hot(label)).
-
-    Rows add up one after the other.  A label outside 0..n-1, which somebody must have written since the check, counts as 0.
-    """
-    cdef real transposed[GROUP_COLUMNS * BLOCK]
-    cdef real total[BLOCK]
-    cdef real shift[BLOCK]
-    cdef real factor[BLOCK]
-    cdef const unsigned int* order = own.order
-    cdef const int* label = own.label
-    cdef const real* z = own.out
-    cdef real* d = own.d
-    cdef real scale = own.scale
-    cdef Py_ssize_t r, j, group, first = 0, rows = own.rows, n = own.n, ld = own.ld, label_step = own.label_step
-    cdef int lane, target
-    cdef double loss = 0
-    while first < rows:
-        group = min(<Py_ssize_t>BLOCK, rows - first) if n <= GROUP_COLUMNS else 1
-        if n <= GROUP_COLUMNS:
-            group_exponentials(group, n, ld, z + first * ld, transposed, total, shift)
-        else:
-            total[0] = exponentials(n, ld, z + first * ld, d + first * ld, shift)
-        for lane in range(BLOCK if n <= GROUP_COLUMNS else 1):
-            factor[lane] = scale / total[lane]
-            total[lane] = real_log(total[lane])
-        if n <= GROUP_COLUMNS:
-            group_scale(group, n, ld, transposed, factor, d + first * ld)
-        else:
-            for j in range(ld):
-                d[first * ld + j] = d[first * ld + j] * factor[0]
-        for r in range(group):
-            target = label[(order[first + r] if order != NULL else first + r) * label_step]
-            target = target if 0 <= target < n else 0
-            d[(first + r) * ld + target] -= scale
-            loss += (shift[r] - z[(first + r) * ld + target]) + total[r]
-        first += group
-    return loss
-
-
-cdef double target_entropy(LossRows* own) noexcept nogil:
-    """The same for rows of probabilities p: loss_r = sum_j p_j (max z - z_j) + sum_j p_j log sum_j exp(z_j - max z).
-
-    d = scale * (softmax(z) * sum_j p_j - p), whatever sum p is.
-    """
-    cdef const unsigned int* order = own.order
-    cdef const real* z = own.out
-    cdef real* d = own.d
-    cdef real scale = own.scale
-    cdef Py_ssize_t r, first = 0, rows = own.rows, n = own.n, ld = own.ld
-    cdef double loss = 0
-    if n > GROUP_COLUMNS:
-        for r in range(rows):
-            loss += wide_entropy(scale, n, ld, z + r * ld, own.y + (order[r] if order != NULL else r) * own.y_row,
-                                 own.y_column, d + r * ld)
-        return loss
-    gather(rows, n, order, own.y, own.y_row, own.y_column, d, ld)
-    while first < rows:
-        loss += group_entropy(scale, min(<Py_ssize_t>BLOCK, rows - first), n, ld, z + first * ld, d + first * ld)
-        first += BLOCK
-    return loss
-
-
-cdef inline real surprisal(real p, real z, real shift) noexcept nogil:
-    """p (shift - z); nothing where p is 0, though z may be infinite."""
-    return p * (shift - z) if p != 0 else <real>0
-
-
-cdef double group_entropy(real scale, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* z, real* d) noexcept nogil:
-    """Up to BLOCK rows, one a lane, n <= GROUP_COLUMNS; their p in d (IN and OUT), padding zero."""
-    cdef real exponential[GROUP_COLUMNS * BLOCK]
-    cdef real p[GROUP_COLUMNS * BLOCK]
-    cdef real logit[GROUP_COLUMNS * BLOCK]
-    cdef real total[BLOCK]
-    cdef real shift[BLOCK]
-    cdef real mass[BLOCK]
-    cdef real entropy[BLOCK]
-    cdef Py_ssize_t j
-    cdef int lane
-    cdef double loss = 0
-    if rows < BLOCK:
-        memset(p, 0, n * BLOCK * sizeof(real))
-        memset(logit, 0, n * BLOCK * sizeof(real))
-    memset(mass, 0, sizeof(mass))
-    memset(entropy, 0, sizeof(entropy))
-    group_exponentials(rows, n, ld, z, exponential, total, shift)
-    transpose(rows, n, d, ld, p, BLOCK)
-    transpose(rows, n, z, ld, logit, BLOCK)
-    for j in range(n):
-        for lane in range(BLOCK):
-            mass[lane] += p[j * BLOCK + lane]
-            entropy[lane] += surprisal(p[j * BLOCK + lane], logit[j * BLOCK + lane], shift[lane])
-    for lane in range(BLOCK):
-        entropy[lane] += mass[lane] * real_log(total[lane])
-        mass[lane] = scale * mass[lane] / total[lane]
-    for j in range(n):
-        for lane in range(BLOCK):
-            exponential[j * BLOCK + lane] = exponential[j * BLOCK + lane] * mass[lane] - scale * p[j * BLOCK + lane]
-    transpose(ld, rows, exponential, BLOCK, d, ld)
-    for lane in range(rows):
-        loss += entropy[lane]
-    return loss
-
-
-cdef double wide_entropy(real scale, Py_ssize_t n, Py_ssize_t ld, const real* z, const real* target, Py_ssize_t y_column,
-                         real* d) noexcept nogil:
-    """One row of more classes, GROUP_COLUMNS at a time; sums over BLOCK interleaved partial sums, added by halves."""
-    cdef real p[GROUP_COLUMNS]
-    cdef real mass[BLOCK]
-    cdef real entropy[BLOCK]
-    cdef real shift, total = exponentials(n, ld, z, d, &shift), factor
-    cdef Py_ssize_t chunk, first, j, width
-    cdef int lane
-    memset(mass, 0, sizeof(mass))
-    memset(entropy, 0, sizeof(entropy))
-    for chunk in range((n + GROUP_COLUMNS - 1) // GROUP_COLUMNS):
-        first = chunk * GROUP_COLUMNS
-        width = min(n - first, <Py_ssize_t>GROUP_COLUMNS)
-        gather(1, width, NULL, target + first * y_column, 0, y_column, p, GROUP_COLUMNS)
-        for j in range((width + BLOCK - 1) // BLOCK):
-            for lane in range(BLOCK):
-                mass[lane] += p[j * BLOCK + lane]
-                entropy[lane] += surprisal(p[j * BLOCK + lane], z[first + j * BLOCK + lane], shift)
-    factor = scale * lane_sum(mass) / total
-    for chunk in range((n + GROUP_COLUMNS - 1) // GROUP_COLUMNS):
-        first = chunk * GROUP_COLUMNS
-        width = min(n - first, <Py_ssize_t>GROUP_COLUMNS)
-        gather(1, width, NULL, target + first * y_column, 0, y_column, p, GROUP_COLUMNS)
-        for j in range((width + BLOCK - 1) // BLOCK):
-            for lane in range(BLOCK):
-                d[first + j * BLOCK + lane] = d[first + j * BLOCK + lane] * factor - scale * p[j * BLOCK + lane]
-    return lane_sum(entropy) + lane_sum(mass) * real_log(total)

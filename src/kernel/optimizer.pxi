@@ -10,7 +10,7 @@
 
 cdef enum:
     MOST_NUMBERS = 16       # of an optimizer, and scalars of a step
-    MOST_POWERS = 2
+    MOST_POWERS = 3         # two of a formula, and that of the average of parameters
 
 # One run of parameters, and what a step needs beside them.
 cdef struct Update:
@@ -46,3 +46,52 @@ cdef void block_sum(Py_ssize_t n, real* g, Py_ssize_t stride, Py_ssize_t n_block
     for block in range(1, n_blocks):
         for i in range(n):
             g[i] += g[i + block * stride]
+
+
+cdef void penalise(Py_ssize_t n, real l1, real l2, in_array w, out_array g) noexcept nogil:
+    """g = g + l2 * w + l1 * sign(w)"""
+    cdef Py_ssize_t block, i
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
+            g[i] = penalised(g[i], w[i], l1, l2)
+
+
+cdef void bound_values(Py_ssize_t n, real bound, out_array g) noexcept nogil:
+    """g = min(max(g, -bound), bound); nan stays nan."""
+    cdef Py_ssize_t block, i
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
+            g[i] = bound if g[i] > bound else (-bound if g[i] < -bound else g[i])
+
+
+cdef void multiply(Py_ssize_t n, real factor, out_array g) noexcept nogil:
+    """g = factor * g"""
+    cdef Py_ssize_t block, i
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
+            g[i] = factor * g[i]
+
+
+cdef void approach(Py_ssize_t n, real part, in_array w, out_array average) noexcept nogil:
+    """average = average + part * (w - average)"""
+    cdef Py_ssize_t block, i
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
+            average[i] = real_fma(part, w[i] - average[i], average[i])
+
+
+cdef double sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:
+    """In float64, over BLOCK interleaved partial sums, added by halves."""
+    cdef double part[BLOCK]
+    cdef Py_ssize_t block
+    cdef int lane, width = BLOCK // 2
+    for lane in range(BLOCK):
+        part[lane] = 0
+    for block in range(n // BLOCK):
+        for lane in range(BLOCK):
+            part[lane] = part[lane] + <double>x[block * BLOCK + lane] * <double>x[block * BLOCK + lane]
+    while width > 0:
+        for lane in range(width):
+            part[lane] = part[lane] + part[lane + width]
+        width //= 2
+    return part[0]

@@ -36,7 +36,7 @@ BAD_X = [
     Bad("masked", _masked, ValueError, r"^X has 5 masked values \(first at \[0, 0\]\)$"),
     Bad(
         "X not 2-D",
-        lambda X: X[0],
+        lambda X: X[:, 0],
         ValueError,
         r"Expected 2D array, got 1D array.*reshape\(-1, 1\).*reshape\(1, -1\)",
     ),

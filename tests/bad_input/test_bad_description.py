@@ -221,21 +221,21 @@ CONSTRUCTORS = [
     ),
     Bad(
         "unknown name",
-        lambda: fb.Network([3, 1], metrics=["auc"]),
+        lambda: fb.Network([3, 1], metrics=["kappa"]),
         ValueError,
-        "^unknown metric 'auc'; known: ",
+        "^unknown metric 'kappa'; known: ",
     ),
     Bad(
         "unknown name",
         lambda: fb.Network([3, 1], metrics="mse"),
         TypeError,
-        "^metrics must be a list of names",
+        "^metrics must be a list of names and functions, got 'mse'$",
     ),
     Bad(
         "unknown name",
         lambda: fb.Network([3, 1], metrics=None),
         TypeError,
-        "^metrics must be a list of names, got None$",
+        "^metrics must be a list of names and functions, got None$",
     ),
     Bad(
         "unknown name",

@@ -76,7 +76,7 @@ OPTIONS = [
         "number or switch",
         lambda net, X, y: net.fit(X, y, verbose=np.array([1, 2])),
         ValueError,
-        r"^verbose must be True, False or 'auto', got array\(\[1, 2\]\)$",
+        r"^verbose must be True, False, 0, 1, 2 or 'auto', got array\(\[1, 2\]\)$",
     ),
     Bad(
         "number or switch",

@@ -7,6 +7,7 @@ import pytest
 from support.refusal import refuses
 
 from fastbp.check import scalar as argument
+from fastbp.check import threads
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3)], ids=repr)
@@ -83,7 +84,8 @@ def test_seed():
             argument.check_seed(seed)
 
 
-def test_n_threads():
+def test_n_threads(monkeypatch):
+    monkeypatch.setattr(threads, "_limit", None)
     for value, expected in (("auto", 2), (-1, 2), (1, 1), (8, 8)):
         assert argument.check_n_threads(value, available=2) == expected
     assert argument.check_n_threads("auto") >= 1

@@ -16,6 +16,7 @@ from support.training_case import CASES, each_case, train
 import fastbp as fb
 from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
+from fastbp.layer import architecture
 from fastbp.loss import LOSSES
 from fastbp.plan import cache, threshold, tiling
 from fastbp.runtime import engine_cache
@@ -243,6 +244,7 @@ def test_layer_after_layer(name, dtype, monkeypatch):
     for is_chain in (True, False):
         if not is_chain:
             monkeypatch.setattr(tiling, "_is_chain", lambda graph: False)
+            monkeypatch.setattr(architecture, "_known", {})  # with their plans
         plan = engine_cache.training_plan(
             CASES[name].network(dtype)._state, CASES[name].batch_size, 1
         )[0]
@@ -262,6 +264,7 @@ def test_many_rows(dtype, monkeypatch):
         monkeypatch.setattr(threshold.PACKING_CACHE, "value", packing)
         if not is_chain:
             monkeypatch.setattr(tiling, "_is_chain", lambda graph: False)
+            monkeypatch.setattr(architecture, "_known", {})  # with their plans
         for n_threads in (1, 2, 3):
             network = fb.Network(
                 [300, 200, 100, 10], loss="cross_entropy", activation="gelu", seed=0, dtype=dtype

@@ -33,7 +33,7 @@ def _call(engine, name: str, rows: int = ROWS, **options):
     arguments = {
         "train": (x, y), "train_batch": (x, y), "predict": (x, np.empty_like(y), "linear", 1),
         "bind": (np.empty_like(y), None), "respond": (x, "linear"),
-        "evaluate": (x, y, np.empty(rows)), "forward": (x,), "loss_gradient": (y,),
+        "evaluate": (x, y, np.empty(1)), "forward": (x,), "loss_gradient": (y,),
         "backward": (), "step": (),
     }  # fmt: skip
     if name == "train":

@@ -239,10 +239,12 @@ def test_canaries(name, dtype, backend, monkeypatch):
     """Nothing is written outside the memory of parameters, state and scratch."""
     blocks = []
 
-    def guarded(size, dtype, *, purpose):
+    def guarded(size, dtype, *, purpose, zero=False):
         raw = np.full(size * dtype.itemsize + 2 * _MARGIN + 64, 0xA5, np.uint8)
         start = _MARGIN + -raw.ctypes.data % 64
         blocks.append((raw, start, start + size * dtype.itemsize))
+        if zero:
+            raw[start : start + size * dtype.itemsize] = 0
         return raw[start : start + size * dtype.itemsize].view(dtype)
 
     plain = _everything(name, dtype, backend)

@@ -107,7 +107,7 @@ def engine(module: ModuleType, dtype: str, change: Callable[[Any], Any]) -> Any:
     _, plan, scratch = engine_cache.engine(state, "train", 5)
     return module.Engine(
         change(plan), state.parameters, state.optimizer_state, scratch, np.empty(plan.n_tiles),
-        state.powers,
+        state.powers, state.rate,
     )  # fmt: skip
 
 
@@ -129,8 +129,8 @@ UNKNOWN: list[tuple[str, Callable[[Any], Any]]] = [
     ("loss 'msa'",
      lambda plan: dataclasses.replace(plan, loss=SimpleNamespace(name="msa", parameters=()))),
     ("optimizer 'sdg'",
-     lambda plan: dataclasses.replace(
-         plan, optimizer=SimpleNamespace(formula="sdg", numbers=(), powers=(), state_names=()))),
+     lambda plan: dataclasses.replace(plan, optimizer=SimpleNamespace(
+         formula="sdg", numbers=(), powers=(), state_names=(), ema=None, clips=False))),
 ]  # fmt: skip
 
 

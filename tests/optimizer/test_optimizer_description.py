@@ -13,6 +13,7 @@ from support.refusal import refuses
 
 from fastbp.error import ModelFormatError
 from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
+from fastbp.schedule import CosineDecay, PiecewiseConstantDecay, StepDecay
 
 OPTIMIZERS = [
     (SGD(), "sgd", ()),
@@ -20,9 +21,12 @@ OPTIMIZERS = [
     (SGD(0.5, momentum=0.9, nesterov=True), "nesterov", ("momentum",)),
     (Adam(0.01, beta1=0, beta2=0.99, epsilon=1e-7), "adam", ("m", "v")),
     (AdamW(0.01, weight_decay=0.1, decay_bias=True), "adam", ("m", "v")),
+    (Adam(CosineDecay(0.01, 100, alpha=0.1)), "adam", ("m", "v")),
+    (SGD(PiecewiseConstantDecay([5], [0.1, 0.01])), "sgd", ()),
 ]
 
 
+EVERY = "clipvalue, clipnorm, global_clipnorm, ema"
 UNKNOWN = [
     (lambda: Adam(lr=1e-3), "Adam got lr; write learning_rate=0.001"),
     (lambda: Adam(betas=(0.9, 0.999)), "Adam got betas; write beta1=0.9, beta2=0.999"),
@@ -32,21 +36,25 @@ UNKNOWN = [
      "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
      "each Dense for a decay that passes through m and v"),
     (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
-     "known: learning_rate, beta1, beta2, epsilon"),
-    (lambda: Adam(betas=0.9), "Adam got betas; known: learning_rate, beta1, beta2, epsilon"),
-    (lambda: Adam(decay=1e-6), "Adam got decay; known: learning_rate, beta1, beta2, epsilon"),
+     f"known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+    (lambda: Adam(betas=0.9),
+     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+    (lambda: Adam(decay=1e-6),
+     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
     (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
     (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
     (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
-     "weight_decay, decay_bias"),
+     f"weight_decay, decay_bias, {EVERY}"),
     (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
     (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
      "SGD got nesterov_momentum; write nesterov=True"),
     (lambda: SGD(0.1, nesterov_momentum=0.9),
      "SGD got nesterov_momentum; write momentum=0.9, nesterov=True"),
-    (lambda: SGD(lr=0.1, weight_decay=5e-4),
-     "SGD got lr, weight_decay; write learning_rate=0.1, l2=0.0005 in each Dense"),
-    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov"),
+    (lambda: SGD(lr=0.1, weight_decay=5e-4), "SGD got lr; write learning_rate=0.1"),
+    (lambda: SGD(lr=0.1, decay=5e-4),
+     "SGD got lr, decay; write learning_rate=0.1, weight_decay=0.0005"),
+    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov, weight_decay, "
+     f"decay_bias, {EVERY}"),
 ]  # fmt: skip
 
 
@@ -58,12 +66,14 @@ def test_unknown_argument_of_an_optimizer(make, text):
 
 def test_optimizers_are_still_what_dataclasses_make():
     assert list(inspect.signature(AdamW).parameters) == [
-        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias"]  # fmt: skip
-    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'float' = 0.01, *, momentum:")
+        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias",
+        "clipvalue", "clipnorm", "global_clipnorm", "ema"]  # fmt: skip
+    assert str(inspect.signature(SGD)).startswith("(learning_rate: 'LearningRate' = 0.01, *,")
     assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
     for one in (SGD(0.5), Adam(0.5), AdamW(0.5)):
         assert copy.copy(one) == copy.deepcopy(one) == one
-        assert one.to_config() == {"name": type(one).__name__.lower(), **dataclasses.asdict(one)}
+        own = {name: value for name, value in vars(one).items() if name not in one.later}
+        assert one.to_config() == {"name": type(one).__name__.lower(), **own}
     assert repr(SGD(0.5)) == "SGD(learning_rate=0.5, momentum=0.0, nesterov=False)"
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
         Adam(0.1, 0.9)
@@ -98,7 +108,18 @@ def test_optimizer_defaults():
         (lambda: SGD(float("nan")), ValueError, "learning_rate must be finite and >= 0, got nan"),
         (lambda: Adam(-1), ValueError, "learning_rate must be finite and >= 0, got -1"),
         (lambda: AdamW(True), TypeError,
-         "learning_rate must be a number, finite and >= 0, got True"),
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got True"),
+        (lambda: SGD("adaptive"), TypeError,
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got 'adaptive'"),
+        (lambda: SGD(StepDecay), TypeError,
+         "learning_rate must be a number, finite and >= 0, a Schedule or a function of the step, "
+         "got the class StepDecay: write fb.StepDecay(...)"),
+        (lambda: optimizer_from_config({**SGD().to_config(), "learning_rate": {"name": "no"}}),
+         ModelFormatError, "unknown schedule 'no'; known: constant, piecewise_constant_decay, "
+         "step_decay, multi_step_decay, exponential_decay, inverse_time_decay, polynomial_decay, "
+         "inverse_square_root, cosine_decay, cosine_decay_restarts, one_cycle, callable"),
         (lambda: SGD(momentum=1.0), ValueError, "momentum must be in [0, 1), got 1"),
         (lambda: SGD(nesterov=True), ValueError, "nesterov needs a momentum in (0, 1), got 0"),
         (lambda: SGD(nesterov=1), TypeError, "nesterov must be True or False, got 1"),

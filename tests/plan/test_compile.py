@@ -11,14 +11,14 @@ from fastbp.activation import ACTIVATIONS
 from fastbp.runtime import engine_cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WholeAdam(fb.Adam):
     """Adam, as if its step depended on the gradients of all parameters."""
 
     wants_whole_gradient = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WholeSGD(fb.SGD):
     wants_whole_gradient = True
 

@@ -26,7 +26,7 @@ def in_parts(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("fastbp.runtime.held_out.MOST_BYTES", 0)
         monkeypatch.setattr("fastbp.check.array._is_mapped", lambda array: True)
         monkeypatch.setattr("fastbp.runtime.predict.MOST_BYTES", 0)
-        monkeypatch.setattr("fastbp.runtime.predict.PART_NUMBERS", 100)
+        monkeypatch.setattr("fastbp.runtime.predict.PART_NUMBERS", 1000)
         monkeypatch.setattr(rows, "_GATHER", 50)
         monkeypatch.setattr(feed, "PART_BYTES", part_bytes)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.kernels import needs_kernels
 from support.mark import slow_but
+from support.refusal import bad_input
 
 import fastbp as fb
 from fastbp.plan import threshold
@@ -168,3 +169,52 @@ def test_bad_numbers_are_found_wherever_they_are(rows, place, bad, dtype, backen
             with pytest.raises(ValueError, match="Input X contains"):
                 call(given)
     assert np.isnan(network.predict(X, check_finite=False)[place[0]]).all()
+
+
+# one observation
+
+
+@bad_input("one observation")
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy", "binary_cross_entropy"])
+def test_one_observation(loss, dtype, backend):
+    net = fb.Network([3, 4, 2], loss=loss, dtype=dtype, seed=0, backend=backend)
+    x = np.array([0.5, -1, 2])
+    for given in (x, x.astype(dtype), x.tolist(), tuple(x), x[::-1][::-1]):
+        for verb in (net, net.predict):
+            found = verb(given)
+            assert found.shape == (2,) and found.dtype == dtype
+            assert found.tobytes() == verb(x[np.newaxis]).tobytes()
+    assert net.predict(x, check_finite=False, n_threads=2).tobytes() == net.predict(x).tobytes()
+    out = np.zeros(2, dtype)
+    assert net.predict(x, out=out) is out and out.tobytes() == net.predict(x).tobytes()
+    with pytest.raises(ValueError, match=r"^out must have shape \(2,\), got \(1, 2\)$"):
+        net.predict(x, out=np.zeros((1, 2), dtype))
+    chosen = net.predict_classes(x)
+    assert type(chosen) is np.int64 and chosen == net.predict_classes([x])[0]
+
+
+def test_one_observation_of_one_output(backend):
+    net = fb.Network([3, 1], loss="binary_cross_entropy", seed=0, backend=backend)
+    for bias, expected in ((0.0, 1), (-0.1, 0)):
+        net.set_weights([np.zeros((3, 1)), np.array([bias])])
+        chosen = net.predict_classes([1.0, 2, 3])
+        assert type(chosen) is np.int64 and chosen == expected
+
+
+@bad_input("one observation", "X not 2-D")
+def test_one_observation_has_the_networks_features_exactly(backend):
+    net = fb.Network([3, 2], seed=0, backend=backend)
+    told = r"may have shape \(3,\) too\.$"
+    for bad in (np.zeros(4, np.float32), np.zeros(6), [1.0], np.zeros(0)):
+        for verb in (net, net.predict, net.predict_classes):
+            with pytest.raises(ValueError, match="^Expected 2D array, got 1D array.*" + told):
+                verb(bad)
+    with pytest.raises(ValueError, match=r"^Input X contains NaN \(first at \[0, 1\]\)$"):
+        net([1, np.nan, 2])
+    one = fb.Network([1, 2], seed=0, backend=backend)
+    assert one([0.5]).shape == (2,)
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        one([0.5, 0.6])  # rows of one feature, or a mistake
+    for verb in (net.forward, lambda x: net.evaluate(x, [1, 2])):
+        with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+            verb(np.zeros(3, np.float32))

@@ -61,6 +61,10 @@ def test_everything_else_is_refused_while_fit_runs(backend):
         "evaluate": lambda: network.evaluate(X, y),
         "forward": lambda: network.forward(X),
         "trace": lambda: network.trace(X, y),
+        "observation": lambda: network(X[0]),
+        "reset": network.reset,
+        "update_from": lambda: network.update_from(reference),
+        "be followed": lambda: reference.update_from(network),
         "set_weights": lambda: network.set_weights(network.get_weights()),
     }
     for name, call in calls.items():
@@ -209,6 +213,7 @@ def test_no_moment_of_a_signal_leaves_a_token(backend, tmp_path):
     network = fb.Network([4, 5, 3], loss="cross_entropy", seed=1, backend=backend)
     X, y = classification(7, 4, 3)
     output_gradient = np.ones((7, 3), np.float32)
+    other = network.copy()
     network.forward(X)
     network.backward(output_gradient)
     calls = {
@@ -222,6 +227,11 @@ def test_no_moment_of_a_signal_leaves_a_token(backend, tmp_path):
         "call": lambda: network(X.tolist()),  # which no engine answers at once
         "predict": lambda: network.predict(X.tolist()),
         "evaluate": lambda: network.evaluate(X, y),
+        "observation": lambda: network(X[0].tolist()),
+        "accumulate": lambda: network.backward(output_gradient, accumulate=True),
+        "reset": network.reset,
+        "update_from": lambda: network.update_from(other, tau=0.5),
+        "follow": lambda: other.update_from(network),
         "set_weights": lambda: network.set_weights(network.get_weights()),
         "save": lambda: network.save(tmp_path / "model.npz"),
         "copy": network.copy,
@@ -231,8 +241,8 @@ def test_no_moment_of_a_signal_leaves_a_token(backend, tmp_path):
     for name, call in calls.items():
         call()  # engines are made once
         while SignalAt(interrupted[name]).interrupts(call):
-            guard = network._state.guard
-            assert not guard.readers and not guard.writers, (name, interrupted[name])
+            for guard in (network._state.guard, other._state.guard):
+                assert not guard.readers and not guard.writers, (name, interrupted[name])
             interrupted[name] += 1
         assert interrupted[name] >= 4, name  # it begins, so does Guard, the token is set, is gone
 
@@ -269,3 +279,43 @@ print(json.dumps(left))
 def test_signals_leave_no_token(backend):
     """The same with real ones, wherever they hit."""
     assert child.result(SIGNALS.replace("BACKEND", repr(backend))) == 0
+
+
+@pytest.mark.parametrize("verb", ["step", "set_weights", "update_from", "accumulate"])
+def test_a_signal_leaves_the_state_before_or_after(verb):
+    """Of the compiled engine: all of it, the number of steps included."""
+    pytest.importorskip("fastbp.backend._cpu", reason="no compiled kernels here")
+    X, output_gradient = np.ones((7, 4), np.float32), np.ones((7, 3), np.float32)
+    other = fb.Network([4, 5, 3], seed=2)
+    weights = other.get_weights()
+    calls = {
+        "step": lambda net: net.step(),
+        "set_weights": lambda net: net.set_weights(weights),
+        "update_from": lambda net: net.update_from(other, tau=0.25),
+        "accumulate": lambda net: net.backward(output_gradient, accumulate=True),
+    }
+
+    def prepared() -> fb.Network:
+        net = fb.Network([4, 5, 3], seed=1)
+        net.forward(X)
+        net.backward(output_gradient)
+        return net
+
+    def found(net: fb.Network) -> list[bytes]:
+        gradients = net._state.gradient
+        return [digest(net).encode(), b"" if gradients is None else gradients.tobytes()]
+
+    finished = prepared()
+    before = found(finished)
+    calls[verb](finished)
+    allowed = [before, found(finished)]
+    if verb == "accumulate":
+        allowed.append([before[0], b""])  # none, rather than a part of the sum
+    number = 0
+    while True:
+        net = prepared()
+        if not SignalAt(number).interrupts(lambda net=net: calls[verb](net)):
+            break
+        assert found(net) in allowed, number
+        number += 1
+    assert number > 4 and found(net) == allowed[1]

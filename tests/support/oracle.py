@@ -372,8 +372,27 @@ def train(
     for t, rows in enumerate(batches, 1):
         value, _, tape = gradient(layers, loss, w, X[rows], y[rows])
         losses.append(value)
-        for i, (l1, l2, is_bias) in enumerate(terms):
-            decays = not is_bias or getattr(optimizer, "decay_bias", False)
-            g = penalised(np.asarray(tape.gradients[i]), w[i], l1, l2)
+        gradients = [
+            penalised(np.asarray(tape.gradients[i]), w[i], l1, l2)
+            for i, (l1, l2, _) in enumerate(terms)
+        ]
+        for i, g in enumerate(clipped(optimizer, gradients)):
+            decays = not terms[i][2] or getattr(optimizer, "decay_bias", False)
             w[i], states[i] = step(optimizer, w[i], g, states[i], t, decays=decays)
     return w, losses
+
+
+def clipped(optimizer: Any, gradients: list[Array]) -> list[Array]:
+    """The gradients of all parameters within the optimizer's bounds."""
+    if optimizer.clipvalue is not None:
+        return [np.clip(g, -optimizer.clipvalue, optimizer.clipvalue) for g in gradients]
+    norms = [float(np.sqrt(np.sum(g**2))) for g in gradients]
+    if optimizer.clipnorm is not None:
+        c = optimizer.clipnorm
+        return [
+            g if norm <= c else g * (c / norm) for g, norm in zip(gradients, norms, strict=True)
+        ]
+    if optimizer.global_clipnorm is not None:
+        c, norm = optimizer.global_clipnorm, float(np.linalg.norm(norms))
+        return [g * min(1.0, c / (norm + 1e-6)) for g in gradients]
+    return gradients

@@ -42,6 +42,7 @@ FOURTH_MOMENT = 0.05
 # Units of a printed number's last decimal: float64 roundings of decimals that meet a bound exactly.
 DECIMAL = 1e-9
 REPLAY_ROUNDING = 1e-12  # of the replay of a page's arithmetic in float64
+METRIC = 1e-12  # of a metric in float64 beside scikit-learn's, and of a weight beside copies
 # What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
 BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
 
@@ -125,6 +126,15 @@ def assert_product(
         magnitude=np.abs(start) + np.abs(a) @ np.abs(b),
         name="product",
     )
+
+
+def assert_metric(actual: float, expected: float, *, name: str) -> None:
+    """Two values of a metric that are the same but for the order of summation; NaN is NaN."""
+    if np.isnan(expected):
+        assert np.isnan(actual), f"{name} = {actual!r}, expected NaN"
+        return
+    error = abs(actual - expected)
+    assert error <= METRIC * max(1.0, abs(expected)), f"{name} = {actual!r}, expected {expected!r}"
 
 
 def depth(layers_in: list[int], rows: int, *, condition: float = CONDITION) -> float:

@@ -8,7 +8,7 @@ import pytest
 import fastbp as fb
 
 # Those whose engines take weights.
-BACKENDS = ["numpy"]
+BACKENDS = ["cython", "numpy"]
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 # A loss, and the form of its targets.

@@ -20,6 +20,11 @@ Backward = Callable[[Array, Array, Array], Array]  # of d, kept slope, a
 LossRows = Callable[[Array, Array, float, Array, Array | None], float]
 Scalars = Callable[..., Sequence[float]]
 Step = Callable[..., None]
+# The sum over rows and outputs of a metric of (outputs, targets, weights), and what it is divided
+# by beside the rows.
+MetricSum = tuple[Callable[[Array, Array, Array | None], float], int]
+
+METRICS = ("accuracy", "mae", "mse")
 
 
 def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forward, Backward]:
@@ -103,6 +108,32 @@ def find_step(name: str) -> tuple[Scalars, Step]:
     return scalars, step
 
 
+def find_metric(name: str, link: str, n_outputs: int) -> MetricSum:
+    """The metric of what a loss with such a link is given.
+
+    Raises ValueError for an unknown name.
+    """
+    if name not in METRICS or (name == "accuracy" and link == "identity"):
+        raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
+    by_class = name == "accuracy" and link == "softmax"
+
+    def sum_of(out: Array, y: Array, weight: Array | None) -> float:
+        response = _RESPONSE[link](out)
+        if by_class:
+            expected = y if y.ndim == 1 else y.argmax(axis=1)
+            value = (response.argmax(axis=1) == expected).astype(float)
+            weight = None if weight is None else weight[:, 0]
+        elif name == "accuracy":
+            value = ((response >= 0.5) == (y >= 0.5)).astype(float)
+        else:
+            target = y if y.ndim == 2 else np.arange(n_outputs) == y[:, np.newaxis]
+            error = response.astype(float) - target
+            value = np.abs(error) if name == "mae" else np.square(error)
+        return float((value if weight is None else _weighted(value, weight)).sum())
+
+    return sum_of, 1 if by_class else n_outputs
+
+
 def formula_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return {
@@ -172,3 +203,10 @@ def cross_entropy(z: Array, y: Array, scale: float, d: Array, weight: Array | No
 def _weighted(values: Array, weight: Array) -> Array:
     """The product, 0 where the weight is 0."""
     return np.where(weight != 0, values * weight, values.dtype.type(0))
+
+
+_RESPONSE: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda out: out,
+    "logit": activation.sigmoid,
+    "softmax": softmax,
+}

@@ -1,0 +1,142 @@
+"""A history as a table, a data frame and a picture.
+
+Columns are name -> one value for each epoch, None where it has none; the first is "epoch".
+"""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+
+Columns = dict[str, list[Any]]
+
+_MARKED = 30  # curves of so few points show each
+_WIDE = 30.0  # largest / smallest from which a loss is drawn on a logarithmic scale
+_PANEL = (4.6, 3.4)  # inches
+_PANELS_A_ROW = 3
+
+
+def table(columns: Columns, most_rows: int, end: str) -> str:
+    """Columns of equal width, the rows in the middle of a long history left out."""
+    rows = _rows(columns, most_rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, *([end] if end else [])])
+
+
+def html(columns: Columns, most_rows: int, end: str) -> str:
+    """The same for a notebook."""
+    head, *body = _rows(columns, most_rows)
+    lines = [_html_row("th", head), *(_html_row("td", row) for row in body)]
+    return f"<table>{''.join(lines)}</table>" + (f"<p>{escape(end)}</p>" if end else "")
+
+
+def frame(columns: Columns) -> pandas.DataFrame:
+    """See `History.to_frame`."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError("a DataFrame needs pandas: pip install 'fastbp[csv]'") from error
+    values = {name: np.array(column, np.float64) for name, column in columns.items()}
+    del values["epoch"]
+    return pandas.DataFrame(values, index=pandas.Index(columns["epoch"], name="epoch"))
+
+
+def plot(columns: Columns, ax: Any) -> list[Any]:
+    """See `History.plot`."""
+    panels = _panels(columns)
+    axes = _new_axes(len(panels)) if ax is None else list(np.ravel(ax))[: len(panels)]
+    for panel, names in zip(axes, panels, strict=False):
+        _draw(columns, panel, names)
+    return axes
+
+
+def _rows(columns: Columns, most: int) -> list[list[str]]:
+    """The cells as text, under the names."""
+    n = len(columns["epoch"])
+    places = list(range(n))
+    if n > most:
+        places[most // 2 : n - most // 2] = []
+    rows = [[_cell(column[i]) for column in columns.values()] for i in places]
+    if n > most:
+        rows.insert(most // 2, ["..."] * len(columns))
+    return [list(columns), *rows]
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _html_row(tag: str, cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _panels(columns: Columns) -> list[list[str]]:
+    """Names that are drawn together: losses, each metric, the learning rate."""
+    found: dict[str, list[str]] = {"loss": []}
+    for name in columns:
+        found.setdefault(name.removeprefix("val_"), []).append(name)
+    del found["epoch"]
+    rate = found.pop("learning_rate", None)
+    return [*found.values(), *([rate] if rate else [])]
+
+
+def _new_axes(n: int) -> list[Any]:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("a plot needs matplotlib: pip install 'fastbp[plot]'") from error
+    n_columns = 2 if n == 4 else min(n, _PANELS_A_ROW)
+    n_rows = math.ceil(n / n_columns)
+    size = (_PANEL[0] * n_columns, _PANEL[1] * n_rows)
+    _, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
+    axes = list(grid.ravel())
+    for empty in axes[n:]:
+        empty.remove()
+    return axes[:n]
+
+
+def _draw(columns: Columns, ax: Any, names: list[str]) -> None:
+    """One panel: training and validation."""
+    title = names[0].removeprefix("val_") if names else "loss"
+    for name in names:
+        points = [
+            (epoch, value)
+            for epoch, value in zip(columns["epoch"], columns[name], strict=True)
+            if value is not None
+        ]
+        is_validation = name.startswith("val_")
+        ax.plot(
+            [epoch for epoch, _ in points], [value for _, value in points],
+            color="C1" if is_validation else "C0",
+            label="validation" if is_validation else "training",
+            marker="o" if len(points) <= _MARKED else None, markersize=3,
+        )  # fmt: skip
+    ax.set_title(title.replace("_", " "))
+    ax.set_xlabel("epoch")
+    ax.grid(alpha=0.3)
+    ax.margins(x=0.02)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    if _is_wide(title, [value for name in names for value in columns[name]]):
+        ax.set_yscale("log")
+    if title != "learning_rate" and names:
+        ax.legend(frameon=False)
+
+
+def _is_wide(title: str, values: list[float | None]) -> bool:
+    """Whether losses or learning rates reach over more than a decade."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite or not (title == "learning_rate" or "loss" in title):
+        return False
+    return min(finite) > 0 and max(finite) / min(finite) > _WIDE

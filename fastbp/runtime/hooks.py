@@ -1,0 +1,137 @@
+"""The callbacks of one `fit`: who wants to be called when, and the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastbp.callback import Callback, EarlyStopping, TerminateOnNaN
+from fastbp.callback.base import Logs, defines
+from fastbp.check.message import shown
+from fastbp.check.scalar import check_integer
+from fastbp.error import DivergenceError
+from fastbp.runtime.guard import Guard
+
+_NAMES = (
+    "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_test_begin",
+    "on_test_end",
+)  # fmt: skip
+_BEFORE_BATCH = ("on_train_batch_begin", "on_batch_begin")
+_AFTER_BATCH = ("on_train_batch_end", "on_batch_end")
+_FOR_EPOCHS = {"on_epoch_begin", "on_epoch_end"}
+
+_Hook = tuple[Callback, Callable[..., None]]
+
+
+class Hooks:
+    """The hooks that callbacks define, each called while the network is free for them.
+
+    Attributes:
+        per_batch: whether someone wants to be called for each batch.
+        periods: of the callbacks with hooks for epochs, by their id: once in so many epochs.
+        asked: the callback that ended the fit.
+    """
+
+    def __init__(
+        self, callbacks: list[Callback], *, model: Any, guard: Guard, token: object
+    ) -> None:
+        self.callbacks = callbacks
+        self.model = model
+        self.guard, self.token = guard, token
+        self.asked: Callback | None = None
+        self.per_batch = False
+        self.periods: dict[int, int] = {}
+        self.found: dict[str, list[_Hook]] = {}
+
+    def begin(self, **params: Any) -> None:
+        """Introduce the callbacks to the network; one may refuse the fit."""
+        for callback in self.callbacks:
+            callback.set_params(dict(params))
+            callback.set_model(self.model)
+        self.found = {name: self._who(name) for name in _NAMES}
+        self.found["on_train_batch_begin"] = before = self._who(*_BEFORE_BATCH)
+        self.found["on_train_batch_end"] = after = self._who(*_AFTER_BATCH)
+        self.per_batch = bool(before or after)
+        for name in _FOR_EPOCHS:
+            for callback, _ in self.found[name]:
+                what = f"{type(callback).__name__}.epochs_per_call"
+                period = check_integer(callback.epochs_per_call, name=what, minimum=1)
+                self.periods[id(callback)] = period
+
+    def _who(self, name: str, *others: str) -> list[_Hook]:
+        return [
+            (callback, getattr(callback, name))
+            for callback in self.callbacks
+            if any(defines(callback, wanted) for wanted in (name, *others))
+        ]
+
+    def __call__(self, name: str, *arguments: Any) -> None:
+        """Call all hooks of one name."""
+        hooks = self.found.get(name)
+        if hooks:
+            self._call(hooks, arguments)
+
+    def _call(self, hooks: list[_Hook], arguments: tuple[Any, ...]) -> None:
+        self.guard.writers.discard(self.token)  # and for good where a hook raises
+        for callback, method in hooks:
+            method(*arguments)
+            if self.asked is None and self.model.stop_training:
+                self.asked = callback
+        self.guard.go_on_writing(self.token)
+
+    # epochs, counted from the first of this fit
+
+    def until_next(self, done: int) -> int:
+        """Epochs until someone wants to be called, where there are such callbacks."""
+        return min(period - done % period for period in self.periods.values())
+
+    def epoch_begins(self, epoch: int, done: int) -> None:
+        due = [found for found in self.found["on_epoch_begin"] if self._is_due(found[0], done)]
+        if due:
+            self._call(due, (epoch, {}))
+
+    def epoch_ends(self, epoch: int, done: int, logs: Logs, *, is_last: bool) -> None:
+        """`done` counts this epoch."""
+        hooks = self.found["on_epoch_end"]
+        due = [found for found in hooks if is_last or self._is_due(found[0], done)]
+        if due:
+            self._call(due, (epoch, logs))
+
+    def _is_due(self, callback: Callback, done: int) -> bool:
+        return done % self.periods[id(callback)] == 0
+
+    # the end
+
+    def forgive(self, error: DivergenceError) -> bool:
+        """Whether someone wants `fit` to return all the same."""
+        return any(isinstance(c, TerminateOnNaN) and not c.raise_error for c in self.callbacks)
+
+    def reason(self, where: str) -> tuple[str, str]:
+        """Of an end that was asked for: `History.stopped` and `reason`."""
+        who = self.asked
+        if isinstance(who, EarlyStopping):
+            return "early stopping", f"EarlyStopping {where}, {who.stop_reason}"
+        name = f"{type(who).__name__} set " if who else ""
+        return "stop_training", f"{name}stop_training {where}"
+
+
+def check_callbacks(callbacks: object) -> list[Callback]:
+    """A list of callbacks; one alone and None will do.
+
+    Raises TypeError.
+    """
+    if callbacks is None:
+        return []
+    given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"callbacks must be a list of fastbp.Callback, got {shown(callbacks)}")
+    for i, callback in enumerate(given):
+        if isinstance(callback, type):
+            hint = f"; did you mean {callback.__name__}()?"
+        else:
+            hint = "; a Keras class is ported by making fastbp.Callback its base"
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                f"callbacks[{i}] must be a fastbp.Callback, got {shown(callback)}{hint}"
+            )
+    return list(given)

@@ -1,0 +1,146 @@
+"""An epoch that is trained part by part, to the same bits as at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastbp.runtime import engine_cache
+from fastbp.runtime.feed import FedEpoch, Feed
+from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
+from fastbp.runtime.rate import rates
+from fastbp.runtime.train import Epochs
+from fastbp.schedule import Schedule
+
+
+def parted_epoch(
+    call: Epochs | Feed, *, first: int, step_by_step: bool = False
+) -> PartedEpoch | FedEpoch:
+    """The next epoch of `call`, a number of batches at a time; arguments as for `PartedEpoch`."""
+    if isinstance(call, Feed):
+        return FedEpoch(call, first=first)
+    if not call.rows.is_direct:
+        return FedEpoch(call.feed(), first=first)
+    return PartedEpoch(call, first=first, step_by_step=step_by_step)
+
+
+class PartedEpoch:
+    """The next epoch of `call`, a number of batches at a time: for callbacks between batches, and
+    for a limit of time that a whole epoch would pass.
+
+    The first part lets the engine draw the order of the rows, the others follow that order.  State
+    and counters are kept here for the whole epoch, to which a divergence goes back.  `loss` is
+    summed from the means of the parts, and may differ from the engine's own in the last digits.
+
+    Args:
+        first: the number of the epoch, for messages.
+        step_by_step: whether every part is one batch, for which starting threads pays less.
+    """
+
+    def __init__(self, call: Epochs, *, first: int, step_by_step: bool = False) -> None:
+        state = call.state
+        self.call, self.first = call, first
+        self.steps_at_once = 1 if step_by_step else call.n_batches
+        self.done = 0  # batches
+        self.sum, self.count = 0.0, 0.0
+        self.loss = 0.0  # the mean over the batches so far
+        self.losses = np.zeros(1)
+        self.schedule: object = None  # of `table`, the learning rates of all steps
+        self.table = np.zeros(0)
+        self.steps, self.epochs = state.steps, state.epochs
+        self.kept = [(array, array.copy()) for array in _numbers(state)]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done == self.call.n_batches
+
+    def run(self, n_batches: int) -> None:
+        """The next so many batches, or those that are left.
+
+        Raises as `Epochs.run`.
+        """
+        call, state = self.call, self.call.state
+        begin, end = self.done, min(self.done + n_batches, call.n_batches)
+        is_last = end == call.n_batches
+        engine, _, threads = engine_cache.take_trainer(
+            state, call.batch_size, call.n_threads, self.steps_at_once
+        )
+        order, rows = self._order(begin, end)
+        try:
+            engine.train(
+                call.X, call.y, batch_size=call.batch_size, epochs=1, losses=self.losses,
+                n_threads=threads, seed=state.seed, first_epoch=self.epochs,
+                max_steps=end - begin, guarded=is_last, **order, **self._rates(begin, end),
+                **call.weights.options(),
+            )  # fmt: skip
+        finally:
+            # a signal handler may raise as soon as the call returns: what was done counts
+            try:
+                status, _, batch = engine.take_progress(state)
+            finally:
+                if not is_last:
+                    state.epochs = self.epochs
+        if status == DIVERGED:
+            self._restore()
+            rate = self.table[begin + batch] if len(self.table) else state.rate[0]
+            raise diverged(float(self.losses[0]), self.first, begin + batch, rate)
+        if status == INTERRUPTED:
+            raise engine.take_pending()
+        loss = float(self.losses[0])
+        if begin == 0 and call.shuffled is not None:
+            rows = call.shuffled[: rows.stop] if isinstance(rows, slice) else rows
+        count = call.rows.total(rows)
+        self.done = end
+        self.sum += loss * count
+        self.count += count
+        self.loss = loss if begin == 0 else self.sum / self.count if self.count else 0.0
+
+    def end(self) -> None:
+        """The epoch ends here, complete or not: the next one has an order of its own."""
+        self.call.state.epochs = self.epochs + 1
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _order(self, begin: int, end: int) -> tuple[dict[str, Any], Any]:
+        """What tells the engine which rows batches begin..end have, and which they are."""
+        call = self.call
+        if call.batch_offsets is not None and call.batch_rows is not None:
+            offsets = call.batch_offsets[begin : end + 1]
+            rows = call.batch_rows[offsets[0] : offsets[-1]]
+            return {"batch_rows": rows, "batch_offsets": offsets - offsets[0]}, rows
+        first, last = begin * call.batch_size, min(end * call.batch_size, len(call.X))
+        if begin == 0:
+            return {"shuffled": call.shuffled}, slice(0, last)
+        if call.shuffled is not None:
+            rows = call.shuffled[first:last]
+        else:
+            rows = np.arange(first, last, dtype=np.uint32)
+        offsets = np.arange(end - begin + 1, dtype=np.int64) * call.batch_size
+        offsets[-1] = last - first
+        return {"batch_rows": rows, "batch_offsets": offsets}, rows
+
+    def _rates(self, begin: int, end: int) -> dict[str, Any]:
+        """The learning rates of these steps, where a schedule gives them."""
+        schedule = self.call.state.optimizer.learning_rate
+        if not isinstance(schedule, Schedule):
+            self.table = np.zeros(0)
+            return {}
+        if schedule is not self.schedule:
+            n = self.call.n_batches
+            left = rates(self.call.state, n - begin, steps_per_epoch=n)
+            assert left is not None
+            self.schedule, self.table = schedule, np.append(np.zeros(begin), left)
+        return {"rates": self.table[begin:end]}
+
+    def _restore(self) -> None:
+        state = self.call.state
+        for array, before in self.kept:
+            array[...] = before
+        state.steps, state.epochs = self.steps, self.epochs
+
+
+def _numbers(state: Any) -> list[Any]:
+    """All arrays that training changes."""
+    return [state.parameters, state.optimizer_state, state.powers]

@@ -1,0 +1,130 @@
+# Metrics of the rows of a loss, from the same outputs and targets, in the pass that computes the loss.
+#
+#     return   sum over rows (and outputs) of the metric, each times its weight
+#
+# An error of a probability is the slope of its cross-entropy: there mae and mse read what the loss has put in `d`.  Outputs
+# lie `row` and `column` apart, so that rows in the lanes need no copies; d and weights of elements lie as outputs do.
+
+cdef enum:
+    MOST_METRICS = 3
+
+ctypedef double (*metric_kernel)(LossRows* rows, Py_ssize_t row, Py_ssize_t column) noexcept nogil
+
+cdef struct Metric:
+    metric_kernel kernel
+    double divisor          # of the sum, beside the rows: the outputs where it is a mean over these too
+
+
+cdef tuple METRICS = ("accuracy", "mae", "mse")
+
+
+cdef Metric find_metric(str name, str link, Py_ssize_t n_outputs) except *:
+    """The kernel of a metric of outputs of a loss.  Raises ValueError for an unknown one."""
+    cdef Metric found
+    found.divisor = n_outputs
+    if name == "mae":
+        found.kernel = absolute_errors if link == "identity" else absolute_slopes
+    elif name == "mse":
+        found.kernel = squared_errors if link == "identity" else squared_slopes
+    elif name == "accuracy" and link == "softmax":
+        found.kernel = right_classes
+        found.divisor = 1
+    elif name == "accuracy" and link == "logit":
+        found.kernel = right_sides
+    else:
+        raise unknown("metric", name)
+    return found
+
+
+cdef inline const real* target_row(LossRows* own, Py_ssize_t r) noexcept nogil:
+    return own.y + (own.order[r] if own.order != NULL else r) * own.y_row
+
+
+cdef inline Py_ssize_t largest(Py_ssize_t n, const real* x, Py_ssize_t step) noexcept nogil:
+    """The place of the first largest number."""
+    cdef Py_ssize_t j, place = 0
+    for j in range(1, n):
+        if x[j * step] > x[place * step]:
+            place = j
+    return place
+
+
+cdef double right_classes(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """Rows whose largest output is the class, or the largest probability."""
+    cdef Py_ssize_t r, expected
+    cdef double sum = 0
+    for r in range(own.rows):
+        if own.label != NULL:
+            expected = own.label[(own.order[r] if own.order != NULL else r) * own.label_step]
+        else:
+            expected = largest(own.n, target_row(own, r), own.y_column)
+        if largest(own.n, own.out + r * row, column) == expected:
+            sum += own.weight[r] if own.weight != NULL else 1
+    return sum
+
+
+cdef double right_sides(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """Elements whose probability is on the target's side of 0.5."""
+    cdef Py_ssize_t r, j, at
+    cdef const real* y
+    cdef double sum = 0
+    for r in range(own.rows):
+        y = target_row(own, r)
+        for j in range(own.n):
+            at = r * row + j * column
+            if (real_sigmoid(own.out[at]) >= 0.5) == (y[j * own.y_column] >= 0.5):
+                sum += own.weight[at] if own.weight != NULL else 1
+    return sum
+
+
+cdef inline double sum_of_errors(const bint squared, LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """The sum of |out - y| or of its square, weighted, in float64."""
+    cdef Py_ssize_t r, j, at
+    cdef const real* y
+    cdef double error, sum = 0
+    for r in range(own.rows):
+        y = target_row(own, r)
+        for j in range(own.n):
+            at = r * row + j * column
+            error = <double>own.out[at] - <double>y[j * own.y_column]
+            error = error * error if squared else abs(error)
+            if own.weight == NULL:
+                sum += error
+            elif own.weight[at] != 0:
+                sum += own.weight[at] * error
+    return sum
+
+
+cdef inline double sum_of_slopes(const bint squared, LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """The same where d = scale weight (p - y): of |p - y| or of its square, weighted."""
+    cdef Py_ssize_t r, j, at
+    cdef double error, weight, sum = 0
+    if own.scale == 0:
+        return 0
+    for r in range(own.rows):
+        for j in range(own.n):
+            at = r * row + j * column
+            error = abs(<double>own.d[at] / own.scale)
+            if squared:
+                weight = 1
+                if own.weight != NULL:
+                    weight = own.weight[r] if own.is_by_row else own.weight[at]
+                error = error * error / weight if weight > 0 else 0
+            sum += error
+    return sum
+
+
+cdef double absolute_errors(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    return sum_of_errors(False, own, row, column)
+
+
+cdef double squared_errors(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    return sum_of_errors(True, own, row, column)
+
+
+cdef double absolute_slopes(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    return sum_of_slopes(False, own, row, column)
+
+
+cdef double squared_slopes(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    return sum_of_slopes(True, own, row, column)
