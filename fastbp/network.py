@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,18 +102,23 @@ class Network:
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Iterable[Sequence[ArrayLike]] | Callable[[], Iterable[Sequence[ArrayLike]]],
+        y: ArrayLike | None = None,
         *,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
         batches: Sequence[Sequence[int]] | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        validation_data: Sequence[ArrayLike] | None = None,
+        validation_split: float | None = None,
         validation_freq: int = 1,
         callbacks: Sequence[Callback] | Callback | None = (),
         initial_epoch: int = 0,
         max_seconds: float | None = None,
+        accumulate: int = 1,
+        ignore_nan: bool = False,
         n_threads: int | str = "auto",
         verbose: bool | int | str = "auto",
         check_finite: bool = True,
@@ -122,17 +127,29 @@ class Network:
         `.history`.
 
         Args:
-            X: (n, n_features), anything NumPy can read; converted once if not of the network's
-                dtype.
+            X: (n, n_features), anything NumPy can read, memory-mapped files and frames too. What is
+                not of the network's dtype is converted: once, or batch by batch where the copy
+                would be large, more than 64 MiB and than X itself has in memory.
+                Without y: chunks (X, y) or (X, y, sample_weight), read by a thread ahead of the
+                training; a list of them, any iterable, or for several epochs of an iterator a
+                function that returns one.  A batch goes on from one chunk into the next.
             y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities
                 for "cross_entropy".
             batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over
                 its own rows.
             shuffle: a new order each epoch, a function of the seed and the number of epochs trained
-                before.
+                before.  Chunks keep their order, their rows are shuffled within each.
             batches: an explicit order of mini-batches of row numbers, for every epoch, instead of
                 the two before.
-            validation_data: (X, y) to evaluate after each epoch: "val_loss" and "val_" metrics.
+            sample_weight: (n,), >= 0.  Means are weighted ones: a row of weight 2 counts as two, a
+                row of weight 0 is left out.
+            class_weight: {class: weight} or "balanced", n / (number of classes * rows of the
+                class): the weight of a row by its class, times `sample_weight`.  Not applied to
+                validation data.
+            validation_data: (X, y) or (X, y, sample_weight) to evaluate after each epoch:
+                "val_loss" and "val_" metrics.
+            validation_split: the share of the rows, in (0, 1), to hold out for that instead, chosen
+                by the seed and of each class alike.
             validation_freq: evaluate them after every so many epochs.
             callbacks: `Callback`s to call in between; `net.stop_training = True` ends the fit.
             initial_epoch: the number of the first epoch, to go on counting where another fit ended;
@@ -140,6 +157,9 @@ class Network:
             max_seconds: stop in time, within an epoch too, validation counted in; `epochs` is then
                 the most there will be.  A learning rate schedule of a certain length is stretched
                 over the steps that fit, for this fit.
+            accumulate: so many consecutive batches make one step, by the mean over all their rows:
+                as a `batch_size` so many times as large.  The last step of an epoch may have fewer.
+            ignore_nan: targets that are NaN are left out, of every mean too.
             n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
                 result is the same to the bit.
             verbose: 0 or False shows nothing, 1 or True a bar, 2 a line for each epoch; "auto" the
@@ -148,9 +168,10 @@ class Network:
             check_finite: False skips the search for NaN and infinity.
 
         Returns:
-            `History`; "loss" is the mean over the epoch's batches, weighted by rows, without
-            penalties.  Metrics of the training data are taken after each epoch.  "learning_rate" is
-            there where it changes.  After an exception `net.history` says what was done.
+            `History`; "loss" is the mean over the epoch's batches, weighted by rows or by their
+            weights, without penalties.  Metrics of the training data are taken after each epoch
+            (not of chunks).  "learning_rate" is there where it changes.  After an exception
+            `net.history` says what was done.
 
         Warns:
             UserWarning: columns of X differ more than a hundredfold in size; before anything is
@@ -163,20 +184,56 @@ class Network:
             ModelBusyError: another call uses the network.
             KeyboardInterrupt: within 200 ms of Ctrl-C, at the end of a step.
             Exception: of a callback, between two steps; the network can be used and trained on.
+
+        >>> import numpy as np, fastbp as fb
+        >>> X, y = np.eye(4), np.array([0, 1, 0, 1])
+        >>> net = fb.Network([4, 2], loss="cross_entropy", seed=0)
+        >>> _ = net.fit(X, y, sample_weight=[1, 1, 2, 0], epochs=20)
+        >>> _ = net.fit([(X[:3], y[:3]), (X[3:], y[3:])], epochs=20, batch_size=2)
+        >>> net.predict_classes(X).tolist()
+        [0, 1, 0, 1]
         """
         return fit.fit(
             self._state, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
-            batches=batches, validation_data=validation_data, validation_freq=validation_freq,
+            batches=batches, sample_weight=sample_weight, class_weight=class_weight,
+            validation_data=validation_data, validation_split=validation_split,
+            validation_freq=validation_freq, accumulate=accumulate, ignore_nan=ignore_nan,
             callbacks=callbacks, initial_epoch=initial_epoch, max_seconds=max_seconds,
             n_threads=n_threads, verbose=verbose, check_finite=check_finite, model=self,
         )  # fmt: skip
 
-    def train_on_batch(self, X: ArrayLike, y: ArrayLike) -> float:
+    def train_on_batch(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        normalize: bool = True,
+        ignore_nan: bool = False,
+    ) -> float:
         """Exactly one optimizer step on all rows; returns their mean loss before it.
 
+        Args:
+            sample_weight: (n,), as for `fit`; of weights that are all 0 the loss is 0 and its
+                gradient too, the step is taken.
+            normalize: divide the sum of the weighted losses by the sum of the weights, which are
+                then >= 0; False divides by the number of rows, for weights of any sign (returns
+                and advantages of a policy gradient).
+            ignore_nan: targets that are NaN are left out: those of the actions not taken, say.
+
         Raises as `fit`; after a DivergenceError nothing has changed.
+
+        >>> import numpy as np, fastbp as fb
+        >>> net = fb.Network([2, 3], loss="cross_entropy", seed=0)
+        >>> states, actions, advantage = np.eye(2), [0, 2], [1.5, -0.5]
+        >>> loss = net.train_on_batch(states, actions, sample_weight=advantage, normalize=False)
         """
-        return train.train_on_batch(self._state, X, y)
+        if sample_weight is None and normalize is True and ignore_nan is False:
+            return train.train_on_batch(self._state, X, y)
+        return train.train_on_weighted_batch(
+            self._state, X, y, sample_weight=sample_weight, normalize=normalize,
+            ignore_nan=ignore_nan,
+        )  # fmt: skip
 
     def train_steps(
         self,
@@ -186,15 +243,19 @@ class Network:
         steps: int,
         batch_size: int = 32,
         shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        ignore_nan: bool = False,
         n_threads: int | str = "auto",
     ) -> float:
         """`steps` optimizer steps over mini-batches, epoch after epoch, in one call; returns their
-        mean loss by rows.
+        mean loss by rows, or by their weights.
 
-        Raises and warns as `fit`.
+        Arguments, errors and warnings are those of `fit`.
         """
         return train.train_steps(
             self._state, X, y, steps=steps, batch_size=batch_size, shuffle=shuffle,
+            sample_weight=sample_weight, class_weight=class_weight, ignore_nan=ignore_nan,
             n_threads=n_threads,
         )  # fmt: skip
 
@@ -326,13 +387,24 @@ class Network:
         return response.argmax(axis=-1)
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, n_threads: int | str = "auto", ema: bool = False
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        ignore_nan: bool = False,
+        n_threads: int | str = "auto",
+        ema: bool = False,
     ) -> dict[str, float]:
-        """The mean loss over the rows (penalties left out) and the metrics, by name; with `ema` by
-        the average of the parameters.
+        """The mean loss over the rows (penalties left out) and the metrics, by name; weighted by
+        `sample_weight`, (n,), without the targets that are NaN under `ignore_nan`; with
+        `ema` by the average of the parameters.
         """
         ema = check_bool(ema, name="ema")
-        return evaluate(self._state, X, y, n_threads=n_threads, ema=ema)
+        return evaluate(
+            self._state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan,
+            n_threads=n_threads, ema=ema,
+        )  # fmt: skip
 
     # parameters
 
@@ -417,6 +489,7 @@ class Network:
             rate.assign(twin._state, self._state.optimizer.learning_rate)
             twin.metrics = self.metrics
             snapshot.restore(twin._state, snapshot.snapshot(self._state))
+            twin._state.feature_names = self._state.feature_names
             return twin
         return self._of(snapshot.twin(self._state))
 
@@ -437,6 +510,7 @@ class Network:
         numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
         snapshot.restore(twin._state, Snapshot(**numbers))
         twin._state.history = held["history"]
+        twin._state.feature_names = held["feature_names"]
         self.__dict__ = twin.__dict__
 
     # description
@@ -512,6 +586,14 @@ class Network:
     @history.setter
     def history(self, history: History) -> None:
         self._state.history = history
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of X where the last `fit` was given a frame, else None.
+
+        A frame with other columns, or in another order, is refused then; arrays pass.
+        """
+        return self._state.feature_names
 
     @property
     def n_features(self) -> int:

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 SHUFFLE = 1
 INITIALIZE = 2
+# 3 divides tables (tabular/split.py)
+HELD_OUT = 4
+CHUNK = 5
 
 TRUNCATED_VARIANCE = 0.7737413035499232  # 1 - 4 phi(2) / (2 Phi(2) - 1)
 
@@ -146,6 +149,19 @@ def permutation(n: int, *, seed: int, epoch: int) -> NDArray[np.uint32]:
     for i, j in zip(range(n - 1, 0, -1), place, strict=True):
         order[i], order[j] = order[j], order[i]
     return np.array(order, dtype=np.uint32)
+
+
+def chunk_order(n: int, *, seed: int, epoch: int, chunk: int) -> NDArray[np.int64]:
+    """The order of the `n` rows of one chunk of a stream: that of the raw words of Philox 4x64-10
+    whose counter begins at (0, chunk, 0, 0).
+
+    >>> chunk_order(5, seed=0, epoch=0, chunk=1).tolist()
+    [3, 2, 1, 4, 0]
+    """
+    key = np.array([seed, CHUNK * 2**32 + (epoch & _MASK)], dtype=np.uint64)
+    counter = np.array([0, chunk, 0, 0], dtype=np.uint64)
+    words = Philox(key=key, counter=counter).random_raw(n)
+    return np.argsort(words, kind="stable")
 
 
 def _polynomial(x: NDArray[np.float64], coefficients: tuple[float, ...]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ Nothing here writes to the caller's memory, and a scan of a large array works in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
@@ -27,6 +28,11 @@ def is_direct(array: Array) -> bool:
         return False
     size = array.itemsize
     return all(stride % size == 0 for stride in array.strides)
+
+
+def is_readable(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether the kernels for `dtype` can read it in place."""
+    return bool(array.dtype == dtype and array.dtype.isnative and is_direct(array))
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[tuple[int, tuple[slice, ...]]]:
@@ -90,6 +96,8 @@ def as_numeric(values: object, *, name: str, dtype: np.dtype[Any], text_advice: 
     kind = array.dtype.kind
     if kind in "biuf":
         return array
+    if kind == "O" and hasattr(values, "columns"):
+        array = _with_gaps(array)
     if kind == "c":
         raise ValueError(f"Complex data not supported: {name} is {array.dtype}")
     if array.ndim == 0:  # None, a dict, a generator: the caller's complaint about shape says more
@@ -104,14 +112,23 @@ def as_real(
     dtype: np.dtype[Any],
     check_finite: bool = True,
     isfinite: FiniteScan | None = None,
+    most_bytes: float = math.inf,
+    nan_advice: Callable[[Array], str] | None = None,
 ) -> Array:
-    """A 1-D or 2-D numeric array in `dtype`; copied only if the kernels cannot read it in place.
+    """A 1-D or 2-D numeric array in `dtype`; copied only if the kernels cannot read it in place,
+    and left as it is where the copy would have more than `most_bytes` and need more memory than the
+    array does.
+
+    `nan_advice` of the result ends the complaint about NaN.
 
     Raises:
         ValueError: a finite value that `dtype` cannot hold; NaN or infinity if `check_finite`.
     """
-    if array.dtype == dtype and array.dtype.isnative and is_direct(array):
+    if is_readable(array, dtype):
         result = array
+    elif is_costly(array, dtype, most_bytes):
+        _check_in_blocks(array, name, dtype, check_finite, nan_advice)
+        return array
     else:
         with np.errstate(all="ignore"):  # what overflows is reported below
             result = array.astype(dtype, order="C")
@@ -123,10 +140,59 @@ def as_real(
         if may_overflow:
             _refuse_overflow(array, result, name=name)
         if check_finite:
-            kind = nonfinite_kind(result.flat[flat])
-            where = place(result.shape, flat)
-            raise ValueError(f"Input {name} contains {kind} (first at {where})")
+            _refuse_nonfinite(result, flat, name, nan_advice)
     return result
+
+
+def is_costly(array: Array, dtype: np.dtype[Any], most_bytes: float) -> bool:
+    """Whether a copy in `dtype` would have more than `most_bytes` and need more memory than the
+    array does, which is none where it lies in a file.
+    """
+    held = 0 if _is_mapped(array) else array.nbytes
+    return array.size * dtype.itemsize > max(most_bytes, held)
+
+
+def _is_mapped(array: object) -> bool:
+    """Whether the numbers lie in a file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def _check_in_blocks(
+    array: Array,
+    name: str,
+    dtype: np.dtype[Any],
+    check_finite: bool,
+    nan_advice: Callable[[Array], str] | None,
+) -> None:
+    """What `as_real` refuses, of an array that is not copied whole."""
+    if array.dtype.kind != "f":
+        return
+    if array.dtype.itemsize > dtype.itemsize:
+        flat = first_where(lambda part: np.isfinite(part) & ~_fits(part, dtype), array)
+        if flat >= 0:
+            where, value = place(array.shape, flat), shown(array.flat[flat])
+            raise ValueError(f"{name}{where} = {value} does not fit {dtype}")
+    if check_finite:
+        flat = first_nonfinite(array)
+        if flat >= 0:
+            _refuse_nonfinite(array, flat, name, nan_advice)
+
+
+def _fits(part: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(all="ignore"):
+        return np.isfinite(part.astype(dtype))
+
+
+def _refuse_nonfinite(
+    array: Array, flat: int, name: str, nan_advice: Callable[[Array], str] | None
+) -> None:
+    kind, where = nonfinite_kind(array.flat[flat]), place(array.shape, flat)
+    advice = nan_advice(array) if nan_advice is not None and kind == "NaN" else ""
+    raise ValueError(f"Input {name} contains {kind} (first at {where}){advice}")
 
 
 def _refuse_overflow(array: Array, result: Array, *, name: str) -> None:
@@ -134,6 +200,16 @@ def _refuse_overflow(array: Array, result: Array, *, name: str) -> None:
     if flat >= 0:
         where, value = place(array.shape, flat), shown(array.flat[flat])
         raise ValueError(f"{name}{where} = {value} does not fit {result.dtype}")
+
+
+def _with_gaps(array: Array) -> Array:
+    """Cells of a frame, with NaN for those that it says are missing."""
+    missing = [cell is None or type(cell).__name__ in ("NAType", "NaTType") for cell in array.flat]
+    if not any(missing):
+        return array
+    own = array.copy()
+    own[np.reshape(missing, own.shape)] = np.nan
+    return own
 
 
 def _refuse_masked(values: object, name: str) -> None:

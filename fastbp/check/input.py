@@ -5,12 +5,14 @@ A message names the argument, what came, what was expected and the first offendi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.check.array import Array, FiniteScan, as_numeric, as_real, is_direct, nonfinite
+from fastbp.check.frame import missing_values
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import as_index
 
@@ -26,13 +28,15 @@ def check_X(
     check_finite: bool = True,
     minimum_rows: int = 1,
     isfinite: FiniteScan | None = None,
+    most_bytes: float = math.inf,
     advice: str = "",
 ) -> Array:
     """`X` as a (rows, n_features) array of `dtype`, aligned, native, in any order of strides.
 
     It is the caller's own memory where the kernels can read that, else a copy in C order.
     `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
-    empty array.  `advice` ends the complaint about too few dimensions.
+    empty array. `most_bytes` as for `as_real`.  `advice` ends the complaint about too few
+    dimensions.
 
     Raises:
         TypeError: sparse.
@@ -65,7 +69,11 @@ def check_X(
             f"{name} has {counted(shape[1], 'feature')}, but Network is expecting "
             f"{counted(n_features, 'feature')} as input."
         )
-    return as_real(array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+    on_nan = (lambda part: missing_values(part, X)) if name == "X" else None
+    return as_real(
+        array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite,
+        most_bytes=most_bytes, nan_advice=on_nan,
+    )  # fmt: skip
 
 
 def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.check.message import shown
+from fastbp.check.frame import column_named
 
 _RATIO = 100.0  # of the sizes of two columns
 _ROWS, _CELLS = 2**12, 2**16  # to look at, evenly spaced: some 0.1 ms
@@ -37,8 +37,8 @@ def unevenness(X: NDArray[Any], given: object) -> str:
     if not ratio > _RATIO or not np.isfinite(part).all():
         return ""
     return (
-        f"{_named(large, given)} of X is {float(f'{ratio:.2g}'):.6g} times as large as "
-        f"{_named(small, given)}: standardise, X = (X - X.mean(axis=0)) / "
+        f"{column_named(large, given)} of X is {float(f'{ratio:.2g}'):.6g} times as large as "
+        f"{column_named(small, given)}: standardise, X = (X - X.mean(axis=0)) / "
         "np.maximum(X.std(axis=0), 1e-9), and use the same mean and std to predict"
     )
 
@@ -47,12 +47,3 @@ def _size(column: NDArray[Any]) -> np.float64:
     """The root mean square of the entries other than 0."""
     total = np.einsum("i,i", column, column, dtype=np.float64)
     return np.float64(np.sqrt(total / np.count_nonzero(column)))
-
-
-def _named(index: int, given: object) -> str:
-    """The column by its index, and by its name where `given` is a data frame."""
-    try:
-        name = list(given.columns)[index]  # type: ignore[attr-defined]
-    except (AttributeError, TypeError, IndexError):
-        return f"column {index}"
-    return f"column {index}" if name == index else f"column {index} ({shown(name)})"

@@ -5,6 +5,9 @@ The advice that ends a message is sought when the message is due, not before.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -28,11 +31,15 @@ def check_y(
     dtype: DTypeLike,
     check_finite: bool = True,
     isfinite: FiniteScan | None = None,
+    most_bytes: float = math.inf,
+    nan_advice: str = "",
 ) -> Array:
     """The targets of `n_rows` rows for a network with `n_out` outputs.
 
     Args:
         domain: what the loss takes (`Loss.domain`): "real", "interval" or "class".
+        most_bytes: as for `as_real`: y may come back as it is.
+        nan_advice: ends the complaint about NaN.
 
     Returns:
         For class indices (n,) or (n, 1) in the domain "class": a private int32 copy of shape (n,),
@@ -54,12 +61,15 @@ def check_y(
     columns = 1 if array.ndim == 1 else array.shape[1]
     is_labels = domain == "class" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
-        return _class_index(array, n_out, check_finite)
+        return _class_index(array, n_out, check_finite, nan_advice)
     if columns != n_out:
         advice = _column_advice(array, n_out) if columns == 1 else ""
         got, expected = counted(columns, "column"), counted(n_out, "output")
         raise ValueError(f"y has {got}, network has {expected}{advice}")
-    result = as_real(array, name="y", dtype=dtype, check_finite=check_finite, isfinite=isfinite)
+    result = as_real(
+        array, name="y", dtype=dtype, check_finite=check_finite, isfinite=isfinite,
+        most_bytes=most_bytes, nan_advice=lambda _: nan_advice,
+    )  # fmt: skip
     if result.size and domain == "interval":
         _check_probability(result)
     if result.size and domain == "class":
@@ -67,11 +77,42 @@ def check_y(
     return result.reshape(n_rows, n_out)
 
 
-def _class_index(array: Array, n_out: int, check_finite: bool) -> NDArray[np.int32]:
+def check_y_with_gaps(
+    y: object, *, n_rows: int, n_out: int, domain: str, dtype: DTypeLike, **options: Any
+) -> tuple[Array, Array | None]:
+    """The targets, 0 where they were NaN, and which are present: (n, n_out) booleans, (n,) where a
+    row is there as a whole or not at all; None where none is missing.
+
+    Of rows of probabilities one with a NaN is missing as a whole.
+
+    Raises as `check_y`.
+    """
+    array = as_numeric(y, name="y", dtype=np.dtype(dtype), text_advice=_text_advice(domain))
+    missing: Array | None = None
+    if array.dtype.kind == "f" and array.ndim in (1, 2):
+        missing = np.asarray(np.isnan(array))
+    own: dict[str, Any] = {"n_rows": n_rows, "n_out": n_out, "domain": domain, "dtype": dtype}
+    if missing is None or not missing.any():
+        return check_y(array, **own, **options), None
+    filled = np.where(missing, array.dtype.type(0), array)
+    is_distribution = domain == "class" and array.ndim == 2 and array.shape[1] == n_out
+    if missing.ndim == 2 and (missing.shape[1] == 1 or is_distribution):
+        missing = np.asarray(missing.any(axis=1))
+    if is_distribution:
+        filled[missing] = np.eye(1, n_out)  # any distribution, to pass
+    target = check_y(filled, **own, **options)
+    if is_distribution:
+        target[missing] = 0
+    return target, ~missing
+
+
+def _class_index(
+    array: Array, n_out: int, check_finite: bool, nan_advice: str
+) -> NDArray[np.int32]:
     own = np.array(array, order="C")  # first the copy, then the check
     if own.dtype.kind == "f":
         if check_finite:
-            as_real(own, name="y", dtype=own.dtype)
+            as_real(own, name="y", dtype=own.dtype, nan_advice=lambda _: nan_advice)
         with np.errstate(invalid="ignore"):
             flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
         if flat >= 0:

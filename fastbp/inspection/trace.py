@@ -17,7 +17,7 @@ from fastbp.runtime.state import State
 @writing
 def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """See `Network.trace`."""
-    X, y = state.checked_pair(X, y)
+    X, y = state.checked_pair(X, y, nan_advice="")
     engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
     engine.forward(X)
     loss = engine.loss_gradient(y)

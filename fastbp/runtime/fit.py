@@ -10,26 +10,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.callback.base import Logs
-from fastbp.check.array import Array
-from fastbp.check.message import shown
+from fastbp.check.frame import column_names
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.runtime.epoch_rate import Rates, Stretch
+from fastbp.runtime.feed import FedEpoch
+from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.pace import Budget, Pace
-from fastbp.runtime.parted import PartedEpoch
+from fastbp.runtime.parted import PartedEpoch, parted_epoch
 from fastbp.runtime.predict import measure
 from fastbp.runtime.progress import Progress, progress
+from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
-from fastbp.runtime.train import Epochs, warn_once
+from fastbp.runtime.train import warn_once
 
-_Pair = tuple[Array, Array]
 _NONE = np.zeros(0)
 _LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
-def fit(state: State, X: ArrayLike, y: ArrayLike, **options: Any) -> History:
+def fit(state: State, X: Any, y: ArrayLike | None, **options: Any) -> History:
     """See `Network.fit`; the options are those of `_prepared` and `Epochs`."""
     guard, token = state.guard, object()
     try:
@@ -42,14 +43,15 @@ def fit(state: State, X: ArrayLike, y: ArrayLike, **options: Any) -> History:
 def _prepared(
     state: State,
     token: object,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: ArrayLike | None,
     *,
     model: Any,
     epochs: int,
     initial_epoch: int,
     max_seconds: float | None,
-    validation_data: tuple[ArrayLike, ArrayLike] | None,
+    validation_data: object,
+    validation_split: float | None,
     validation_freq: int,
     callbacks: object,
     verbose: bool | int | str,
@@ -66,8 +68,10 @@ def _prepared(
     found = check_callbacks(callbacks)
     display = progress(verbose, first=first, epochs=epochs)
     check_finite = check_bool(check_finite, name="check_finite")
-    call = Epochs(state, X, y, check_finite=check_finite, **options)
-    validation = _check_validation(state, validation_data, check_finite)
+    call, validation = prepare(
+        state, X, y, epochs=epochs - first, validation_data=validation_data,
+        validation_split=validation_split, check_finite=check_finite, **options,
+    )  # fmt: skip
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
         names = ["loss", *state.description.metrics]
@@ -75,7 +79,9 @@ def _prepared(
         shows = 1 if verbose == "auto" else int(verbose)
         hooks.begin(epochs=epochs, steps=call.n_batches, verbose=shows, metrics=names)
     # the caller of the network's method, which called `fit`, which called this
-    warn_once(state, call.X, X)
+    if call.X is not None:
+        warn_once(state, call.X, X)
+    state.feature_names = column_names(X)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
     fitting.validation, fitting.validation_freq = validation, validation_freq
     return fitting
@@ -84,12 +90,12 @@ def _prepared(
 class _Fit:
     """One call of `fit`, from epoch `first` to `epochs`."""
 
-    validation: _Pair | None = None
+    validation: Rows | None = None
     validation_freq = 1
     stretch: Stretch | None = None
 
     def __init__(
-        self, call: Epochs, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
+        self, call: Call, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
     ) -> None:
         self.call, self.hooks, self.progress, self.budget = call, hooks, display, budget
         self.state = call.state
@@ -231,8 +237,18 @@ class _Fit:
 
     def _parted_epoch(self) -> float:
         """The next epoch batch by batch, or in pieces of a limited time; its loss."""
+        hooks = self.hooks
+        epoch = parted_epoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
+        try:
+            self._run_parts(epoch)
+        finally:
+            epoch.close()
+        epoch.end()
+        self.batches_done = epoch.done
+        return epoch.loss
+
+    def _run_parts(self, epoch: PartedEpoch | FedEpoch) -> None:
         hooks, state = self.hooks, self.state
-        epoch = PartedEpoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
         while not epoch.is_complete:
             begin, steps, batch = time.perf_counter(), state.steps, epoch.done
             if hooks.per_batch:
@@ -248,9 +264,6 @@ class _Fit:
                     break
             if hooks.model.stop_training:
                 break
-        epoch.end()
-        self.batches_done = epoch.done
-        return epoch.loss
 
     # time
 
@@ -265,7 +278,9 @@ class _Fit:
         """
         if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
             return True
-        work = len(self.call.X) * self.state.work_per_row
+        if self.call.rows is None:
+            return self.progress.shows_parts
+        work = len(self.call.rows.X) * self.state.work_per_row
         return self.progress.shows_parts and work > _LONG_WORK
 
     def _time_is_over(self) -> bool:
@@ -291,26 +306,15 @@ class _Fit:
         """What an epoch reports beside its loss."""
         begin = time.perf_counter() if self.is_limited else 0.0
         n_threads = self.call.n_threads
-        if self.state.description.metrics:
-            own = measure(self.state, self.call.X, self.call.y, n_threads)
+        if self.state.description.metrics and self.call.rows is not None:
+            own = measure(self.state, self.call.rows, n_threads)
             del own["loss"]
             found |= own
         if self.validation is not None and (self.epoch + 1) % self.validation_freq == 0:
             self.hooks("on_test_begin", {})
-            held_out = measure(self.state, *self.validation, n_threads)
+            held_out = measure(self.state, self.validation, n_threads)
             self.hooks("on_test_end", held_out)
             for name, value in held_out.items():
                 found[f"val_{name}"] = value
         if self.is_limited:
             self.budget.reserve = max(self.budget.reserve, time.perf_counter() - begin)
-
-
-def _check_validation(state: State, validation_data: object, check_finite: bool) -> _Pair | None:
-    if validation_data is None:
-        return None
-    if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
-        raise TypeError(f"validation_data must be a pair (X, y), got {shown(validation_data)}")
-    try:
-        return state.checked_pair(*validation_data, check_finite=check_finite)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from None

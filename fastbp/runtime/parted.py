@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 
 from fastbp.runtime import engine_cache
+from fastbp.runtime.feed import FedEpoch, Feed
+from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
 from fastbp.runtime.train import Epochs
-from fastbp.runtime.train import _divergence as divergence
 from fastbp.schedule import Schedule
 
-_INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
+
+def parted_epoch(
+    call: Epochs | Feed, *, first: int, step_by_step: bool = False
+) -> PartedEpoch | FedEpoch:
+    """The next epoch of `call`, a number of batches at a time; arguments as for `PartedEpoch`."""
+    if isinstance(call, Feed):
+        return FedEpoch(call, first=first)
+    if not call.rows.is_direct:
+        return FedEpoch(call.feed(), first=first)
+    return PartedEpoch(call, first=first, step_by_step=step_by_step)
 
 
 class PartedEpoch:
@@ -33,7 +43,7 @@ class PartedEpoch:
         self.call, self.first = call, first
         self.steps_at_once = 1 if step_by_step else call.n_batches
         self.done = 0  # batches
-        self.sum, self.rows = 0.0, 0
+        self.sum, self.count = 0.0, 0.0
         self.loss = 0.0  # the mean over the batches so far
         self.losses = np.zeros(1)
         self.schedule: object = None  # of `table`, the learning rates of all steps
@@ -56,12 +66,13 @@ class PartedEpoch:
         engine, _, threads = engine_cache.take_trainer(
             state, call.batch_size, call.n_threads, self.steps_at_once
         )
-        order, n_rows = self._order(begin, end)
+        order, rows = self._order(begin, end)
         try:
             engine.train(
                 call.X, call.y, batch_size=call.batch_size, epochs=1, losses=self.losses,
                 n_threads=threads, seed=state.seed, first_epoch=self.epochs,
                 max_steps=end - begin, guarded=is_last, **order, **self._rates(begin, end),
+                **call.weights.options(),
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
@@ -70,41 +81,45 @@ class PartedEpoch:
             finally:
                 if not is_last:
                     state.epochs = self.epochs
-        if status == _DIVERGED:
+        if status == DIVERGED:
             self._restore()
-            place = f" at epoch {self.first + 1}, batch {begin + batch + 1}"
-            where = f"the end of epoch {self.first}" if self.first else "before the call"
             rate = self.table[begin + batch] if len(self.table) else state.rate[0]
-            raise divergence(float(self.losses[0]), place, rate, f"restored to {where}")
-        if status == _INTERRUPTED:
+            raise diverged(float(self.losses[0]), self.first, begin + batch, rate)
+        if status == INTERRUPTED:
             raise engine.take_pending()
         loss = float(self.losses[0])
+        if begin == 0 and call.shuffled is not None:
+            rows = call.shuffled[: rows.stop] if isinstance(rows, slice) else rows
+        count = call.rows.total(rows)
         self.done = end
-        self.sum += loss * n_rows
-        self.rows += n_rows
-        self.loss = loss if begin == 0 else self.sum / self.rows
+        self.sum += loss * count
+        self.count += count
+        self.loss = loss if begin == 0 else self.sum / self.count if self.count else 0.0
 
     def end(self) -> None:
         """The epoch ends here, complete or not: the next one has an order of its own."""
         self.call.state.epochs = self.epochs + 1
 
-    def _order(self, begin: int, end: int) -> tuple[dict[str, Any], int]:
-        """What tells the engine which rows batches begin..end have, and their number."""
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _order(self, begin: int, end: int) -> tuple[dict[str, Any], Any]:
+        """What tells the engine which rows batches begin..end have, and which they are."""
         call = self.call
         if call.batch_offsets is not None and call.batch_rows is not None:
             offsets = call.batch_offsets[begin : end + 1]
             rows = call.batch_rows[offsets[0] : offsets[-1]]
-            return {"batch_rows": rows, "batch_offsets": offsets - offsets[0]}, len(rows)
+            return {"batch_rows": rows, "batch_offsets": offsets - offsets[0]}, rows
         first, last = begin * call.batch_size, min(end * call.batch_size, len(call.X))
         if begin == 0:
-            return {"shuffled": call.shuffled}, last
+            return {"shuffled": call.shuffled}, slice(0, last)
         if call.shuffled is not None:
             rows = call.shuffled[first:last]
         else:
             rows = np.arange(first, last, dtype=np.uint32)
         offsets = np.arange(end - begin + 1, dtype=np.int64) * call.batch_size
         offsets[-1] = last - first
-        return {"batch_rows": rows, "batch_offsets": offsets}, last - first
+        return {"batch_rows": rows, "batch_offsets": offsets}, rows
 
     def _rates(self, begin: int, end: int) -> dict[str, Any]:
         """The learning rates of these steps, where a schedule gives them."""

@@ -4,15 +4,19 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.check.array import Array, FloatArray, as_numeric
+from fastbp.check.array import Array, FloatArray, as_numeric, is_readable
+from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
+from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
 
@@ -55,9 +59,10 @@ def respond(
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
         if ema:
             state.average()
-        if len(rows):
-            into = result.reshape(len(rows), state.n_outputs)
-            predict(state, rows, into, transform, n_threads, ema=ema)
+        into = result.reshape(len(rows), state.n_outputs)
+        for part in _parts(Rows(rows, into, is_direct=is_readable(rows, state.dtype))):
+            block = converted(rows, part, state)
+            predict(state, block, into[part], transform, n_threads, ema=ema)
         if out is None or result is out:
             return result
         out[...] = result
@@ -78,6 +83,7 @@ def _rows(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
     is_row = given.shape == (state.n_features,)
     rows = state.checked(
         given[np.newaxis] if is_row else X, minimum_rows=0, check_finite=check_finite,
+        most_bytes=MOST_BYTES,
         advice=f" A single sample of this network may have shape ({state.n_features},) too.",
     )  # fmt: skip
     return rows, is_row
@@ -110,44 +116,63 @@ def predict(
 
 
 def evaluate(
-    state: State, X: ArrayLike, y: ArrayLike, *, n_threads: int | str, ema: bool = False
+    state: State,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_threads: int | str,
+    sample_weight: ArrayLike | None = None,
+    ignore_nan: bool = False,
+    ema: bool = False,
 ) -> dict[str, float]:
     """See `Network.evaluate`."""
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows, target = state.checked_pair(X, y)
-        return measure(state, rows, target, n_threads, ema=ema)
+        rows = checked_rows(state, X, y, sample_weight=sample_weight, ignore_nan=ignore_nan)
+        return measure(state, rows, n_threads, ema=ema)
     finally:
         guard.readers.discard(token)
 
 
 def measure(
-    state: State,
-    X: Array,
-    y: Array,
-    n_threads: int | str,
-    weight: Array | None = None,
-    *,
-    ema: bool = False,
+    state: State, rows: Rows, n_threads: int | str, *, ema: bool = False
 ) -> dict[str, float]:
-    """The same of checked data; `weight` of the rows, for the metrics, is not negative."""
-    threads = engine_cache.threads_to_predict(state, len(X), n_threads)
+    """The same of checked data; those that the kernels cannot read in place are converted part by
+    part.
+    """
+    n_rows = len(rows.X)
+    threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
+    total, sums = 0.0, np.empty(1)
     try:
-        sums = np.empty(1)
-        if engine.evaluate(X, y, sums, n_threads=threads):
-            raise engine.take_pending()
+        for part in _parts(rows):
+            X, y, weights, _ = rows if rows.is_direct else rows.take(part, state)
+            if engine.evaluate(X, y, sums, weight=weights.weight, n_threads=threads):
+                raise engine.take_pending()
+            total += float(sums[0])
     finally:
         engine_cache.give_back(state, engine, ema=ema)
-    found = {"loss": float(sums[0] / (len(X) * engine.plan.loss_divisor))}
+    found = {"loss": total / (rows.total() * engine.plan.loss_divisor)}
     if state.description.metrics:
-        response = np.empty((len(X), state.n_outputs), state.dtype)
-        predict(state, X, response, state.response_activation, n_threads, ema=ema)
+        response = np.empty((n_rows, state.n_outputs), state.dtype)
+        for part in _parts(rows):
+            block = converted(rows.X, part, state)
+            predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
+        weight = rows.weights.of_elements()
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name, value in state.description.measures.items():
-                found[name] = value(response, y, weight)
+                found[name] = value(response, rows.y, weight)
     return found
+
+
+def _parts(rows: Rows) -> Sequence[slice]:
+    """All rows at once, or runs of rows where they must be converted."""
+    n_rows = len(rows.X)
+    if rows.is_direct:
+        return (slice(0, n_rows),) if n_rows else ()
+    step = max(1, PART_NUMBERS // rows.X.shape[1])
+    return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
 
 class Predictor:
@@ -187,6 +212,7 @@ class Predictor:
 
     def _predict(self, X: ArrayLike) -> Array:
         """The same for what the engine does not take at once."""
+        check_feature_names(X, self._state.feature_names)
         rows = as_numeric(X, name="X", dtype=self._out.dtype)
         is_row = rows.ndim == 1 and self.batch_size == 1
         rows = self._state.checked(rows[np.newaxis] if is_row else rows)

@@ -60,6 +60,7 @@ def pickled(state: State) -> dict[str, Any]:
     if _functions(state):
         metrics = state.description.metrics
         held["metrics"] = [one if isinstance(one, str) else Kept(one) for one in metrics]
+    held["feature_names"] = state.feature_names
     return held | {"backend": backend, "history": deepcopy(state.history)}
 
 
@@ -90,6 +91,7 @@ def twin(state: State) -> State:
     for own, other in zip(_vectors(found), _vectors(state), strict=True):
         own[:] = other
     found.steps, found.epochs = state.steps, state.epochs
+    found.feature_names = state.feature_names
     return found
 
 
@@ -108,6 +110,7 @@ def reset(state: State, *, seed: object = None) -> None:
     state.start_rate()
     state.gradient = state.forward_pass = None
     state.history = History()
+    state.feature_names = None
 
 
 def update_from(state: State, other: State, *, tau: float = 1.0) -> None:

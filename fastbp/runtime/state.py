@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,10 @@ from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import Array
+from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
+from fastbp.check.weight import NAN_ADVICE
 from fastbp.description import Description
 from fastbp.history import History
 from fastbp.layer.architecture import architecture
@@ -42,6 +45,7 @@ class State:
         rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
             `runtime.rate` alone; None where the learning rate is a number.
         steps, epochs: taken and trained so far; the order of rows follows from the latter.
+        feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: what the last `forward` ran on.
@@ -54,9 +58,9 @@ class State:
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
         "architecture", "backend", "powers", "declared_activation", "description", "dtype",
-        "engines", "epochs", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
-        "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts",
+        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "history", "idle_averages", "idle_predictors", "instruction_set", "layers", "layout",
+        "loss", "module", "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts",
         "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
         "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
@@ -94,6 +98,7 @@ class State:
         if draws:
             self.architecture.start.fill(self.parameters, seed=self.seed)
         self.history = History()
+        self.feature_names: tuple[str, ...] | None = None
         self.gradient: Array | None = None
         self.forward_pass: Parts | None = None
         self.parts: dict[int, Parts] = {}
@@ -171,19 +176,22 @@ class State:
     # checks of inputs
 
     def checked(
-        self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True, advice: str = ""
-    ) -> Array:
-        """X as the kernels can read it; errors as in `check_X`."""
+        self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True, advice: str = "",
+        most_bytes: float = math.inf,
+    ) -> Array:  # fmt: skip
+        """X as the kernels can read it; `advice`, `most_bytes` and errors as in `check_X`."""
         found = self.quick_input(X, self.n_features, check_finite)
         if found is not None:
             return found
+        check_feature_names(X, self.feature_names)
         return check_X(
             X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
             check_finite=check_finite, isfinite=self.scan, advice=advice,
+            most_bytes=most_bytes,
         )  # fmt: skip
 
     def checked_pair(
-        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True
+        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True, nan_advice: str = NAN_ADVICE
     ) -> tuple[Array, Array]:
         """X and y as the kernels can read them; errors as in `check_X` and `check_y`."""
         rows = self.quick_input(X, self.n_features, check_finite)
@@ -194,7 +202,7 @@ class State:
             return rows, target
         return rows, check_y(
             y, n_rows=len(rows), n_out=self.n_outputs, domain=self.loss.domain, dtype=self.dtype,
-            check_finite=check_finite, isfinite=self.scan,
+            check_finite=check_finite, isfinite=self.scan, nan_advice=nan_advice,
         )  # fmt: skip
 
     def scan(self, array: Array) -> int:

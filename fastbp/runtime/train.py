@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,26 @@ from fastbp.check.array import Array
 from fastbp.check.input import check_batches, check_parameters
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
-from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
+from fastbp.runtime.feed import ArrayFeed
 from fastbp.runtime.guard import writing
+from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
 from fastbp.runtime.rate import STEPS_AT_ONCE, rates, set_rate
+from fastbp.runtime.rows import Picked, checked_rows, row_order
 from fastbp.runtime.state import State
 
-_INTERRUPTED, _DIVERGED = 1, 2  # as `take_progress` says
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 
 
 class Epochs:
     """The epochs of one call of `fit` or `train_steps`: what stays the same from run to run.
+
+    Attributes:
+        rows: checked.
+        X: theirs; as it came where it is converted part by part, whole where rows are picked.
+        batch_size: rows of a step, all of `accumulate` batches together.
+        n_batches: steps of an epoch.
+        finished: losses of the last run's whole epochs.
 
     Raises TypeError, ValueError for what `Network.fit` refuses.
     """
@@ -32,7 +40,7 @@ class Epochs:
     def __init__(
         self,
         state: State,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         batch_size: int,
@@ -40,15 +48,25 @@ class Epochs:
         n_threads: int | str,
         batches: Sequence[Sequence[int]] | None = None,
         check_finite: bool = True,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        ignore_nan: bool = False,
+        accumulate: int = 1,
+        any_names: bool = False,
     ) -> None:
         self.state = state
-        self.batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+        self.batch_size = check_batch_size(batch_size, accumulate)
         shuffle = check_bool(shuffle, name="shuffle") and batches is None
         most_threads = check_n_threads(n_threads)
         # "auto" is decided when the work is known
         self.n_threads = "auto" if n_threads == "auto" else most_threads
-        self.X, self.y = state.checked_pair(X, y, check_finite=check_finite)
-        n_rows = len(self.X)
+        self.rows = checked_rows(
+            state, X, y, sample_weight=sample_weight, class_weight=class_weight,
+            ignore_nan=ignore_nan, check_finite=check_finite, any_names=any_names,
+        )  # fmt: skip
+        X, self.y, self.weights, _ = self.rows
+        self.X: Array = X.array if isinstance(X, Picked) else X
+        n_rows = len(X)
         if n_rows >= 2**32 and (shuffle or batches is not None):
             raise ValueError(f"X has {n_rows} rows: an order of rows takes at most {2**32 - 1}")
         self.shuffled = np.empty(n_rows, np.uint32) if shuffle else None
@@ -58,14 +76,22 @@ class Epochs:
             self.batch_size = min(self.batch_size, n_rows)
             self.n_batches = -(-n_rows // self.batch_size)
         else:
-            self.batch_rows, self.batch_offsets = check_batches(batches, n_rows=n_rows)
-            self.batch_size = int(np.diff(self.batch_offsets).max())
-            self.n_batches = len(self.batch_offsets) - 1
+            self.batch_rows, offsets = check_batches(batches, n_rows=n_rows)
+            kept = np.append(offsets[:-1:accumulate], offsets[-1])
+            self.batch_offsets = np.ascontiguousarray(kept)
+            self.batch_size = int(np.diff(kept).max())
+            self.n_batches = len(kept) - 1
         check_parameters(state.parameter_views(), isfinite=state.scan)
-        self.finished = np.zeros(0)  # losses of the last run's whole epochs
+        self.finished = np.zeros(0)
 
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
+        if not self.rows.is_direct:
+            feed = self.feed()
+            try:
+                return feed.run(epochs, first=first, max_steps=max_steps)
+            finally:
+                self.finished = feed.finished
         losses = np.zeros(epochs)
         if self.state.rates_ahead is None:  # the learning rate is a number
             self._run(losses, 0, epochs, first, max_steps)
@@ -96,25 +122,42 @@ class Epochs:
                 n_threads=threads, shuffled=self.shuffled,
                 batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
                 seed=state.seed, first_epoch=state.epochs, max_steps=max_steps, rates=table,
+                **self.weights.options(),
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
             self.finished = all_losses[: begin + epoch]
-        if status == _DIVERGED:
+        if status == DIVERGED:
             step = epoch * self.n_batches + batch
             rate = state.rate[0] if table is None else table[min(step, len(table) - 1)]
-            loss, epoch = float(losses[epoch]), first + begin + epoch
-            where = f"the end of epoch {epoch}" if epoch else "before the call"
-            place = f" at epoch {epoch + 1}, batch {batch + 1}"
-            raise _divergence(loss, place, rate, f"restored to {where}")
-        if status == _INTERRUPTED:
+            raise diverged(float(losses[epoch]), first + begin + epoch, batch, rate)
+        if status == INTERRUPTED:
             raise engine.take_pending()
 
+    def feed(self) -> ArrayFeed:
+        """The same epochs part by part."""
+        return ArrayFeed(
+            self.state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
+            shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
+            batch_offsets=self.batch_offsets,
+        )  # fmt: skip
 
-def _divergence(loss: float, place: str, rate: float, parameters: str) -> DivergenceError:
-    what = "a parameter is not finite" if np.isfinite(loss) else f"loss is {loss}"
-    return DivergenceError(f"{what}{place} (learning_rate={float(rate)}); parameters {parameters}")
+    def total(self, n_batches: int, epoch: int) -> float:
+        """What the rows of the first batches count together in the network's epoch `epoch`, as its
+        mean loss has it; not for explicit batches.
+        """
+        n_rows = len(self.rows.X)
+        last = min(n_batches * self.batch_size, n_rows)
+        if last < n_rows and self.shuffled is not None and self.weights.row_weight is not None:
+            return self.rows.total(row_order(self.state, n_rows, epoch)[:last])
+        return self.rows.total(slice(0, last))
+
+
+def check_batch_size(batch_size: object, accumulate: object) -> int:
+    """The rows of a step: `accumulate` batches of `batch_size` rows."""
+    batch_size = check_integer(batch_size, name="batch_size", minimum=1)
+    return batch_size * check_integer(accumulate, name="accumulate", minimum=1)
 
 
 def warn_once(state: State, X: Array, given: object) -> None:
@@ -129,7 +172,7 @@ def warn_once(state: State, X: Array, given: object) -> None:
 
 
 def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
-    """See `Network.train_on_batch`."""
+    """See `Network.train_on_batch`; of rows that all count alike."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
@@ -143,12 +186,38 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, _, _ = engine.take_progress(state)
         if status:
-            if status == _DIVERGED:
-                raise _divergence(loss, "", state.rate[0], "unchanged")
-            raise engine.take_pending()
+            _refuse(state, engine, status, loss)
         return loss
     finally:
         guard.writers.discard(token)
+
+
+@writing
+def train_on_weighted_batch(
+    state: State, X: ArrayLike, y: ArrayLike, *, normalize: object, **options: Any
+) -> float:
+    """See `Network.train_on_batch`; the options are those of `checked_rows`."""
+    normalize = check_bool(normalize, name="normalize")
+    held = checked_rows(state, X, y, normalize=normalize, all_zero=True, **options)
+    if not held.is_direct:
+        held = held.take(slice(None), state)  # one batch whole
+    engine = engine_cache.engine(state, "train", len(held.X))[0]
+    if state.rates_ahead is not None:
+        set_rate(state)
+    try:
+        loss: float = engine.train_batch(held.X, held.y, **held.weights.options())
+    finally:
+        status, _, _ = engine.take_progress(state)
+    if status:
+        _refuse(state, engine, status, loss)
+    return loss
+
+
+def _refuse(state: State, engine: Any, status: int, loss: float) -> None:
+    """Raise for a batch that did not end well."""
+    if status == DIVERGED:
+        raise divergence(loss, "", state.rate[0], "unchanged")
+    raise engine.take_pending()
 
 
 @writing
@@ -157,14 +226,17 @@ def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **optio
     steps = check_integer(steps, name="steps", minimum=1)
     call = Epochs(state, X, y, **options)
     warn_once(state, call.X, X)
-    n_rows, n_batches = len(call.X), call.n_batches
+    n_batches = call.n_batches
     epochs = -(-steps // n_batches)
-    rows_at_last = min((steps - (epochs - 1) * n_batches) * call.batch_size, n_rows)
+    steps_at_last, begun = steps - (epochs - 1) * n_batches, state.epochs
+    whole = call.total(n_batches, begun)
+    at_last = call.total(steps_at_last, begun + epochs - 1)
     total, done = 0.0, 0
     while done < epochs:
         part = min(epochs - done, _EPOCHS_AT_ONCE)
         losses = call.run(part, first=done, max_steps=steps - done * n_batches)
-        total += float(losses.sum()) * n_rows
+        total += float(losses.sum()) * whole
         done += part
-    total -= float(losses[-1]) * (n_rows - rows_at_last)
-    return total / ((epochs - 1) * n_rows + rows_at_last)
+    total -= float(losses[-1]) * (whole - at_last)
+    count = (epochs - 1) * whole + at_last
+    return total / count if count else 0.0

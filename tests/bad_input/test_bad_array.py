@@ -64,7 +64,8 @@ BAD_X = [
         "X not finite",
         lambda X: with_value(X, (2, 1), NAN),
         ValueError,
-        r"^Input X contains NaN \(first at \[2, 1\]\)$",
+        r"^Input X contains NaN \(first at \[2, 1\]\); values are missing in 1 of 6 rows "
+        r"\(column 1: 1\): impute or drop them, e\.g\. sklearn\.impute\.SimpleImputer",
     ),
     Bad(
         "X not finite",
@@ -128,7 +129,7 @@ BAD_Y = [
         "y not finite",
         with_value(P, (4, 1), NAN),
         ValueError,
-        r"^Input y contains NaN \(first at \[4, 1\]\)$",
+        r"^Input y contains NaN \(first at \[4, 1\]\)(; pass ignore_nan=True to leave them out)?$",
     ),
     Bad(
         "y not finite",
@@ -226,5 +227,5 @@ def test_targets_of_other_losses(dtype, backend):
         net,
         lambda: net.fit(X, with_value(P, (3, 1), NAN)),
         ValueError,
-        r"^Input y contains NaN \(first at \[3, 1\]\)$",
+        r"^Input y contains NaN \(first at \[3, 1\]\); pass ignore_nan=True to leave them out$",
     )

@@ -1,0 +1,156 @@
+"""`Network.fit` of an iterable of chunks: batches that are the same wherever chunks are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastbp.check.array import Array
+from fastbp.check.frame import check_feature_names, column_names
+from fastbp.check.input import check_parameters
+from fastbp.check.message import shown
+from fastbp.check.scalar import check_bool, check_n_threads
+from fastbp.check.weight import Weights
+from fastbp.random import chunk_order
+from fastbp.runtime.feed import Feed, Part
+from fastbp.runtime.rows import Rows, checked_rows
+from fastbp.runtime.state import State
+from fastbp.runtime.train import check_batch_size
+
+Chunks = Iterable[Any] | Callable[[], Iterable[Any]]
+_ONCE = (
+    "the chunks are an iterator, which can be read once, and epochs is {epochs}: pass a list, or "
+    "a function that returns a new iterator for each epoch"
+)
+
+
+class ChunkFeed(Feed):
+    """The epochs of chunks (X, y) or (X, y, sample_weight), checked one by one as they come.
+
+    Raises:
+        TypeError, ValueError: what `Network.fit` refuses of its arguments; `chunk 3: ...` of a
+            chunk, in `run`.
+    """
+
+    X = y = None  # there are no arrays of all rows
+    rows = None
+
+    def __init__(
+        self,
+        state: State,
+        chunks: Chunks,
+        *,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        n_threads: int | str,
+        batches: object = None,
+        check_finite: bool = True,
+        sample_weight: object = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        ignore_nan: bool = False,
+        accumulate: int = 1,
+    ) -> None:
+        most_threads = check_n_threads(n_threads)
+        super().__init__(
+            state, batch_size=check_batch_size(batch_size, accumulate),
+            n_threads="auto" if n_threads == "auto" else most_threads,
+        )  # fmt: skip
+        self.shuffle = check_bool(shuffle, name="shuffle")
+        ignore_nan = check_bool(ignore_nan, name="ignore_nan")
+        if batches is not None:
+            raise ValueError("batches are row numbers of arrays: chunks have none")
+        if sample_weight is not None:
+            raise ValueError("pass the weights with each chunk: (X, y, sample_weight)")
+        if isinstance(class_weight, str):
+            raise ValueError(
+                "class_weight 'balanced' needs all labels at once: for chunks pass a dict"
+            )
+        if hasattr(chunks, "__array__") or isinstance(chunks, str | bytes | Mapping):
+            raise TypeError("fit needs y: fit(X, y), or fit(chunks) of pairs (X, y)")
+        if not callable(chunks):
+            if not isinstance(chunks, Iterable):
+                raise TypeError(
+                    "without y, X must be an iterable of chunks (X, y) or a function that returns "
+                    f"one, got {shown(chunks)}"
+                )
+            if epochs > 1 and iter(chunks) is chunks:
+                raise ValueError(_ONCE.format(epochs=epochs))
+        self.chunks = chunks
+        self.options: dict[str, Any] = {
+            "class_weight": class_weight, "ignore_nan": ignore_nan, "check_finite": check_finite,
+        }  # fmt: skip
+        self.names: tuple[str, ...] | None = None
+        check_parameters(state.parameter_views(), isfinite=state.scan)
+
+    def begun(self) -> None:
+        self.state.feature_names = self.names  # those of the first chunk: it was right
+
+    def parts(self, epoch: int, first: int) -> Iterator[Part]:
+        """As many whole batches as there are after each chunk; the rest with the next one."""
+        rest: Rows | None = None
+        source = iter(self.chunks() if callable(self.chunks) else self.chunks)
+        try:
+            n_chunks = 0
+            for i, chunk in enumerate(source):
+                n_chunks = i + 1
+                rows = self._checked(chunk, epoch, i, is_first=first == i == 0)
+                if rows is None:
+                    continue
+                rows = rows if rest is None else _joined(rest, rows, i, self.state.n_outputs)
+                whole = len(rows.X) // self.batch_size * self.batch_size
+                if whole:
+                    yield Part(rows.cut(0, whole))
+                rest = rows.cut(whole, len(rows.X)) if whole < len(rows.X) else None
+            if rest is not None:
+                yield Part(rest)
+            elif not n_chunks:
+                raise ValueError(f"there are no chunks in epoch {first + 1}")
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+    def _checked(self, chunk: Any, epoch: int, index: int, *, is_first: bool) -> Rows | None:
+        """One chunk as the kernels can read it; None for one without rows."""
+        if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
+            raise TypeError(
+                f"chunk {index} must be (X, y) or (X, y, sample_weight), got {shown(chunk)}"
+            )
+        X, y, weight = (*chunk, None)[:3]
+        try:
+            if is_first:
+                self.names = column_names(X)
+            check_feature_names(X, self.names)
+            if len(np.shape(X)) == 2 and not len(X):
+                return None
+            rows = checked_rows(
+                self.state, X, y, sample_weight=weight, all_zero=True, any_names=True,
+                **self.options,
+            )  # fmt: skip
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"chunk {index}: {error}") from None
+        if self.shuffle:
+            order = chunk_order(len(rows.X), seed=self.state.seed, epoch=epoch, chunk=index)
+            return rows.take(order, self.state)
+        return rows if rows.is_direct else rows.take(slice(None), self.state)
+
+
+def _joined(a: Rows, b: Rows, index: int, n_outputs: int) -> Rows:
+    """The rows of both; those that came without weights count 1."""
+    if a.y.ndim != b.y.ndim:
+        raise ValueError(f"chunk {index}: y is of class indices or of probabilities, not of both")
+    X, y = np.concatenate([a.X, b.X]), np.concatenate([a.y, b.y])
+    if a.weights.weight is None and b.weights.weight is None:
+        return Rows(X, y)
+    held = [_explicit(part, n_outputs) for part in (a, b)]
+    return Rows(X, y, Weights(*(np.concatenate(pair) for pair in zip(*held, strict=True))))
+
+
+def _explicit(rows: Rows, n_outputs: int) -> tuple[Array, Array]:
+    weight, row_weight = rows.weights
+    if weight is None or row_weight is None:
+        return np.ones((len(rows.X), n_outputs), rows.X.dtype), np.ones(len(rows.X))
+    return weight, row_weight
