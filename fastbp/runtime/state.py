@@ -60,8 +60,8 @@ class State:
         "architecture", "backend", "powers", "declared_activation", "description", "dtype",
         "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
         "history", "idle_averages", "idle_predictors", "instruction_set", "layers", "layout",
-        "loss", "module", "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts",
-        "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
+        "loss", "module", "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters",
+        "parts", "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
         "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 
