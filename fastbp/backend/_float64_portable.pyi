@@ -27,7 +27,7 @@ class Engine:
         weight: _Real | None = None, row_weight: _Double | None = None,
         metrics: tuple[str, ...] = (), record: _Double | None = None,
         validator: Engine | None = None, watch: _Double | None = None, best: _Real | None = None,
-        outputs: _Real | None = None,
+        outputs: _Real | None = None, total: _Double | None = None,
     ) -> None: ...  # fmt: skip
     def train_batch(
         self, x: _Real, y: NDArray[Any], weight: _Real | None = None,

@@ -156,7 +156,7 @@ cdef class Engine:
               const long long[::1] batch_offsets=None, unsigned long long seed=0, Py_ssize_t first_epoch=0,
               Py_ssize_t max_steps=-1, bint guarded=True, const double[::1] rates=None, weight=None, row_weight=None,
               tuple metrics=(), double[:, ::1] record=None, Engine validator=None, double[::1] watch=None,
-              real[::1] best=None, real[:, ::1] outputs=None):
+              real[::1] best=None, real[:, ::1] outputs=None, double[::1] total=None):
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
@@ -166,7 +166,9 @@ cdef class Engine:
         batch.  `record` (epochs, any) OUT: the `metrics` of each epoch from the outputs of its steps, then loss and metrics
         of what `validator` has been given by `bind_validation`, computed by this thread alone.  `watch`: early stopping, the
         numbers of struct Watch (IN and OUT); `best` (n_parameters,) OUT: the parameters of the best epoch.  `outputs`
-        (n_rows, n_outputs) OUT: those of each row's last step, before its update and the loss's own activation.
+        (n_rows, n_outputs) OUT: those of each row's last step, before its update and the loss's own activation.  `total`
+        (2 + n_metrics,) IN and OUT, for an epoch that is trained in parts: the sum of its losses, times their weights, the
+        sum of these and those of the metrics, zeros before the first part.
         `status` is 0, 1 (interrupted; the exception is in `pending`), 2 (diverged; state of the last good epoch restored) or
         4 (stopped early).
         """
@@ -199,6 +201,11 @@ cdef class Engine:
                 raise ValueError("record is too small")
             call.record = &record[0, 0]
         call.validates = validator is not None and record is not None
+        call.total = NULL
+        if total is not None:
+            if total.shape[0] != 2 + len(metrics):
+                raise ValueError(f"total has {total.shape[0]} numbers for {len(metrics)} metrics")
+            call.total = &total[0]
         call.watch = NULL
         call.best = &best[0] if best is not None and best.shape[0] == self.n_parameters else NULL
         if watch is not None:
@@ -218,7 +225,7 @@ cdef class Engine:
         call.max_steps = -1
         call.guarded = call.keeps = False
         call.losses = &loss
-        call.rates = call.record = NULL
+        call.rates = call.record = call.total = NULL
         call.watch = NULL
         self.run_training(x, y, weight, row_weight, (), outputs, 1, "train_batch", None)
         call.epoch = 0      # a step alone is no epoch

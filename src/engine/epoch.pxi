@@ -48,6 +48,10 @@ cdef void train_epochs(Engine engine, Call* call, Engine validator) noexcept nog
         begin_epoch(engine, call)
         sum = 0
         seen = 0
+        if call.total != NULL:
+            sum = call.total[0]
+            seen = call.total[1]
+            memcpy(call.metric_sum, call.total + 2, call.n_metrics * sizeof(double))
         for batch in range(call.n_batches):
             if call.steps == call.max_steps:
                 break
@@ -74,6 +78,10 @@ cdef void train_epochs(Engine engine, Call* call, Engine validator) noexcept nog
             if call.n_metrics > 0:
                 add_metrics(engine, call, rows)
         call.losses[call.epoch] = sum / seen if seen > 0 else 0
+        if call.total != NULL:
+            call.total[0] = sum
+            call.total[1] = seen
+            memcpy(call.total + 2, call.metric_sum, call.n_metrics * sizeof(double))
         if call.guarded and not all_finite(engine.n_parameters, engine.w):
             call.batch = call.n_batches - 1
             call.status = DIVERGED

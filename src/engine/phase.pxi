@@ -92,6 +92,7 @@ cdef struct Call:
     bint guarded                    # keep and restore the state of the last good epoch
     bint keeps                      # the next update is the first after that state, and keeps what it overwrites
     double* losses                  # one an epoch (OUT)
+    double* total                   # of an epoch in parts: sum, weight and sums of metrics so far (IN and OUT), or NULL
     real* outputs                   # of each row's last step (OUT), before the loss's own activation, or NULL
     const double* rates             # learning rates, one a step, or NULL
     double* record                  # further figures of each epoch (OUT), n_columns of them, or NULL

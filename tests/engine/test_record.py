@@ -237,3 +237,33 @@ def test_outputs_of_the_steps(
             for got in (own, *([outputs[part]] if epoch == EPOCHS - 1 else [])):
                 size = np.abs(want) + 1
                 assert_near(got, want, dtype=dtype, length=2**7, magnitude=size)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_epoch_in_parts_has_the_figures_of_the_whole(
+    weighted: bool, backend: str, dtype: str
+) -> None:
+    """To the bit: the sums go on where the part before ended."""
+    rows, metrics = 53, ("accuracy", "mae")
+    X, y = data("cross_entropy", rows, 3, dtype)
+    given: dict[str, Any] = {}
+    if weighted:
+        weight = np.random.default_rng(3).uniform(0.1, 3, rows)
+        own = np.broadcast_to(weight.astype(dtype)[:, np.newaxis], (rows, 3))
+        given = {"weight": own, "row_weight": weight}
+    whole, parted = (
+        network_of("cross_entropy", [4, 40], 3, dtype=dtype, backend=backend) for _ in range(2)
+    )
+    engine = engine_cache.engine(whole._state, "train", 5)[0]
+    loss, record = np.zeros(1), np.zeros((1, 2))
+    engine.train(X, y, batch_size=5, epochs=1, losses=loss, metrics=metrics, record=record, **given)
+    engine = engine_cache.engine(parted._state, "train", 5)[0]
+    part_loss, part_record, total = np.zeros(1), np.zeros((1, 2)), np.zeros(4)
+    for begin, end in ((0, 15), (15, 20), (20, 53)):
+        part = slice(begin, end)
+        engine.train(
+            X[part], y[part], batch_size=5, epochs=1, losses=part_loss, metrics=metrics,
+            record=part_record, total=total, **{key: value[part] for key, value in given.items()},
+        )  # fmt: skip
+    assert np.array_equal(loss, part_loss) and np.array_equal(record, part_record)
+    assert_near(total[1], given["row_weight"].sum() if weighted else rows, dtype=dtype, length=rows)

@@ -74,7 +74,7 @@ class Engine(Operations):
         weight: Array | None = None, row_weight: Array | None = None,
         metrics: tuple[str, ...] = (), record: Array | None = None,
         validator: Engine | None = None, watch: Array | None = None, best: Array | None = None,
-        outputs: Array | None = None,
+        outputs: Array | None = None, total: Array | None = None,
     ) -> None:  # fmt: skip
         largest = min(batch_size, len(x))
         if batch_offsets is not None:
@@ -87,7 +87,7 @@ class Engine(Operations):
             good = self._state() if guarded else None
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
-            total, seen, batch, sums = 0.0, 0.0, 0, np.zeros(len(metrics))
+            batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
             batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
@@ -99,7 +99,7 @@ class Engine(Operations):
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n)
                     if math.isfinite(loss):
                         self._update_whole(self.rate[0] if rates is None else rates[steps])
-                        sums += self._row_metrics
+                        sums += [loss * n, n, *self._row_metrics]
                         if outputs is not None:
                             outputs[rows] = self._outputs[: len(x[rows])]
                         steps += 1  # and no call in between, in which a signal could be handled
@@ -112,14 +112,13 @@ class Engine(Operations):
                     self._restore(good)
                     self.progress = DIVERGED, epoch, batch, steps
                     return
-                total, seen = total + loss * n, seen + n
-            losses[epoch] = total / seen if seen else 0.0
+            losses[epoch] = sums[0] / sums[1] if sums[1] else 0.0
             if guarded and not np.isfinite(self.w).all():
                 self._restore(good)
                 self.progress = DIVERGED, epoch, batch, steps
                 return
             if record is not None:
-                record[epoch, : len(metrics)] = self._means(sums, seen)
+                record[epoch, : len(metrics)] = self._means(sums[2:], sums[1])
                 if validator is not None:
                     record[epoch, len(metrics) :] = validator.validate()
             figures = [losses[epoch], *(record[epoch] if record is not None else ())]
