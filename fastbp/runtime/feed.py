@@ -118,7 +118,7 @@ class FedEpoch:
         state = feed.state
         self.feed, self.first, self._n_steps = feed, first, feed.n_batches * epochs
         self.done, self.loss, self.is_complete = 0, 0.0, False
-        self._sum = self._count = 0.0
+        self._total = np.zeros(2)  # of losses and weights, from part to part
         self._begun, self._counter = state.steps, _Counter()
         numbers = state.parameters, state.optimizer_state, state.powers
         self._kept = [(array, array.copy()) for array in numbers]
@@ -206,7 +206,8 @@ class FedEpoch:
             self._engine.train(
                 X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,
                 n_threads=self._threads, batch_rows=order, batch_offsets=part.offsets,
-                max_steps=most, guarded=False, rates=table, **weights.options(),
+                max_steps=most, guarded=False, rates=table, total=self._total,
+                **weights.options(),
             )  # fmt: skip
         finally:
             status, _, batch = self._engine.take_progress(counter)
@@ -218,10 +219,8 @@ class FedEpoch:
             raise diverged(loss, self.first, self.done + batch, rate)
         self._rate = state.rate[0] if table is None else table[-1]
         done = counter.steps - before
-        count = part.rows.total(slice(0, part.end(done, feed.batch_size)))
         self.done, state.steps = self.done + done, self._begun + counter.steps
-        self._sum, self._count = self._sum + loss * count, self._count + count
-        self.loss = self._sum / self._count if self._count else 0.0
+        self.loss = loss
         self._done_of_part += done
         if self._done_of_part == self._part.n_batches(feed.batch_size):
             self._part = None
