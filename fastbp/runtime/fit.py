@@ -15,7 +15,7 @@ from fastbp.check.scalar import check_bool, check_integer
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.runtime.epoch_rate import Rates, Stretch
-from fastbp.runtime.feed import FedEpoch
+from fastbp.runtime.feed import MANY_STEPS, FedEpoch
 from fastbp.runtime.figure import Figures
 from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.hooks import Hooks, check_callbacks
@@ -80,7 +80,8 @@ def _prepared(
         names = ["loss", *state.description.metrics]
         names += [f"val_{name}" for name in names if validation is not None]
         shows = 1 if verbose == "auto" else int(verbose)
-        hooks.begin(epochs=epochs, steps=call.n_batches, verbose=shows, metrics=names)
+        steps = None if call.n_batches == MANY_STEPS else call.n_batches
+        hooks.begin(epochs=epochs, steps=steps, verbose=shows, metrics=names)
     # the caller of the network's method, which called `fit`, which called this
     if call.X is not None:
         warn_once(state, call.X, X)
@@ -171,7 +172,8 @@ class _Fit:
     def _where(self) -> str:
         """Where training stands, after at least one step."""
         done, of = self.batches_done, self.call.n_batches
-        inside = f"{done} of {of} batches of " if done < of else ""
+        known = "" if of == MANY_STEPS else f"of {of} "
+        inside = f"{done} {known}batches of " if done < of or not known else ""
         return f"after {inside}epoch {self.epoch} of {self.epochs}"
 
     def _ended_by(self, error: BaseException) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from support.refusal import bad_input, refuses
 
 import fastbp as fb
 from fastbp import metric
-from fastbp.runtime.predict import measure
 
 X = np.random.default_rng(3).normal(size=(20, 4))
 Y = np.arange(20) % 3
@@ -86,8 +85,7 @@ def test_weights():
     """By `sample_weight`, where it takes one; otherwise the rows that weigh."""
     network = classifier("accuracy", share, weighted_share)
     weight = np.arange(20) % 4 / 2
-    rows, y = network._state.checked_pair(X, Y)
-    found = measure(network._state, rows, y, 1, weight)
+    found = network.evaluate(X, Y, sample_weight=weight)
     assert found["weighted_share"] == pytest.approx(found["accuracy"])
     keep = weight > 0
     assert found["share"] == share(Y[keep], network.predict(X[keep]))
@@ -123,9 +121,8 @@ def test_peers_functions():
     network = fb.Network(
         [4, 1], loss="binary_cross_entropy", metrics=names + functions, dtype="float64", seed=0
     )
-    rows, y = network._state.checked_pair(X, Y % 2)
     for weight in (None, np.arange(20.0)):
-        found = measure(network._state, rows, y, 1, weight)
+        found = network.evaluate(X, Y % 2, sample_weight=weight)
         for name, function in zip(names, functions, strict=True):
             assert found[name] == pytest.approx(found[function.__name__])
 

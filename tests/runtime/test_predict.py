@@ -209,7 +209,9 @@ def test_one_observation_has_the_networks_features_exactly(backend):
         for verb in (net, net.predict, net.predict_classes):
             with pytest.raises(ValueError, match="^Expected 2D array, got 1D array.*" + told):
                 verb(bad)
-    with pytest.raises(ValueError, match=r"^Input X contains NaN \(first at \[0, 1\]\)$"):
+    with pytest.raises(
+        ValueError, match=r"^Input X contains NaN \(first at \[0, 1\]\); values are"
+    ):
         net([1, np.nan, 2])
     one = fb.Network([1, 2], seed=0, backend=backend)
     assert one([0.5]).shape == (2,)

@@ -5,6 +5,7 @@ import pytest
 from support.network_state import digest
 from support.refusal import NAN, Bad, bad_input, refused
 from support.tolerance import assert_near, assert_same_training
+from support.training_case import CASES
 from support.weight import BACKENDS, OPTIMIZERS, TARGETS, data, each_backend, network
 
 import fastbp as fb
@@ -141,6 +142,25 @@ def test_train_steps_weights_the_loss_of_a_part_of_an_epoch(backend):
         total, count = total + loss * weight[rows].sum(), count + weight[rows].sum()
     assert_near(found, total / count, dtype="float64", length=2**8)
     same(net, one)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["two blocks", "lanes, blocks", "parameters"])
+def test_bits_do_not_depend_on_threads_or_calls(name, dtype):
+    case = CASES[name]
+    X, y = case.data(5 * case.batch_size // 2)
+    options = {
+        "sample_weight": np.random.default_rng(0).integers(0, 4, len(X)) / 2,
+        "batch_size": case.batch_size,
+    }
+    seen = set()
+    for n_threads in (1, 2, 3, 4):
+        net = case.network(dtype)
+        losses = net.fit(X, y, epochs=3, n_threads=n_threads, **options).history["loss"]
+        seen.add((digest(net), *losses))
+    net = case.network(dtype)
+    losses = [net.fit(X, y, **options).history["loss"][0] for _ in range(3)]
+    assert seen == {(digest(net), *losses)}
 
 
 @each_backend
