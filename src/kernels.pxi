@@ -31,6 +31,10 @@ cdef extern from "machine/vector.h" nogil:
     vfour four_set(real x) noexcept
     vfour four_of(real a, real b, real c, real d) noexcept
     vfour four_fma(vfour a, vfour b, vfour c) noexcept
+    vfour four_root(vfour v) noexcept
+    vfour four_lane(vfour v, int i) noexcept
+    real four_at(vfour v, int i) noexcept
+    void four_turn(vfour* row) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "machine/thread.h" nogil:
@@ -90,6 +94,7 @@ include "engine/phase.pxi"
 include "engine/layered.pxi"
 include "engine/step.pxi"
 include "engine/latency.pxi"
+include "engine/few.pxi"
 include "engine/input.pxi"
 include "engine/struct.pxi"
 include "engine/engine.pxi"

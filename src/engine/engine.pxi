@@ -29,6 +29,7 @@ cdef class Engine:
     cdef LatencyLayer* latency_layers
     cdef bint is_few                # no layer of them has more than four units
     cdef loss_kernel loss, lane_loss
+    cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy
     cdef Parameters loss_parameters
     cdef StepKernel optimizer
@@ -123,6 +124,7 @@ cdef class Engine:
         cdef LossKernel found = find_loss(loss.name)
         self.loss = found.rows
         self.lane_loss = found.lanes
+        self.four_loss = found.four
         self.is_cross_entropy = found.rows == cross_entropy_rows
         for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
             self.loss_parameters.at[i] = <real><double>value

@@ -252,6 +252,15 @@ static inline void store_row(real *p, real a, real b, real c, real d) {
 #if VECTOR_BYTES && (defined(FASTBP_FLOAT32) || VECTOR_BYTES > 16)
 enum { HAS_FOUR = 1 };
 typedef real vfour __attribute__((vector_size(4 * sizeof(real)), may_alias));
+#if defined(__clang__)
+#define four_shuffle(a, b, i, j, k, l) \
+    ((vfour){(i) < 4 ? (a)[(i) & 3] : (b)[(i) & 3], (j) < 4 ? (a)[(j) & 3] : (b)[(j) & 3], \
+             (k) < 4 ? (a)[(k) & 3] : (b)[(k) & 3], (l) < 4 ? (a)[(l) & 3] : (b)[(l) & 3]})
+#elif defined(FASTBP_FLOAT32)
+#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#else
+#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (long long __attribute__((vector_size(32)))){i, j, k, l})
+#endif
 static inline vfour four_load(const real *p) {
     vfour v;
     memcpy(&v, p, sizeof v);
@@ -273,6 +282,32 @@ static inline vfour four_fma(vfour a, vfour b, vfour c) {
 #endif
 }
 static inline void four_store_row(real *p, vfour v) { store_row(p, v[0], v[1], v[2], v[3]); }
+static inline real four_at(vfour v, int i) { return v[i]; }
+static inline vfour four_root(vfour v) {
+#if defined(__AVX__) && !defined(FASTBP_FLOAT32)
+    return (vfour)_mm256_sqrt_pd((__m256d)v);
+#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
+    return (vfour)_mm_sqrt_ps((__m128)v);
+#else
+    vfour r;
+    int i;
+    for (i = 0; i < 4; i++) r[i] = real_sqrt(v[i]);
+    return r;
+#endif
+}
+
+/* Lane i, a literal, in every lane. */
+static inline vfour four_lane(vfour v, const int i) { return four_shuffle(v, v, i, i, i, i); }
+
+/* row[i][j] <-> row[j][i] */
+static inline void four_turn(vfour *row) {
+    const vfour low = four_shuffle(row[0], row[1], 0, 4, 1, 5), high = four_shuffle(row[0], row[1], 2, 6, 3, 7);
+    const vfour low2 = four_shuffle(row[2], row[3], 0, 4, 1, 5), high2 = four_shuffle(row[2], row[3], 2, 6, 3, 7);
+    row[0] = four_shuffle(low, low2, 0, 1, 4, 5);
+    row[1] = four_shuffle(low, low2, 2, 3, 6, 7);
+    row[2] = four_shuffle(high, high2, 0, 1, 4, 5);
+    row[3] = four_shuffle(high, high2, 2, 3, 6, 7);
+}
 #else
 enum { HAS_FOUR = 0 };
 typedef real vfour;
@@ -282,6 +317,10 @@ static inline vfour four_set(real x) { return x; }
 static inline vfour four_of(real a, real b, real c, real d) { return a + 0 * (b + c + d); }
 static inline vfour four_fma(vfour a, vfour b, vfour c) { return real_fma(a, b, c); }
 static inline void four_store_row(real *p, vfour v) { *p = v; }
+static inline real four_at(vfour v, int i) { return i ? 0 : v; }
+static inline vfour four_root(vfour v) { return real_sqrt(v); }
+static inline vfour four_lane(vfour v, const int i) { return i ? 0 : v; }
+static inline void four_turn(vfour *row) { (void)row; }
 #endif
 
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
