@@ -14,6 +14,10 @@ cdef extern from "machine/vector.h" nogil:
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
     vreal vmax(vreal a, vreal b) noexcept
+    vreal vmin(vreal x, vreal bound) noexcept
+    vreal vabs(vreal x) noexcept
+    vreal vcopysign(vreal x, vreal sign) noexcept
+    vreal vpower(vreal t) noexcept
     vreal vbetween(int begin, int end, vreal v) noexcept
     vreal vquotient(vreal a, vreal b) noexcept
     int has_slow_divider() noexcept
@@ -32,6 +36,7 @@ cdef extern from "machine/vector.h" nogil:
     vfour four_of(real a, real b, real c, real d) noexcept
     vfour four_fma(vfour a, vfour b, vfour c) noexcept
     vfour four_root(vfour v) noexcept
+    vfour four_min(vfour x, vfour bound) noexcept
     vfour four_lane(vfour v, int i) noexcept
     real four_at(vfour v, int i) noexcept
     void four_turn(vfour* row) noexcept
@@ -86,6 +91,7 @@ include "kernel/lane_loss.pxi"
 include "kernel/optimizer.pxi"
 include "formula.pxi"       # generate.py makes it of fastbp/formula
 include "kernel/adam.pxi"
+include "kernel/tanh.pxi"
 include "engine/operation.pxi"
 include "kernel/shuffle.pxi"
 include "kernel/gather.pxi"

@@ -6,11 +6,17 @@
 # element is the chain of dot_columns and product.pxi: the same bits as on the general path.
 
 cdef vfour few_tanh(vfour z) noexcept nogil:
-    """tanh of four numbers; inlined, they would be computed one by one."""
+    """tanh of four numbers, as tanh.pxi has it; inlined, they would be computed one by one."""
     cdef real x[4]
+    cdef real size[4]
+    cdef int i
     four_store(x, z)
-    forward_run(tanh_of, 0, 4, x, x)
-    return four_load(x)
+    for i in range(4):
+        size[i] = real_abs(x[i])
+    four_store(size, four_min(four_load(size), four_set(<real>20.0)))
+    for i in range(4):
+        size[i] = real_copysign(tanh_of_size(size[i]), x[i])
+    return four_load(size)
 
 
 cdef inline vfour few_forward(LatencyLayer* layer, Py_ssize_t r, vfour x) noexcept nogil:

@@ -63,6 +63,10 @@ static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
 static inline vreal vmax(vreal a, vreal b) { return a > b ? a : b; }
+static inline vreal vmin(vreal x, vreal bound) { return real_min(x, bound); }
+static inline vreal vabs(vreal x) { return real_abs(x); }
+static inline vreal vcopysign(vreal x, vreal sign) { return real_copysign(x, sign); }
+static inline vreal vpower(vreal t) { return real_power(t); }
 static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
 static inline vwide wide_set(unsigned int x) { return x; }
@@ -114,6 +118,31 @@ static inline vreal vmax(vreal a, vreal b) {
     return r;
 #endif
 }
+
+/* The smaller of x and a bound, x where that is nan: with AVX-512 GCC makes a mask and a choice of a loop's real_min. */
+static inline vreal vmin(vreal x, vreal bound) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm512_min_ps((__m512)bound, (__m512)x);
+#elif VECTOR_BYTES == 64
+    return (vreal)_mm512_min_pd((__m512d)bound, (__m512d)x);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm256_min_ps((__m256)bound, (__m256)x);
+#elif VECTOR_BYTES == 32
+    return (vreal)_mm256_min_pd((__m256d)bound, (__m256d)x);
+#else
+    vreal r;
+    int i;
+    for (i = 0; i < LANES; i++) r[i] = real_min(x[i], bound[i]);
+    return r;
+#endif
+}
+
+/* Of real.h, in each lane. */
+static inline vreal vabs(vreal x) { return (vreal)((vmask)x & ~(vmask)vset((real)-0.0)); }
+static inline vreal vcopysign(vreal size, vreal sign) { /* of a size, which has no sign of its own */
+    return (vreal)(((vmask)sign & (vmask)vset((real)-0.0)) | (vmask)size);
+}
+static inline vreal vpower(vreal t) { return (vreal)((vmask)t << REAL_FRACTION_BITS); }
 
 /* Lanes begin..end of v, without `end`, and 0 in the others. */
 static inline vreal vbetween(int begin, int end, vreal v) {
@@ -284,7 +313,7 @@ static inline vfour four_fma(vfour a, vfour b, vfour c) {
 static inline void four_store_row(real *p, vfour v) { store_row(p, v[0], v[1], v[2], v[3]); }
 static inline real four_at(vfour v, int i) { return v[i]; }
 static inline vfour four_root(vfour v) {
-#if defined(__AVX__) && !defined(FASTBP_FLOAT32)
+#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
     return (vfour)_mm256_sqrt_pd((__m256d)v);
 #elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
     return (vfour)_mm_sqrt_ps((__m128)v);
@@ -292,6 +321,19 @@ static inline vfour four_root(vfour v) {
     vfour r;
     int i;
     for (i = 0; i < 4; i++) r[i] = real_sqrt(v[i]);
+    return r;
+#endif
+}
+
+static inline vfour four_min(vfour x, vfour bound) { /* as vmin */
+#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
+    return (vfour)_mm256_min_pd((__m256d)bound, (__m256d)x);
+#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
+    return (vfour)_mm_min_ps((__m128)bound, (__m128)x);
+#else
+    vfour r;
+    int i;
+    for (i = 0; i < 4; i++) r[i] = real_min(x[i], bound[i]);
     return r;
 #endif
 }
@@ -319,6 +361,7 @@ static inline vfour four_fma(vfour a, vfour b, vfour c) { return real_fma(a, b, 
 static inline void four_store_row(real *p, vfour v) { *p = v; }
 static inline real four_at(vfour v, int i) { return i ? 0 : v; }
 static inline vfour four_root(vfour v) { return real_sqrt(v); }
+static inline vfour four_min(vfour x, vfour bound) { return real_min(x, bound); }
 static inline vfour four_lane(vfour v, const int i) { return i ? 0 : v; }
 static inline void four_turn(vfour *row) { (void)row; }
 #endif
