@@ -8,7 +8,7 @@ cdef extern from "machine/vector.h" nogil:
     ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, WIDE_BLOCKS
     enum: MICRO_TILE_ROWS_1, MICRO_TILE_ROWS_2, MICRO_TILE_ROWS, MICRO_TILE_BLOCKS, MICRO_TILE_ACCUMULATORS
-    enum: WIDE_VECTORS
+    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
@@ -84,6 +84,7 @@ cdef object unknown(str kind, name):
 
 include "kernel/packing.pxi"
 include "kernel/product.pxi"
+include "kernel/outputs.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"
 include "kernel/lane.pxi"

@@ -86,6 +86,8 @@ cdef class Engine:
         if self.sizes.latency_rows:
             self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
             find_latency_layers(self)
+        join_outputs(&self.backward_program, <BoundOperation*>self.memory(sizeof(BoundOperation), sizeof(void*)),
+                     find_activation("tanh", 0, False).backward)
 
     cdef void* memory(self, Py_ssize_t size, Py_ssize_t alignment) except NULL:
         """Zeros that live as long as the engine."""

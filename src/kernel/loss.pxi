@@ -133,8 +133,9 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
                             own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
                             part + r)
         return lane_sum(part)
-    memset(out, 0, sizeof(out))
-    memset(d, 0, sizeof(d))
+    for r in range(own.n * FEW_GROUPS * BLOCK_VECTORS):
+        vstore(out + r * LANES, vset(0))
+        vstore(d + r * LANES, vset(0))
     while first < own.rows:
         count = min(own.rows - first, <Py_ssize_t>FEW_GROUPS * FEW_ROWS)
         few_outputs_collect(&own, first, count, out, d)

@@ -53,6 +53,8 @@ enum {
     LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    ROW_VECTORS = LANES < 4 ? 4 / LANES : 1,      /* vectors of a row of up to four numbers */
+    OUTPUT_BLOCKS = VECTOR_BYTES == 64 ? 4 : 1,   /* of a single output's kernel, taken together (outputs.pxi) */
     WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
     MICRO_TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
 };
