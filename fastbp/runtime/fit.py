@@ -56,15 +56,15 @@ def _run(call: Epochs, epochs: int, validation: _Pair | None, progress: _Progres
         try:
             losses = call.run(epochs - done if losses_alone else 1, first=done)
         except BaseException:
-            for i, loss in enumerate(call.finished):  # the history tells what led here
-                history.append(done + i, {"loss": float(loss)})
+            history.extend(done, call.finished)  # the history tells what led here
             raise
-        for i, loss in enumerate(losses):
-            figures = {"loss": float(loss)}
-            if not losses_alone:
-                figures |= _figures(call, validation)
-            history.append(done + i, figures)
-            progress.show(done + i, figures)
+        if losses_alone:
+            history.extend(done, losses)
+        else:
+            (loss,) = losses
+            figures = {"loss": float(loss)} | _figures(call, validation)
+            history.append(done, figures)
+            progress.show(done, figures)
         done += len(losses)
 
 
