@@ -152,9 +152,15 @@ cdef double {name}_rows(LossRows* rows) noexcept nogil:
 
 
 cdef double {name}_lanes(LossRows* rows) noexcept nogil:
-    return lane_loss_run({name}_of, rows)""")
+    return lane_loss_run({name}_of, rows)
+
+
+cdef vfour {name}_four(const Parameters* p, real scale, Py_ssize_t n, vfour out, const real* y,
+                       Py_ssize_t y_column, double* loss) noexcept nogil:
+    return four_loss({name}_of, p, scale, n, out, y, y_column, loss)""")
         found[name] = {
-            "rows": f"{name}_rows", "lanes": f"{name}_lanes", "n_parameters": len(arguments) - 2,
+            "rows": f"{name}_rows", "lanes": f"{name}_lanes", "four": f"{name}_four",
+            "n_parameters": len(arguments) - 2,
         }  # fmt: skip
     return [*parts, finder("loss", "LossKernel", found)]
 

@@ -8,12 +8,16 @@ cdef extern from "machine/vector.h" nogil:
     ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, WIDE_BLOCKS
     enum: MICRO_TILE_ROWS_1, MICRO_TILE_ROWS_2, MICRO_TILE_ROWS, MICRO_TILE_BLOCKS, MICRO_TILE_ACCUMULATORS
-    enum: WIDE_VECTORS
+    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
     vreal vmax(vreal a, vreal b) noexcept
+    vreal vmin(vreal x, vreal bound) noexcept
+    vreal vabs(vreal x) noexcept
+    vreal vcopysign(vreal x, vreal sign) noexcept
+    vreal vpower(vreal t) noexcept
     vreal vbetween(int begin, int end, vreal v) noexcept
     vreal vquotient(vreal a, vreal b) noexcept
     int has_slow_divider() noexcept
@@ -31,6 +35,11 @@ cdef extern from "machine/vector.h" nogil:
     vfour four_set(real x) noexcept
     vfour four_of(real a, real b, real c, real d) noexcept
     vfour four_fma(vfour a, vfour b, vfour c) noexcept
+    vfour four_root(vfour v) noexcept
+    vfour four_min(vfour x, vfour bound) noexcept
+    vfour four_lane(vfour v, int i) noexcept
+    real four_at(vfour v, int i) noexcept
+    void four_turn(vfour* row) noexcept
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "machine/thread.h" nogil:
@@ -75,6 +84,7 @@ cdef object unknown(str kind, name):
 
 include "kernel/packing.pxi"
 include "kernel/product.pxi"
+include "kernel/outputs.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"
 include "kernel/cross_entropy.pxi"
@@ -84,6 +94,7 @@ include "kernel/metric.pxi"
 include "kernel/optimizer.pxi"
 include "formula.pxi"       # generate.py makes it of fastbp/formula
 include "kernel/adam.pxi"
+include "kernel/tanh.pxi"
 include "engine/operation.pxi"
 include "kernel/shuffle.pxi"
 include "kernel/gather.pxi"
@@ -94,6 +105,7 @@ include "engine/update.pxi"
 include "engine/step.pxi"
 include "engine/epoch.pxi"
 include "engine/latency.pxi"
+include "engine/few.pxi"
 include "engine/input.pxi"
 include "engine/struct.pxi"
 include "engine/engine.pxi"

@@ -71,6 +71,10 @@ def lane_kernels(
     x: _Real, order: _Row, w: _Real, bias: _Real, dz: _Real, turned: _Real, z: _Real, dx: _Real,
     g: _Real, sums: _Real, *, start: int = 0,
 ) -> None: ...  # fmt: skip
+def output_kernels(
+    dz: _Real, x: _Real, w: _Real, d: _Real, g: _Real, b: _Real, s: _Real, *, is_tanh: bool,
+    start: int = 0,
+) -> None: ...  # fmt: skip
 def apply_function(name: str, x: _Real, out: _Real) -> None: ...
 def apply_activation(name: str, z: _Real, a: _Real, alpha: float = 1.0) -> None: ...
 def apply_derivative(name: str, z: _Real, a: _Real, d: _Real, alpha: float = 1.0) -> None: ...

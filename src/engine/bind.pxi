@@ -33,6 +33,7 @@ cdef int bind_loss(Engine engine, loss) except -1:
     cdef LossKernel found = find_loss(loss.name)
     engine.loss = found.rows
     engine.lane_loss = found.lanes
+    engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
     for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
         engine.loss_parameters.at[i] = <real><double>value

@@ -71,6 +71,9 @@ cdef struct BoundOperation:
     gradient_kernel gradient    # of stored rows begin..end of a tensor; NULL where the operation sums none
     Activation activation
     Operation op
+    BoundOperation* along       # the operation after it, which its kernel does too, or NULL
+    bint along_tanh             # that one ends in the derivative of tanh
+    long long sums              # where among the gradients it leaves the sums of that one's result, or -1
 
 cdef struct Program:
     BoundOperation* at
@@ -211,6 +214,62 @@ cdef void dense_gradient(Operation* op, RowTile* tile, int start, Py_ssize_t beg
                  kernel, op.ldw, NULL, &tile.packing)
     if bias != NULL:
         column_sums(tile.rows, op.ldy, start, dz, op.ldy, bias)
+
+
+cdef void join_outputs(Program* program, BoundOperation* taken, backward_kernel of_tanh) noexcept:
+    """A "dense_gradient" of up to four outputs takes the "dense_input" after it along, which moves to `taken`.
+
+    With tanh it takes the bias's gradient of the layer below, too.
+    """
+    cdef Py_ssize_t i, k
+    cdef BoundOperation* own
+    cdef BoundOperation* below
+    for i in range(program.n - 1):
+        own = &program.at[i]
+        taken[0] = program.at[i + 1]
+        if own.kernel != whole_gradient or taken.kernel != dense_input or not own.op.by_columns or own.op.a < 0:
+            continue
+        if taken.op.a != own.op.y or taken.op.accumulate or not taken.op.by_columns:
+            continue
+        own.kernel = dense_outputs
+        own.along = taken
+        own.along_tanh = taken.activation.backward == of_tanh and taken.op.y == own.op.a
+        own.sums = -1
+        program.n -= 1
+        for k in range(i + 1, program.n):
+            program.at[k] = program.at[k + 1]
+        below = &program.at[i + 1]
+        if own.along_tanh and i + 1 < program.n and below.kernel == whole_gradient and below.op.y == taken.op.c:
+            own.sums = below.op.b
+            below.op.b = -1
+        return
+
+
+cdef void dense_outputs(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
+    """`whole_gradient` and `dense_input` of a layer of up to four outputs."""
+    cdef Operation* op = &bound.op
+    cdef Operation* input = &bound.along.op
+    cdef Outputs own
+    own.rows = tile.rows
+    own.start = start
+    own.dz = buffer(tile, op.y, op.ldy)
+    own.lddz = op.ldy
+    own.x = buffer(tile, op.a, op.lda)
+    own.ldx = op.lda
+    own.w = weights.w + input.w
+    own.ldw = op.ldw
+    own.d = buffer(tile, input.c, input.ldc)
+    own.ldd = input.ldc
+    own.g = weights.gradient + op.c
+    own.b = weights.gradient + op.b if op.b >= 0 else NULL
+    own.s = weights.gradient + bound.sums if bound.sums >= 0 else NULL
+    if start == START_ZERO and own.b != NULL:
+        memset(own.b, 0, op.ldy * sizeof(real))
+    if bound.along_tanh:
+        outputs_of_tanh(<int>op.n_y, &own)
+    else:
+        outputs_of_any(<int>op.n_y, &own)
+        times_slope(bound.along, tile, own.d)
 
 
 cdef inline void move_columns(const bint is_copy, Operation* op, RowTile* tile) noexcept nogil:

@@ -77,6 +77,7 @@ cdef struct Call:
     double total_weight             # and over all rows
     Metric metric[MOST_METRICS]
     int n_metrics
+    bint looks_closer               # there are weights or metrics, or outputs are kept
     double metric_sum[MOST_METRICS]     # of the epoch
     Py_ssize_t n_rows
     bint checks_finite              # a prediction stops at a tile with a number that is nan or infinite

@@ -301,6 +301,8 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     cdef Py_ssize_t i, n_tiles
     cdef double mean, total = 0
     if rows <= engine.sizes.latency_rows:
+        if engine.is_few:
+            return few_step(engine, call, order, first, rows, loss)
         return latency_step(engine, call, order, first, rows, loss)
     mean = mean_factor(engine, call, order, first, rows)
     n_tiles = pieces(rows, engine.sizes.tile_rows)

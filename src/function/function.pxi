@@ -107,21 +107,27 @@ cdef inline real real_expm1_below(real x) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef inline real real_tanh(real x) noexcept nogil:
-    """tanh(a) of a = |x|, with a = n log(2)/2 + r, k = r coth(r) and so exp(2 a) = 2**n (k + r)/(k - r), as
+cdef inline real tanh_of_size(real a) noexcept nogil:
+    """tanh(a) for 0 <= a <= 20, with a = n log(2)/2 + r, k = r coth(r) and so exp(2 a) = 2**n (k + r)/(k - r), as
     ((h - 1/2) k + (h + 1/2) r) / ((h - 1/2) k + (h + 1/2) r + k - r), h = 2**(n - 1).
 
     Where n is small, log(2) in one part is exact enough; where it is large, tanh is 1.
-    tanh(+-inf) = +-1, tanh(+-0) = +-0. Error: float32 2.37 (2.37), float64 2.64 (2.64).
     """
-    cdef real a = real_min(real_abs(x), <real>20.0)
     cdef real t = real_fma(a, <real>2.8853900817779268, REAL_POWER_ROUND - 1)
     cdef real h = real_power(t)
     cdef real r = real_fma(t - (REAL_POWER_ROUND - 1), <real>-0.34657359027997264, a)
     cdef real s = r * r
     cdef real k = real_fma(s, coth_polynomial(s), <real>1.0)
     cdef real y = real_fma(h - <real>0.5, k, (h + <real>0.5) * r)
-    return real_copysign(y / (y + (k - r)), x)
+    return y / (y + (k - r))
+
+
+cdef inline real real_tanh(real x) noexcept nogil:
+    """tanh(x), of its size and with its sign.
+
+    tanh(+-inf) = +-1, tanh(+-0) = +-0. Error: float32 2.37 (2.37), float64 2.64 (2.64).
+    """
+    return real_copysign(tanh_of_size(real_min(real_abs(x), <real>20.0)), x)
 
 
 @cython.cdivision(True)

@@ -76,6 +76,8 @@ cdef Activation find_activation(str name, double alpha, bint keeps_slope) except
         found.backward = softmax_backward
     else:
         found = activation_formula(name)
+    if name == "tanh":
+        found.forward = tanh_blocks
     if keeps_slope and found.forward_keeping != NULL:
         found.forward = found.forward_keeping
     found.alpha = <real>alpha

@@ -54,15 +54,14 @@ cdef inline void grouped_adam(const bint by_reciprocal, Py_ssize_t n, const real
         left -= blocks
 
 
-cdef void few_adam(const real* scalar, out_array w, in_array g, out_array m, out_array v) noexcept nogil:
-    """The same for four parameters without penalty or decay; inlined, it would be computed number by number."""
-    cdef adam_scalar s = (<adam_scalar*>scalar)[0]
-    cdef real root
-    cdef int i
-    s.epsilon = real_positive(s.epsilon)
-    for i in range(4):
-        root = adam_moments(&s, g[i], &m[i], &v[i])
-        w[i] = w[i] - s.step_size * m[i] / (root * s.root_scale + s.epsilon)
+cdef inline void four_adam(const adam_scalar* s, vfour g, real* w, real* m, real* v) noexcept nogil:
+    """The same for four parameters without penalty or decay, from their gradient; `s.epsilon` is positive."""
+    cdef vfour first = four_fma(four_set(s.beta1), four_load(m), four_set(s.one_minus_beta1) * g)
+    cdef vfour second = four_fma(four_set(s.beta2), four_load(v), four_set(s.one_minus_beta2) * g * g)
+    four_store(m, first)
+    four_store(v, second)
+    four_store(w, four_load(w) - four_set(s.step_size) * first / (four_root(second) * four_set(s.root_scale)
+                                                                  + four_set(s.epsilon)))
 
 
 cdef void grouped_adam_step(Update* u) noexcept nogil:

@@ -42,10 +42,13 @@ cdef struct LossRows:
 ctypedef (real, real) pair
 ctypedef pair (*loss_formula_of)(real out, real target, Parameters p) noexcept nogil
 ctypedef double (*loss_kernel)(LossRows* rows) noexcept nogil
+ctypedef vfour (*four_loss_kernel)(const Parameters* p, real scale, Py_ssize_t n, vfour out, const real* y,
+                                   Py_ssize_t y_column, double* loss) noexcept nogil
 
 cdef struct LossKernel:
     loss_kernel rows
     loss_kernel lanes           # of outputs that are turned (lane_loss.pxi)
+    four_loss_kernel four       # of one row of up to four outputs, or NULL
     int n_parameters
 
 
@@ -55,6 +58,7 @@ cdef LossKernel find_loss(str name) except *:
     if name == "cross_entropy":
         found.rows = cross_entropy_rows
         found.lanes = lane_cross_entropy
+        found.four = NULL
         found.n_parameters = 0
         return found
     return loss_formula(name)
@@ -83,6 +87,19 @@ cdef inline void few_outputs_row(loss_formula_of f, Parameters p, real scale, Py
         part[3] += found[0]
         slope[3] = found[1]
     store_row(d, scale * slope[0], scale * slope[1], scale * slope[2], scale * slope[3])
+
+
+cdef inline vfour four_loss(loss_formula_of f, const Parameters* parameters, real scale, Py_ssize_t n, vfour out,
+                            const real* y, Py_ssize_t y_column, double* loss) noexcept nogil:
+    """The gradient of one row of up to four outputs; `loss` OUT, the sum of `few_outputs_loss`."""
+    cdef Parameters p = parameters[0]
+    cdef pair zero = (0, 0)
+    cdef pair found0 = f(four_at(out, 0), y[0], p)
+    cdef pair found1 = f(four_at(out, 1), y[y_column], p) if n > 1 else zero
+    cdef pair found2 = f(four_at(out, 2), y[2 * y_column], p) if n > 2 else zero
+    cdef pair found3 = f(four_at(out, 3), y[3 * y_column], p) if n > 3 else zero
+    loss[0] = (found0[0] + found2[0]) + (found1[0] + found3[0])
+    return four_set(scale) * four_of(found0[1], found1[1], found2[1], found3[1])
 
 
 cdef inline void loss_piece(loss_formula_of f, Parameters p, real scale, Py_ssize_t count, in_array out, out_array value,
@@ -130,8 +147,9 @@ cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept 
                             own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
                             part + r)
         return lane_sum(part)
-    memset(out, 0, sizeof(out))
-    memset(d, 0, sizeof(d))
+    for r in range(own.n * FEW_GROUPS * BLOCK_VECTORS):
+        vstore(out + r * LANES, vset(0))
+        vstore(d + r * LANES, vset(0))
     while first < own.rows:
         count = min(own.rows - first, <Py_ssize_t>FEW_GROUPS * FEW_ROWS)
         few_outputs_collect(&own, first, count, out, d)

@@ -53,6 +53,8 @@ enum {
     LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    ROW_VECTORS = LANES < 4 ? 4 / LANES : 1,      /* vectors of a row of up to four numbers */
+    OUTPUT_BLOCKS = VECTOR_BYTES == 64 ? 4 : 1,   /* of a single output's kernel, taken together (outputs.pxi) */
     WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
     MICRO_TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
 };
@@ -63,6 +65,10 @@ static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
 static inline vreal vmax(vreal a, vreal b) { return a > b ? a : b; }
+static inline vreal vmin(vreal x, vreal bound) { return real_min(x, bound); }
+static inline vreal vabs(vreal x) { return real_abs(x); }
+static inline vreal vcopysign(vreal x, vreal sign) { return real_copysign(x, sign); }
+static inline vreal vpower(vreal t) { return real_power(t); }
 static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
 static inline vwide wide_set(unsigned int x) { return x; }
@@ -114,6 +120,31 @@ static inline vreal vmax(vreal a, vreal b) {
     return r;
 #endif
 }
+
+/* The smaller of x and a bound, x where that is nan: with AVX-512 GCC makes a mask and a choice of a loop's real_min. */
+static inline vreal vmin(vreal x, vreal bound) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm512_min_ps((__m512)bound, (__m512)x);
+#elif VECTOR_BYTES == 64
+    return (vreal)_mm512_min_pd((__m512d)bound, (__m512d)x);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm256_min_ps((__m256)bound, (__m256)x);
+#elif VECTOR_BYTES == 32
+    return (vreal)_mm256_min_pd((__m256d)bound, (__m256d)x);
+#else
+    vreal r;
+    int i;
+    for (i = 0; i < LANES; i++) r[i] = real_min(x[i], bound[i]);
+    return r;
+#endif
+}
+
+/* Of real.h, in each lane. */
+static inline vreal vabs(vreal x) { return (vreal)((vmask)x & ~(vmask)vset((real)-0.0)); }
+static inline vreal vcopysign(vreal size, vreal sign) { /* of a size, which has no sign of its own */
+    return (vreal)(((vmask)sign & (vmask)vset((real)-0.0)) | (vmask)size);
+}
+static inline vreal vpower(vreal t) { return (vreal)((vmask)t << REAL_FRACTION_BITS); }
 
 /* Lanes begin..end of v, without `end`, and 0 in the others. */
 static inline vreal vbetween(int begin, int end, vreal v) {
@@ -252,6 +283,15 @@ static inline void store_row(real *p, real a, real b, real c, real d) {
 #if VECTOR_BYTES && (defined(FASTBP_FLOAT32) || VECTOR_BYTES > 16)
 enum { HAS_FOUR = 1 };
 typedef real vfour __attribute__((vector_size(4 * sizeof(real)), may_alias));
+#if defined(__clang__)
+#define four_shuffle(a, b, i, j, k, l) \
+    ((vfour){(i) < 4 ? (a)[(i) & 3] : (b)[(i) & 3], (j) < 4 ? (a)[(j) & 3] : (b)[(j) & 3], \
+             (k) < 4 ? (a)[(k) & 3] : (b)[(k) & 3], (l) < 4 ? (a)[(l) & 3] : (b)[(l) & 3]})
+#elif defined(FASTBP_FLOAT32)
+#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#else
+#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (long long __attribute__((vector_size(32)))){i, j, k, l})
+#endif
 static inline vfour four_load(const real *p) {
     vfour v;
     memcpy(&v, p, sizeof v);
@@ -273,6 +313,45 @@ static inline vfour four_fma(vfour a, vfour b, vfour c) {
 #endif
 }
 static inline void four_store_row(real *p, vfour v) { store_row(p, v[0], v[1], v[2], v[3]); }
+static inline real four_at(vfour v, int i) { return v[i]; }
+static inline vfour four_root(vfour v) {
+#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
+    return (vfour)_mm256_sqrt_pd((__m256d)v);
+#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
+    return (vfour)_mm_sqrt_ps((__m128)v);
+#else
+    vfour r;
+    int i;
+    for (i = 0; i < 4; i++) r[i] = real_sqrt(v[i]);
+    return r;
+#endif
+}
+
+static inline vfour four_min(vfour x, vfour bound) { /* as vmin */
+#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
+    return (vfour)_mm256_min_pd((__m256d)bound, (__m256d)x);
+#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
+    return (vfour)_mm_min_ps((__m128)bound, (__m128)x);
+#else
+    vfour r;
+    int i;
+    for (i = 0; i < 4; i++) r[i] = real_min(x[i], bound[i]);
+    return r;
+#endif
+}
+
+/* Lane i, a literal, in every lane. */
+static inline vfour four_lane(vfour v, const int i) { return four_shuffle(v, v, i, i, i, i); }
+
+/* row[i][j] <-> row[j][i] */
+static inline void four_turn(vfour *row) {
+    const vfour low = four_shuffle(row[0], row[1], 0, 4, 1, 5), high = four_shuffle(row[0], row[1], 2, 6, 3, 7);
+    const vfour low2 = four_shuffle(row[2], row[3], 0, 4, 1, 5), high2 = four_shuffle(row[2], row[3], 2, 6, 3, 7);
+    row[0] = four_shuffle(low, low2, 0, 1, 4, 5);
+    row[1] = four_shuffle(low, low2, 2, 3, 6, 7);
+    row[2] = four_shuffle(high, high2, 0, 1, 4, 5);
+    row[3] = four_shuffle(high, high2, 2, 3, 6, 7);
+}
 #else
 enum { HAS_FOUR = 0 };
 typedef real vfour;
@@ -282,6 +361,11 @@ static inline vfour four_set(real x) { return x; }
 static inline vfour four_of(real a, real b, real c, real d) { return a + 0 * (b + c + d); }
 static inline vfour four_fma(vfour a, vfour b, vfour c) { return real_fma(a, b, c); }
 static inline void four_store_row(real *p, vfour v) { *p = v; }
+static inline real four_at(vfour v, int i) { return i ? 0 : v; }
+static inline vfour four_root(vfour v) { return real_sqrt(v); }
+static inline vfour four_min(vfour x, vfour bound) { return real_min(x, bound); }
+static inline vfour four_lane(vfour v, const int i) { return i ? 0 : v; }
+static inline void four_turn(vfour *row) { (void)row; }
 #endif
 
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */

@@ -68,6 +68,36 @@ def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:
     lane_sums(n_out, ld, &dz[0, 0], ld, start, &sums[0])
 
 
+def output_kernels(const real[:, ::1] dz, const real[:, ::1] x, const real[:, ::1] w, real[:, ::1] d, real[:, ::1] g,
+                   real[::1] b, real[::1] s, *, bint is_tanh, int start=START_ZERO):
+    """Of a layer of up to four outputs: g = dz^T x, b = sums of dz, d = dz w, with tanh times 1 - x^2 and its sums s.
+
+    Shapes: dz (rows, 64 bytes), zero from column n on, x (rows, ld) and w (n, ld) IN; d (rows, ld) OUT; g (n, ld), b
+    (64 bytes) and s (ld,) OUT, IN too with start 2; ld whole blocks.  Raises ValueError for shapes that do not fit.
+    """
+    cdef Outputs own
+    cdef Py_ssize_t rows = dz.shape[0], n = w.shape[0], ld = w.shape[1]
+    if not 1 <= n <= 4 or rows == 0 or ld == 0 or ld % BLOCK or (dz.shape[1], b.shape[0]) != (BLOCK, BLOCK):
+        raise ValueError("shapes do not fit")
+    if (x.shape[0], d.shape[0], g.shape[0]) != (rows, rows, n) or (x.shape[1], d.shape[1], g.shape[1]) != (ld, ld, ld):
+        raise ValueError("shapes do not fit")
+    own.rows = rows
+    own.start = start
+    own.dz = &dz[0, 0]
+    own.lddz = BLOCK
+    own.x = &x[0, 0]
+    own.w = &w[0, 0]
+    own.d = &d[0, 0]
+    own.ldx = own.ldw = own.ldd = ld
+    own.g = &g[0, 0]
+    own.b = &b[0]
+    own.s = &s[0]
+    if is_tanh:
+        outputs_of_tanh(<int>n, &own)
+    else:
+        outputs_of_any(<int>n, &own)
+
+
 def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
     """a = f(z), element by element; z and a of one length, may be the same array."""
     cdef Activation f = find_activation(name, alpha, False)

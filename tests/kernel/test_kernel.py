@@ -65,6 +65,20 @@ def test_activation(build: str, dtype: str, activation: Activation) -> None:
     np.testing.assert_array_equal(same, a)
 
 
+@every_build
+def test_tuned_tanh_has_the_bits_of_the_formula(build: str, dtype: str) -> None:
+    """Whole vectors, single ones and what is left behind them."""
+    module, z = MODULES[build, dtype], preactivations(dtype)
+    z = np.concatenate([[np.nan, np.inf, -np.inf, 19.999, 20, 20.001, 1e30, -1e30], z, -z])
+    for n in (1, 7, 8, 16, 40, 64, 80, 129, len(z)):
+        own = z[:n].astype(dtype)
+        want, got = np.empty_like(own), np.empty_like(own)
+        module.apply_function("tanh", own, want)
+        module.apply_activation("tanh", own, got)
+        np.testing.assert_array_equal(got, want)
+        assert got[1:].tobytes() == want[1:].tobytes()
+
+
 def slope_magnitude(activation: Activation, z: Array, dtype: str) -> Array:
     """What cancels: 1 in 1 - a^2 and 1 - a, alpha in a + alpha, both terms of gelu and silu."""
     name = activation.name
