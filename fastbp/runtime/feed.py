@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
+from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.prefetch import Prefetch
 from fastbp.runtime.rate import rates
@@ -60,7 +61,10 @@ class Feed(ABC):
         batch_size: rows of a step.
         n_batches: steps of an epoch; a large number where that is not known.
         finished: losses of the last run's whole epochs.
+        figures: what is found of an epoch beside its loss, or None.
     """
+
+    figures: Figures | None = None
 
     def __init__(
         self, state: State, *, batch_size: int, n_threads: int | str, n_batches: int = MANY_STEPS
@@ -80,6 +84,8 @@ class Feed(ABC):
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """As `Epochs.run`."""
         losses, left = np.zeros(epochs), max_steps
+        if self.figures is not None:
+            self.figures.begin(epochs)
         for i in range(epochs):
             self.finished = losses[:i]
             epoch = FedEpoch(self, first=first + i, epochs=epochs)
@@ -89,6 +95,8 @@ class Feed(ABC):
                 epoch.close()
             epoch.end()
             losses[i] = epoch.loss
+            if self.figures is not None:
+                self.figures.record[i] = epoch.metrics
             left -= epoch.done if left > 0 else 0
         self.finished = losses
         return losses
@@ -118,7 +126,7 @@ class FedEpoch:
         state = feed.state
         self.feed, self.first, self._n_steps = feed, first, feed.n_batches * epochs
         self.done, self.loss, self.is_complete = 0, 0.0, False
-        self._total = np.zeros(2)  # of losses and weights, from part to part
+        self._inside = (feed.figures or Figures(state, None)).of_part()
         self._begun, self._counter = state.steps, _Counter()
         numbers = state.parameters, state.optimizer_state, state.powers
         self._kept = [(array, array.copy()) for array in numbers]
@@ -156,6 +164,12 @@ class FedEpoch:
             with self._undone():
                 self._check_parameters()
         self.feed.state.epochs += 1
+
+    @property
+    def metrics(self) -> list[float]:
+        """Of the batches so far, those that the engine sums."""
+        found = self._inside.get("record")
+        return [] if found is None else found[0].tolist()
 
     def _check_parameters(self) -> None:
         state = self.feed.state
@@ -206,8 +220,7 @@ class FedEpoch:
             self._engine.train(
                 X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,
                 n_threads=self._threads, batch_rows=order, batch_offsets=part.offsets,
-                max_steps=most, guarded=False, rates=table, total=self._total,
-                **weights.options(),
+                max_steps=most, guarded=False, rates=table, **weights.options(), **self._inside,
             )  # fmt: skip
         finally:
             status, _, batch = self._engine.take_progress(counter)

@@ -16,6 +16,7 @@ from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.runtime.epoch_rate import Rates, Stretch
 from fastbp.runtime.feed import MANY_STEPS, FedEpoch
+from fastbp.runtime.figure import Figures
 from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.pace import Budget, Pace
@@ -24,9 +25,11 @@ from fastbp.runtime.predict import measure
 from fastbp.runtime.progress import Progress, progress
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
-from fastbp.runtime.train import warn_once
+from fastbp.runtime.stopping import Stopping, served
+from fastbp.runtime.train import Epochs, warn_once
 
 _NONE = np.zeros(0)
+_Columns = dict[str, list[float]]  # figures of some epochs, by name
 _LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
@@ -84,15 +87,17 @@ def _prepared(
         warn_once(state, call.X, X)
     state.feature_names = column_names(X)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
-    fitting.validation, fitting.validation_freq = validation, validation_freq
+    fitting.measure(validation, validation_freq)
     return fitting
 
 
 class _Fit:
     """One call of `fit`, from epoch `first` to `epochs`."""
 
+    figures: Figures
     validation: Rows | None = None
     validation_freq = 1
+    validates_inside = False  # the engine does, after whole epochs
     stretch: Stretch | None = None
 
     def __init__(
@@ -116,6 +121,19 @@ class _Fit:
             self.looked_at = (time.perf_counter(), self.first_step)
             self.stretch = Stretch(self.state)
 
+    def measure(self, validation: Rows | None, validation_freq: int) -> None:
+        """What is to be found of each epoch, and what of it the engine finds by itself."""
+        call, hooks, state = self.call, self.hooks, self.state
+        self.validation, self.validation_freq = validation, validation_freq
+        self.figures = call.figures = figures = Figures(state, call.rows)
+        if isinstance(call, Epochs) and call.rows.is_direct and not hooks.per_batch:
+            if validation is not None and validation_freq == 1 and not hooks.for_tests:
+                self.validates_inside = figures.validate_inside(validation, call.n_threads)
+            callback = served(hooks.callbacks)
+            if callback is not None and callback.monitored in ("loss", *figures.columns):
+                call.stopping = Stopping(callback, state, figures.columns)
+                hooks.served = callback
+
     def run(self) -> History:
         history, hooks = self.history, self.hooks
         self.state.history = history
@@ -130,6 +148,7 @@ class _Fit:
         finally:
             if self.stretch is not None:
                 self.stretch.undo()
+            self.figures.close()
             self.progress.close()
         return history
 
@@ -171,74 +190,81 @@ class _Fit:
         hooks, steps, begin = self.hooks, self.state.steps, self.epoch
         if hooks.periods:
             hooks.epoch_begins(begin, begin - self.first)
-        if hooks.per_batch or (self.is_timed and self._is_too_long()):
-            losses = [self._parted_epoch()]
-        else:
-            losses = self._whole_epochs(self._together())
-        rates = self._append(losses[:-1], steps, and_one=True)
-        self.logs = logs = {"loss": losses[-1]}
+        is_whole = not (hooks.per_batch or (self.is_timed and self._is_too_long()))
+        found = self._whole_epochs(self._together()) if is_whole else self._parted_epoch()
+        before = len(found["loss"]) - 1
+        rates = self._append({name: own[:before] for name, own in found.items()}, steps, 1)
+        self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
         try:
-            self._add_figures(logs)
+            self._add_figures(logs, is_whole)
             if hooks.periods:
                 done = self.epoch + 1
                 is_last = done == self.epochs or hooks.model.stop_training
                 is_last = is_last or (self.is_limited and self._time_is_over())
-                hooks.epoch_ends(self.epoch, done - self.first, logs, is_last=is_last)
+                hooks.epoch_ends(
+                    self.epoch, done - self.first, logs, is_last=is_last, is_whole=is_whole
+                )
         finally:
             self.history.append(self.epoch, logs)
             self.epoch += 1
         if self.progress.interval is not None:
-            self.progress.show(begin, [*({"loss": loss} for loss in losses[:-1]), logs])
+            rows = [dict(zip(found, own, strict=True)) for own in zip(*found.values(), strict=True)]
+            self.progress.show(begin, [*rows[:before], logs])
 
-    def _append(self, losses: list[float], steps: int, *, and_one: bool = False) -> list[float]:
+    def _append(self, found: _Columns, steps: int, more: int = 0) -> list[float]:
         """Write epochs into the history that have begun after `steps` steps; the learning rate of
-        each and, with `and_one`, of the epoch after them, or nothing while it is constant.
+        each and of so many more, or nothing while it is constant.
         """
+        losses = found["loss"]
         if self.rates.are_the_same():
             rates: list[float] = []
             is_new = False
         else:
-            rates, is_new = self.rates.of(len(losses) + and_one, steps)
+            rates, is_new = self.rates.of(len(losses) + more, steps)
         if is_new and self.history.epoch:
             first = [self.rates.constant] * len(self.history)
             self.history.set_column("learning_rate", first)
         if losses:
-            columns = {"loss": losses} | ({"learning_rate": rates[: len(losses)]} if rates else {})
-            self.history.extend(self.epoch, columns)
+            own = {"learning_rate": rates[: len(losses)]} if rates else {}
+            self.history.extend(self.epoch, found | own)
             self.epoch += len(losses)
         return rates
 
     def _together(self) -> int:
         """Epochs until something has to be done between two of them."""
-        if self.state.description.metrics:
+        if self.figures.others:
             return 1
-        most = self.epochs - self.epoch
-        if self.validation is not None:
+        most: float = self.epochs - self.epoch
+        stopping = None if self.call.rows is None else self.call.stopping
+        if stopping is not None:
+            most = min(most, stopping.most_epochs(self.epoch))
+        if self.validation is not None and not self.validates_inside:
             most = min(most, self.validation_freq - self.epoch % self.validation_freq)
         if self.hooks.periods:
             most = min(most, self.hooks.until_next(self.epoch - self.first))
         if self.is_timed and most > 1:
             most = min(most, max(1, self.pace.fits(self._piece()) // self.call.n_batches))
-        return most
+        return int(most)
 
-    def _whole_epochs(self, n: int) -> list[float]:
+    def _whole_epochs(self, n: int) -> _Columns:
+        """What the engine finds of each."""
         self.call.finished = _NONE
         steps = self.state.steps
         begin = time.perf_counter() if self.is_timed else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
         except BaseException:
-            self._append(self.call.finished.tolist(), steps)  # the history tells what led here
+            finished = self.call.finished.tolist()  # the history tells what led here
+            self._append({"loss": finished} | self.figures.found(len(finished)), steps)
             raise
         if self.is_timed:
             self._measured(begin, steps)
-        found: list[float] = losses.tolist()
-        return found
+        return {"loss": losses.tolist()} | self.figures.found(len(losses))
 
-    def _parted_epoch(self) -> float:
-        """The next epoch batch by batch, or in pieces of a limited time; its loss."""
+    def _parted_epoch(self) -> _Columns:
+        """The next epoch batch by batch, or in pieces of a limited time."""
         hooks = self.hooks
         epoch = parted_epoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
         try:
@@ -247,7 +273,8 @@ class _Fit:
             epoch.close()
         epoch.end()
         self.batches_done = epoch.done
-        return epoch.loss
+        metrics = zip(self.figures.metrics, epoch.metrics, strict=True)
+        return {"loss": [epoch.loss]} | {name: [value] for name, value in metrics}
 
     def _run_parts(self, epoch: PartedEpoch | FedEpoch) -> None:
         hooks, state = self.hooks, self.state
@@ -304,15 +331,18 @@ class _Fit:
 
     # figures
 
-    def _add_figures(self, found: Logs) -> None:
-        """What an epoch reports beside its loss."""
+    def _add_figures(self, found: Logs, is_whole: bool) -> None:
+        """What an epoch reports beside what the engine has found of it."""
         begin = time.perf_counter() if self.is_limited else 0.0
-        n_threads = self.call.n_threads
-        if self.state.description.metrics and self.call.rows is not None:
-            own = measure(self.state, self.call.rows, n_threads)
-            del own["loss"]
-            found |= own
-        if self.validation is not None and (self.epoch + 1) % self.validation_freq == 0:
+        n_threads, call = self.call.n_threads, self.call
+        if self.figures.outputs is not None and isinstance(call, Epochs):
+            found |= self.figures.from_outputs(call.batch_rows)
+        elif self.figures.others and call.rows is not None:  # read again, part by part
+            own = measure(self.state, call.rows, n_threads)
+            found |= {name: own[name] for name in self.figures.others}
+        is_due = self.validation is not None and (self.epoch + 1) % self.validation_freq == 0
+        if is_due and not (is_whole and self.validates_inside):
+            assert self.validation is not None
             self.hooks("on_test_begin", {})
             held_out = measure(self.state, self.validation, n_threads)
             self.hooks("on_test_end", held_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,9 +40,10 @@ class Hooks:
         self.model = model
         self.guard, self.token = guard, token
         self.asked: Callback | None = None
-        self.per_batch = False
+        self.per_batch = self.for_tests = False
         self.periods: dict[int, int] = {}
         self.found: dict[str, list[_Hook]] = {}
+        self.served: Callback | None = None  # by the engine, after whole epochs
 
     def begin(self, **params: Any) -> None:
         """Introduce the callbacks to the network; one may refuse the fit."""
@@ -52,6 +54,7 @@ class Hooks:
         self.found["on_train_batch_begin"] = before = self._who(*_BEFORE_BATCH)
         self.found["on_train_batch_end"] = after = self._who(*_AFTER_BATCH)
         self.per_batch = bool(before or after)
+        self.for_tests = bool(self.found["on_test_begin"] or self.found["on_test_end"])
         for name in _FOR_EPOCHS:
             for callback, _ in self.found[name]:
                 what = f"{type(callback).__name__}.epochs_per_call"
@@ -83,16 +86,23 @@ class Hooks:
 
     def until_next(self, done: int) -> int:
         """Epochs until someone wants to be called, where there are such callbacks."""
-        return min(period - done % period for period in self.periods.values())
+        own = [period for who, period in self.periods.items() if who != id(self.served)]
+        return min((period - done % period for period in own), default=sys.maxsize)
 
     def epoch_begins(self, epoch: int, done: int) -> None:
         due = [found for found in self.found["on_epoch_begin"] if self._is_due(found[0], done)]
         if due:
             self._call(due, (epoch, {}))
 
-    def epoch_ends(self, epoch: int, done: int, logs: Logs, *, is_last: bool) -> None:
-        """`done` counts this epoch."""
+    def epoch_ends(
+        self, epoch: int, done: int, logs: Logs, *, is_last: bool, is_whole: bool
+    ) -> None:
+        """`done` counts this epoch; after a whole one the engine has served who it serves."""
         hooks = self.found["on_epoch_end"]
+        if is_whole and self.served is not None:
+            hooks = [found for found in hooks if found[0] is not self.served]
+            if self.asked is None and self.model.stop_training:
+                self.asked = self.served
         due = [found for found in hooks if is_last or self._is_due(found[0], done)]
         if due:
             self._call(due, (epoch, logs))

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp.error import DivergenceError
 
-INTERRUPTED, DIVERGED = 1, 2  # as `take_progress` says
+INTERRUPTED, DIVERGED, STOPPED = 1, 2, 4  # as `take_progress` says
 
 
 def divergence(loss: float, place: str, rate: float, parameters: str) -> DivergenceError:

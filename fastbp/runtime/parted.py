@@ -8,6 +8,7 @@ import numpy as np
 
 from fastbp.runtime import engine_cache
 from fastbp.runtime.feed import FedEpoch, Feed
+from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
 from fastbp.runtime.train import Epochs
@@ -30,8 +31,7 @@ class PartedEpoch:
     for a limit of time that a whole epoch would pass.
 
     The first part lets the engine draw the order of the rows, the others follow that order.  State
-    and counters are kept here for the whole epoch, to which a divergence goes back.  `loss` is
-    summed from the means of the parts, and may differ from the engine's own in the last digits.
+    and counters are kept here for the whole epoch, to which a divergence goes back.
 
     Args:
         first: the number of the epoch, for messages.
@@ -43,9 +43,11 @@ class PartedEpoch:
         self.call, self.first = call, first
         self.steps_at_once = 1 if step_by_step else call.n_batches
         self.done = 0  # batches
-        self.sum, self.count = 0.0, 0.0
         self.loss = 0.0  # the mean over the batches so far
         self.losses = np.zeros(1)
+        self.inside = (call.figures or Figures(state, call.rows)).of_part()
+        if call.figures is not None:
+            self.inside["outputs"] = call.figures.outputs
         self.schedule: object = None  # of `table`, the learning rates of all steps
         self.table = np.zeros(0)
         self.steps, self.epochs = state.steps, state.epochs
@@ -66,13 +68,13 @@ class PartedEpoch:
         engine, _, threads = engine_cache.take_trainer(
             state, call.batch_size, call.n_threads, self.steps_at_once
         )
-        order, rows = self._order(begin, end)
+        order = self._order(begin, end)
         try:
             engine.train(
                 call.X, call.y, batch_size=call.batch_size, epochs=1, losses=self.losses,
                 n_threads=threads, seed=state.seed, first_epoch=self.epochs,
                 max_steps=end - begin, guarded=is_last, **order, **self._rates(begin, end),
-                **call.weights.options(),
+                **call.weights.options(), **self.inside,
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
@@ -87,14 +89,7 @@ class PartedEpoch:
             raise diverged(float(self.losses[0]), self.first, begin + batch, rate)
         if status == INTERRUPTED:
             raise engine.take_pending()
-        loss = float(self.losses[0])
-        if begin == 0 and call.shuffled is not None:
-            rows = call.shuffled[: rows.stop] if isinstance(rows, slice) else rows
-        count = call.rows.total(rows)
-        self.done = end
-        self.sum += loss * count
-        self.count += count
-        self.loss = loss if begin == 0 else self.sum / self.count if self.count else 0.0
+        self.done, self.loss = end, float(self.losses[0])
 
     def end(self) -> None:
         """The epoch ends here, complete or not: the next one has an order of its own."""
@@ -103,23 +98,29 @@ class PartedEpoch:
     def close(self) -> None:
         """Nothing is left open."""
 
-    def _order(self, begin: int, end: int) -> tuple[dict[str, Any], Any]:
-        """What tells the engine which rows batches begin..end have, and which they are."""
+    @property
+    def metrics(self) -> list[float]:
+        """Of the batches so far, those that the engine sums."""
+        found = self.inside.get("record")
+        return [] if found is None else found[0].tolist()
+
+    def _order(self, begin: int, end: int) -> dict[str, Any]:
+        """What tells the engine which rows batches begin..end have."""
         call = self.call
         if call.batch_offsets is not None and call.batch_rows is not None:
             offsets = call.batch_offsets[begin : end + 1]
             rows = call.batch_rows[offsets[0] : offsets[-1]]
-            return {"batch_rows": rows, "batch_offsets": offsets - offsets[0]}, rows
+            return {"batch_rows": rows, "batch_offsets": offsets - offsets[0]}
         first, last = begin * call.batch_size, min(end * call.batch_size, len(call.X))
         if begin == 0:
-            return {"shuffled": call.shuffled}, slice(0, last)
+            return {"shuffled": call.shuffled}
         if call.shuffled is not None:
             rows = call.shuffled[first:last]
         else:
             rows = np.arange(first, last, dtype=np.uint32)
         offsets = np.arange(end - begin + 1, dtype=np.int64) * call.batch_size
         offsets[-1] = last - first
-        return {"batch_rows": rows, "batch_offsets": offsets}, rows
+        return {"batch_rows": rows, "batch_offsets": offsets}
 
     def _rates(self, begin: int, end: int) -> dict[str, Any]:
         """The learning rates of these steps, where a schedule gives them."""

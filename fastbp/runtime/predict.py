@@ -16,6 +16,7 @@ from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
+from fastbp.runtime.figure import metric_divisor, summed_metrics
 from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
@@ -144,17 +145,22 @@ def measure(
     n_rows = len(rows.X)
     threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
-    total, sums = 0.0, np.empty(1)
+    summed = summed_metrics(state)
+    total, sums = np.zeros(1 + len(summed)), np.empty(1 + len(summed))
     try:
         for part in _parts(rows):
             X, y, weights, _ = rows if rows.is_direct else rows.take(part, state)
-            if engine.evaluate(X, y, sums, weight=weights.weight, n_threads=threads):
+            if engine.evaluate(
+                X, y, sums, weight=weights.weight, metrics=summed, n_threads=threads
+            ):
                 raise engine.take_pending()
-            total += float(sums[0])
+            total += sums
     finally:
         engine_cache.give_back(state, engine, ema=ema)
-    found = {"loss": total / (rows.total() * engine.plan.loss_divisor)}
-    if state.description.metrics:
+    divisors = [engine.plan.loss_divisor, *(metric_divisor(state, name) for name in summed)]
+    means = total / np.multiply(divisors, rows.total())
+    found = dict(zip(("loss", *summed), means.tolist(), strict=True))
+    if len(summed) < len(state.description.metrics):
         response = np.empty((n_rows, state.n_outputs), state.dtype)
         for part in _parts(rows):
             block = converted(rows.X, part, state)
@@ -162,8 +168,9 @@ def measure(
         weight = rows.weights.of_elements()
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name, value in state.description.measures.items():
-                found[name] = value(response, rows.y, weight)
-    return found
+                if name not in found:
+                    found[name] = value(response, rows.y, weight)
+    return {name: found[name] for name in ("loss", *state.description.measures)}
 
 
 def _parts(rows: Rows) -> Sequence[slice]:

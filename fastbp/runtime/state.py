@@ -57,11 +57,11 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "architecture", "backend", "powers", "declared_activation", "description", "dtype",
-        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
-        "history", "idle_averages", "idle_predictors", "instruction_set", "layers", "layout",
-        "loss", "module", "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters",
-        "parts", "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
+        "architecture", "backend", "declared_activation", "description", "dtype", "engines",
+        "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
+        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
+        "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts", "powers",
+        "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
         "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 

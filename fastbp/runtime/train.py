@@ -15,11 +15,13 @@ from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
 from fastbp.runtime import engine_cache
 from fastbp.runtime.feed import ArrayFeed
+from fastbp.runtime.figure import Figures
 from fastbp.runtime.guard import writing
-from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged, divergence
+from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, STOPPED, diverged, divergence
 from fastbp.runtime.rate import STEPS_AT_ONCE, rates, set_rate
 from fastbp.runtime.rows import Picked, checked_rows, row_order
 from fastbp.runtime.state import State
+from fastbp.runtime.stopping import Stopping
 
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 
@@ -33,6 +35,9 @@ class Epochs:
         batch_size: rows of a step, all of `accumulate` batches together.
         n_batches: steps of an epoch.
         finished: losses of the last run's whole epochs.
+        figures, stopping: what the engine finds after each epoch, and whether it stops; None for
+            the losses alone.
+        is_stopped: whether the last run ended so; it then has fewer losses.
 
     Raises TypeError, ValueError for what `Network.fit` refuses.
     """
@@ -83,6 +88,11 @@ class Epochs:
             self.n_batches = len(kept) - 1
         check_parameters(state.parameter_views(), isfinite=state.scan)
         self.finished = np.zeros(0)
+        self.figures = self.stopping = None
+        self.is_stopped = False
+
+    figures: Figures | None
+    stopping: Stopping | None
 
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
@@ -93,13 +103,17 @@ class Epochs:
             finally:
                 self.finished = feed.finished
         losses = np.zeros(epochs)
+        if self.figures is not None:
+            self.figures.begin(epochs)
         if self.state.rates_ahead is None:  # the learning rate is a number
             self._run(losses, 0, epochs, first, max_steps)
-            return losses
+            return losses[: len(self.finished)] if self.is_stopped else losses
         at_once = max(1, STEPS_AT_ONCE // self.n_batches)
         for done in range(0, epochs, at_once):
             left = max_steps if max_steps < 0 else max(0, max_steps - done * self.n_batches)
             self._run(losses, done, min(done + at_once, epochs), first, left)
+            if self.is_stopped:
+                return losses[: len(self.finished)]
         return losses
 
     def _run(
@@ -112,7 +126,11 @@ class Epochs:
         engine, _, threads = engine_cache.take_trainer(
             state, self.batch_size, self.n_threads, n_steps
         )
-        table = None
+        table, inside = None, {}
+        if self.figures is not None:
+            inside = self.figures.of_epochs(begin, end)
+        if self.stopping is not None:
+            inside |= self.stopping.begin(first + begin)
         if state.rates_ahead is not None:
             n_steps = n_steps if max_steps < 0 else min(n_steps, max_steps)
             table = rates(state, n_steps, steps_per_epoch=self.n_batches)
@@ -122,7 +140,7 @@ class Epochs:
                 n_threads=threads, shuffled=self.shuffled,
                 batch_rows=self.batch_rows, batch_offsets=self.batch_offsets,
                 seed=state.seed, first_epoch=state.epochs, max_steps=max_steps, rates=table,
-                **self.weights.options(),
+                **self.weights.options(), **inside,
             )  # fmt: skip
         finally:
             # a signal handler may raise as soon as the call returns: what was done counts
@@ -134,14 +152,20 @@ class Epochs:
             raise diverged(float(losses[epoch]), first + begin + epoch, batch, rate)
         if status == INTERRUPTED:
             raise engine.take_pending()
+        self.is_stopped = status == STOPPED
+        if self.stopping is not None:
+            last = first + begin + epoch - 1
+            self.stopping.end(first + begin, last, stopped=self.is_stopped)
 
     def feed(self) -> ArrayFeed:
         """The same epochs part by part."""
-        return ArrayFeed(
+        feed = ArrayFeed(
             self.state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
             shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
             batch_offsets=self.batch_offsets,
         )  # fmt: skip
+        feed.figures = self.figures
+        return feed
 
     def total(self, n_batches: int, epoch: int) -> float:
         """What the rows of the first batches count together in the network's epoch `epoch`, as its

@@ -118,7 +118,7 @@ def find_metric(name: str, link: str, n_outputs: int) -> MetricSum:
     by_class = name == "accuracy" and link == "softmax"
 
     def sum_of(out: Array, y: Array, weight: Array | None) -> float:
-        response = _RESPONSE[link](out)
+        response = response_of(link)(out)
         if by_class:
             expected = y if y.ndim == 1 else y.argmax(axis=1)
             value = (response.argmax(axis=1) == expected).astype(float)
@@ -205,8 +205,9 @@ def _weighted(values: Array, weight: Array) -> Array:
     return np.where(weight != 0, values * weight, values.dtype.type(0))
 
 
-_RESPONSE: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda out: out,
-    "logit": activation.sigmoid,
-    "softmax": softmax,
-}
+def response_of(link: str) -> Callable[[Array], Array]:
+    """What turns outputs into the response that a loss with such a link is about."""
+    known: dict[str, Callable[[Array], Array]] = {
+        "identity": lambda out: out, "logit": activation.sigmoid, "softmax": softmax,
+    }  # fmt: skip
+    return known[link]
