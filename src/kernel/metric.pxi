@@ -104,14 +104,15 @@ cdef inline double sum_of_slopes(const bint squared, LossRows* own, Py_ssize_t r
     for r in range(own.rows):
         for j in range(own.n):
             at = r * row + j * column
-            error = abs(<double>own.d[at] / own.scale)
-            if squared:
-                weight = 1
-                if own.weight != NULL:
-                    weight = own.weight[r] if own.is_by_row else own.weight[at]
-                error = error * error / weight if weight > 0 else 0
-            sum += error
-    return sum
+            error = own.d[at]
+            if not squared:
+                sum += abs(error)
+            elif own.weight == NULL:
+                sum += error * error
+            else:
+                weight = own.weight[r] if own.is_by_row else own.weight[at]
+                sum += error * error / weight if weight > 0 else 0
+    return sum / (<double>own.scale * <double>own.scale if squared else own.scale)
 
 
 cdef double absolute_errors(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
