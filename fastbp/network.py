@@ -169,9 +169,9 @@ class Network:
 
         Returns:
             `History`; "loss" is the mean over the epoch's batches, weighted by rows or by their
-            weights, without penalties.  Metrics of the training data are taken after each epoch
-            (not of chunks).  "learning_rate" is there where it changes.  After an exception
-            `net.history` says what was done.
+            weights, without penalties.  Metrics of the training data come from the epoch's own
+            steps, each before its update; of chunks only accuracy, mae and mse.  "learning_rate" is
+            there where it changes.  After an exception `net.history` says what was done.
 
         Warns:
             UserWarning: columns of X differ more than a hundredfold in size; before anything is

@@ -99,11 +99,18 @@ class ChunkFeed(Feed):
                 rows = self._checked(chunk, epoch, i, is_first=first == i == 0)
                 if rows is None:
                     continue
-                rows = rows if rest is None else _joined(rest, rows, i, self.state.n_outputs)
+                if rest is not None:  # only its batch is put together
+                    need = min(self.batch_size - len(rest.X), len(rows.X))
+                    rest = _joined(rest, rows.cut(0, need), i, self.state.n_outputs)
+                    if len(rest.X) < self.batch_size:
+                        continue
+                    yield Part(rest)
+                    rows, rest = rows.cut(need, len(rows.X)), None
                 whole = len(rows.X) // self.batch_size * self.batch_size
                 if whole:
                     yield Part(rows.cut(0, whole))
-                rest = rows.cut(whole, len(rows.X)) if whole < len(rows.X) else None
+                if whole < len(rows.X):
+                    rest = rows.cut(whole, len(rows.X))
             if rest is not None:
                 yield Part(rest)
             elif not n_chunks:
@@ -128,7 +135,7 @@ class ChunkFeed(Feed):
                 return None
             rows = checked_rows(
                 self.state, X, y, sample_weight=weight, all_zero=True, any_names=True,
-                **self.options,
+                most_bytes=0, **self.options,
             )  # fmt: skip
         except (TypeError, ValueError) as error:
             raise type(error)(f"chunk {index}: {error}") from None

@@ -143,12 +143,14 @@ def checked_rows(
     normalize: bool = True,
     all_zero: bool = False,
     any_names: bool = False,
+    most_bytes: float | None = None,
 ) -> Rows:
     """X, y and what weighs them.
 
     Args:
         normalize: means are over the weights; else over the rows, and weights may be negative.
         all_zero: weights that are all 0, or targets that are all NaN, are accepted.
+        most_bytes: of a copy of X, as for `check_X`; None for `MOST_BYTES`.
         any_names: the columns of a frame need not be those of the last `fit`.
 
     Raises TypeError, ValueError as `check_X`, `check_y`, `check_sample_weight`, `class_weights`.
@@ -163,7 +165,8 @@ def checked_rows(
         picked = X if isinstance(X, Picked) else None
         rows = check_X(
             X if picked is None else picked.array, n_features=state.n_features, dtype=state.dtype,
-            check_finite=check_finite, isfinite=state.scan, most_bytes=MOST_BYTES,
+            check_finite=check_finite, isfinite=state.scan,
+            most_bytes=MOST_BYTES if most_bytes is None else most_bytes,
         )  # fmt: skip
         is_direct = picked is None and is_readable(rows, state.dtype)
         rows = rows if picked is None else picked
