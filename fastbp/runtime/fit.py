@@ -161,6 +161,8 @@ class _Fit:
                 if self.is_limited and self._time_is_over():
                     return self._stopped("max_seconds", f"max_seconds are over {self._where()}")
                 self._take_epochs()
+            if self.is_limited and self.batches_done < self.call.n_batches:
+                self._stopped("max_seconds", f"max_seconds are over {self._where()}")
         except DivergenceError as error:
             if not self.hooks.forgive(error):
                 raise

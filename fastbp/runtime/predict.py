@@ -146,7 +146,8 @@ def measure(
     threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
     summed = summed_metrics(state)
-    total, sums = np.zeros(1 + len(summed)), np.empty(1 + len(summed))
+    sums = np.empty(1 + len(summed))
+    total = [0.0] * len(sums)
     try:
         for part in _parts(rows):
             X, y, weights, _ = rows if rows.is_direct else rows.take(part, state)
@@ -154,22 +155,25 @@ def measure(
                 X, y, sums, weight=weights.weight, metrics=summed, n_threads=threads
             ):
                 raise engine.take_pending()
-            total += sums
+            total = [a + b for a, b in zip(total, sums.tolist(), strict=True)]
     finally:
         engine_cache.give_back(state, engine, ema=ema)
-    divisors = [engine.plan.loss_divisor, *(metric_divisor(state, name) for name in summed)]
-    means = total / np.multiply(divisors, rows.total())
-    found = dict(zip(("loss", *summed), means.tolist(), strict=True))
-    if len(summed) < len(state.description.metrics):
+    count = rows.total()
+    found = {"loss": total[0] / (engine.plan.loss_divisor * count)}
+    if not state.description.metrics:
+        return found
+    for name, value in zip(summed, total[1:], strict=True):
+        found[name] = value / (metric_divisor(state, name) * count)
+    if len(found) <= len(state.description.metrics):
         response = np.empty((n_rows, state.n_outputs), state.dtype)
         for part in _parts(rows):
             block = converted(rows.X, part, state)
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
         weight = rows.weights.of_elements()
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name, value in state.description.measures.items():
+            for name, measured in state.description.measures.items():
                 if name not in found:
-                    found[name] = value(response, rows.y, weight)
+                    found[name] = measured(response, rows.y, weight)
     return {name: found[name] for name in ("loss", *state.description.measures)}
 
 
