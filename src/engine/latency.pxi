@@ -209,7 +209,7 @@ cdef inline void latency_product(const bint few, Engine engine, Py_ssize_t segme
     elif is_plain:
         for i in range(n):
             micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, ldb, g, 0, NULL)
-            grouped_adam(False, BLOCK, scalar, 0, 0, False, w, g, m, v)
+            grouped_adam(False, BLOCK, scalar, 0, 0, False, False, w, g, m, v)
             w += BLOCK
             g += BLOCK
             m += BLOCK
