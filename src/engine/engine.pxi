@@ -202,7 +202,7 @@ cdef class Engine:
         call.first_epoch = first_epoch
         call.max_steps = max_steps
         call.guarded = guarded
-        call.keeps = False
+        call.keeps = call.careful = False
         call.losses = &losses[0]
         self.run_training(x, y, n_threads, "train")
 
@@ -325,7 +325,7 @@ cdef class Engine:
             update_segments(self, 0, 1, 1, scalar)
             float_mode_restore(mode)
 
-    cdef int refresh(self) except -1:
+    cdef void refresh(self) noexcept nogil:
         """Transposes of kernels, padding zero, from the parameters, which the user may have written to since."""
         cdef Py_ssize_t i
         cdef const Segment* segment
@@ -335,7 +335,6 @@ cdef class Engine:
                 if segment.rows < segment.ld_transpose:
                     memset(self.transposes + segment.transpose, 0, segment.columns * segment.ld_transpose * sizeof(real))
                 transpose_rows(self, segment, 0, segment.rows)
-        return 0
 
     cdef int run_call(self, int kind, int n_threads) except -1:
         """Run the whole call on this thread, with n_threads - 1 workers that live for it; without those that cannot start.
