@@ -27,6 +27,7 @@ cdef extern from "machine/vector.h" nogil:
     void vreduce(vreal* row) noexcept
     const real* opaque(const real* p) noexcept
     void prefetch(const void* p) noexcept
+    void in_order() noexcept
     ctypedef float vfour
     enum: HAS_FOUR
     vfour four_load(const real* p) noexcept

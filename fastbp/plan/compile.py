@@ -54,10 +54,10 @@ def _memory(
 ) -> dict[str, Any]:
     """Which rows are taken together, and where everything lies; places the builder's buffers."""
     graph, by_parts = builder.graph, purpose in BY_PARTS
-    size, chunk_rows, n_chunk = graph.parameters.size, 0, 0
+    size, chunk_rows, turned_rows, n_chunk = graph.parameters.size, 0, 0, 0
     if regime.weight_parallel:
         tile_rows, block_rows = tiling.dealt_tiles(rows)
-        chunk_rows, n_chunk = tiling.chunk(graph, rows)
+        chunk_rows, turned_rows, n_chunk = tiling.chunk(graph, rows)
     elif by_parts:
         tile_rows, block_rows = tiling.tiles_of_one_block(rows)
     else:
@@ -93,8 +93,9 @@ def _memory(
     ld_input = source.ld if gathers else min(source.ld, graph.n_features)
     return dict(
         **vars(packing),
-        tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, arena=arena,
-        staging=staging, keeps_batch=keeps_batch, gathers=gathers,
+        tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, turned_rows=turned_rows,
+        arena=arena, staging=staging, keeps_batch=keeps_batch, gathers=gathers,
+        fetches=tiling.come_from_memory(graph, 1 + n_states),
         input=source.offset, ld_input=ld_input, output=output.offset, ld_output=output.ld,
         output_gradient=builder.da[graph.output].offset,
         input_gradient=builder.da[0].offset if by_parts else -1,

@@ -36,10 +36,12 @@ class Plan(Regime):
         flops: floating-point operations of the products of a step by layer, for each row.
         tile_rows, block_rows, chunk_rows: rows that are taken together: of a tile, of a block whose
             gradient is one sum, and of a kernel whose gradient is summed at a time.
+        turned_rows: the same of a kernel that passes its gradient on.
         staging: where rows stand on their way into the lanes, or -1.
         panel_depth, packed_block, packed_from: see `fastbp.plan.tiling.Packing`.
         keeps_batch: whether the activations of all rows stay in memory, not those of one tile for
             each thread.
+        fetches: whether parameters and optimizer state come from memory, and are asked for ahead.
         gathers: whether rows of x are copied to `input`.
         buffers: every intermediate value of a trace by name, as "dense_1/z".
         forward, backward, weight_gradient: the operations in their order; the last sums the
@@ -65,6 +67,7 @@ class Plan(Regime):
     tile_rows: int
     block_rows: int
     chunk_rows: int
+    turned_rows: int
     staging: int
     panel_depth: int
     packed_block: int
@@ -72,6 +75,7 @@ class Plan(Regime):
     arena: Arena
     keeps_batch: bool
     gathers: bool
+    fetches: bool
     input: int
     ld_input: int
     output: int

@@ -201,6 +201,24 @@ CHUNK_BYTES_ONE_ROW = Threshold(
     evidence="784-500-10, SGD: 70 us with chunks of 256 KB, 61 with 32 KB",
 )  # fmt: skip
 
+TURNED_CHAINS = Threshold(
+    2, "blocks of 64 bytes in a chunk of a kernel that passes its gradient on",
+    decides="the least of them: what one row passes on is a chain for each vector, and one chain "
+    "alone waits for its own last addition",
+    evidence="batches of 1, of the time with one block: 0.92 with two and 0.97 with four at "
+    "512-512-512-512, 0.95 and 0.95 at 1024-1024-1024-1024; a kernel that passes nothing on is "
+    "better off with one, 0.94 of the time with two at 784-500-10",
+)  # fmt: skip
+
+FETCHED_PART = Threshold(
+    70, "bytes of parameters and optimizer state, in hundredths of a third-level cache",
+    decides="from which on a step asks for them ahead of time",
+    evidence="AMD EPYC, 32 MB of third level, Adam, batches of 1: a step took 0.80 of the time at "
+    "1024-1024-1024-1024 (38 MB), 0.90 at 2048-2048-2048-2048 (151 MB), 0.78 at 850-850-850-850 "
+    "(26 MB), 1.04 at 700-700-700-700 (18 MB), 1.12 at 512-512-512-512 (9 MB), 1.17 at 784-500-10 "
+    "(5 MB); stores past the caches, beside that, 1.00 to 1.05",
+)  # fmt: skip
+
 FEW_OUTPUTS = Threshold(
     5, "outputs of a layer",
     decides="from how many on its kernel is stored by rows",

@@ -15,12 +15,14 @@ from fastbp.plan.threshold import (
     BLOCK_WORK,
     CHUNK_BYTES,
     CHUNK_BYTES_ONE_ROW,
+    FETCHED_PART,
     LANE_ROWS,
     LANE_WASTE,
     LANE_WIDTH,
     LATENCY_ROWS,
     PACKING_CACHE,
     TILE_BYTES,
+    TURNED_CHAINS,
     WEIGHT_PARALLEL_PARAMETERS,
     Comparison,
 )
@@ -153,9 +155,9 @@ def _whole(n: int, rows: int, multiple: int) -> int:
     return min(-(-n // multiple) * multiple, max(1, rows))
 
 
-def chunk(graph: Graph, rows: int) -> tuple[int, int]:
-    """Rows of a kernel whose gradient over `rows` rows is summed at a time, and the numbers that
-    takes.
+def chunk(graph: Graph, rows: int) -> tuple[int, int, int]:
+    """Rows of a kernel whose gradient over `rows` rows is summed at a time, the same where the
+    kernel passes its gradient on, and the numbers that takes.
     """
     most = CHUNK_BYTES if rows > 1 else CHUNK_BYTES_ONE_ROW
     n_bytes = min(most.value, machine.level_2 // 2)
@@ -163,7 +165,14 @@ def chunk(graph: Graph, rows: int) -> tuple[int, int]:
     vector = block(graph.parameters.dtype)  # of any build: what turns a chunk has no tail
     fitting = n_bytes // (ld * graph.parameters.dtype.itemsize) // vector * vector
     chunk_rows = min(max(vector, fitting), _MOST_CHUNK_ROWS)
-    return chunk_rows, chunk_rows * ld
+    turned_rows = max(chunk_rows, TURNED_CHAINS.value * vector)
+    return chunk_rows, turned_rows, turned_rows * ld
+
+
+def come_from_memory(graph: Graph, n_vectors: int) -> bool:
+    """Whether no cache keeps so many vectors as long as the parameters from step to step."""
+    n_bytes = n_vectors * graph.parameters.size * graph.parameters.dtype.itemsize
+    return 100 * n_bytes >= FETCHED_PART.value * machine.level_3
 
 
 @dataclass(frozen=True)

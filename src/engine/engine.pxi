@@ -188,7 +188,7 @@ cdef class Engine:
         call.first_epoch = first_epoch
         call.max_steps = max_steps
         call.guarded = guarded
-        call.keeps = False
+        call.keeps = call.careful = False
         call.losses = &losses[0]
         call.rates = NULL
         if rates is not None:
@@ -379,7 +379,7 @@ cdef class Engine:
             memcpy(self.kept_power, self.power, sizeof(self.power))
             float_mode_restore(mode)
 
-    cdef int refresh(self) except -1:
+    cdef void refresh(self) noexcept nogil:
         """Transposes of kernels, padding zero, from the parameters, which the user may have written to since."""
         cdef Py_ssize_t i
         cdef const Segment* segment
@@ -389,7 +389,6 @@ cdef class Engine:
                 if segment.rows < segment.ld_transpose:
                     memset(self.transposes + segment.transpose, 0, segment.columns * segment.ld_transpose * sizeof(real))
                 transpose_rows(self, segment, 0, segment.rows)
-        return 0
 
     cdef int run_call(self, int kind, int n_threads, Engine validator) except -1:
         """Run the whole call on this thread, with n_threads - 1 workers that live for it; without those that cannot start.

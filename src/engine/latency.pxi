@@ -147,7 +147,7 @@ cdef inline void latency_product(Engine engine, Py_ssize_t segment, bint is_plai
     if is_plain:
         for i in range(n):
             micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, BLOCK, g, 0, NULL)
-            grouped_adam(False, BLOCK, scalar, 0, 0, False, w, g, m, v)
+            grouped_adam(False, BLOCK, scalar, 0, 0, False, False, w, g, m, v)
             w += BLOCK
             g += BLOCK
             m += BLOCK

@@ -92,6 +92,10 @@ cdef struct Call:
     Py_ssize_t max_steps            # stop after this many steps, or -1
     bint guarded                    # keep and restore the state of the last good epoch
     bint keeps                      # the next update is the first after that state, and keeps what it overwrites
+    bint careful                    # keep it after every epoch (epoch.pxi)
+    Py_ssize_t kept_epoch           # the epoch at whose beginning it was kept last, and the steps before that
+    Py_ssize_t kept_steps
+    Py_ssize_t since_kept           # rows since then, and some for each step
     double* losses                  # one an epoch (OUT)
     double* total                   # of an epoch in parts: sum, weight and sums of metrics so far (IN and OUT), or NULL
     real* outputs                   # of each row's last step (OUT), before the loss's own activation, or NULL

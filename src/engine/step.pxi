@@ -231,7 +231,8 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     cdef BoundOperation* bound = &engine.gradient_program.at[index]
     cdef Operation* op = &bound.op
     cdef const Segment* segment = &engine.segments[op.kernel]
-    cdef Py_ssize_t n = pieces(segment.rows, BLOCK), end     # whole vectors, for the transposed copy
+    cdef Py_ssize_t most = engine.sizes.chunk_rows, end
+    cdef Py_ssize_t n = pieces(segment.rows, BLOCK)     # whole vectors, for the transposed copy
     cdef Py_ssize_t begin = share(n, part, call.n_threads) * BLOCK
     cdef Py_ssize_t stop = min(share(n, part + 1, call.n_threads) * BLOCK, segment.rows)
     cdef real* chunk = engine.chunk + thread * engine.arena.chunk_stride
@@ -242,8 +243,10 @@ cdef void update_kernel(Engine engine, Call* call, int thread, Py_ssize_t index,
     if input != NULL and tile.rows >= TURNED_AT_ONCE and is_from_afar(&tile.packing, stop - begin, input.op.n_a):
         turned_columns(input, &tile, engine.w, begin, stop, NULL)
         input = NULL
+    if input != NULL:
+        most = engine.sizes.turned_rows
     while begin < stop:
-        end = min(begin + engine.sizes.chunk_rows, stop)
+        end = min(begin + most, stop)
         if input != NULL:
             turned_columns(input, &tile, engine.w, begin, end, chunk)
         bound.gradient(op, &tile, START_ZERO, begin, end, chunk, NULL)

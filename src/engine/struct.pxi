@@ -13,6 +13,7 @@ cdef struct Sizes:
     Py_ssize_t tile_rows
     Py_ssize_t block_rows
     Py_ssize_t chunk_rows
+    Py_ssize_t turned_rows
     Py_ssize_t panel_depth
     Py_ssize_t packed_block
     Py_ssize_t packed_from
@@ -23,6 +24,7 @@ cdef struct Sizes:
     bint weight_parallel
     bint layered
     bint gathers
+    bint fetches
     bint rows_in_lanes
     Py_ssize_t staging          # in the activations, with rows in the lanes: room for rows on their way there
     double loss_divisor

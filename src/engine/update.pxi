@@ -104,6 +104,7 @@ cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ss
     update.l1 = 0 if engine.clips else <real>segment.l1     # else in the gradient already
     update.l2 = 0 if engine.clips else <real>segment.l2
     update.decays = segment.decays != 0
+    update.fetches = engine.sizes.fetches
     if segment.rate != 0:
         engine.optimizer.step(&update)
     if engine.average > 0:

@@ -16,42 +16,72 @@ cdef inline real adam_moments(adam_scalar* s, real gradient, real* m, real* v) n
     return real_sqrt(v[0])
 
 
-cdef inline void grouped_adam(const bint by_reciprocal, Py_ssize_t n, const real* scalar, real l1, real l2, bint decays,
-                              out_array w, in_array g, out_array m, out_array v) noexcept nogil:
-    """Square roots of up to ADAM_BLOCKS blocks, then their divisions: a divider that takes turns loses two cycles a time.
+cdef inline void adam_group(const bint by_reciprocal, const bint is_plain, const int blocks, adam_scalar* s,
+                            real l1, real l2, real decay, out_array w, in_array g, out_array m, out_array v) noexcept nogil:
+    """Square roots of `blocks` blocks, then their divisions: a divider that takes turns loses two cycles a time.
 
-    `by_reciprocal` divides by vquotient, in whose range root_scale sqrt(v) + epsilon has to lie.
+    The first three are literals, so that what is read again stays in registers.
     """
-    cdef Py_ssize_t block, blocks, i, at, left = n // BLOCK
-    cdef adam_scalar s = (<adam_scalar*>scalar)[0]
     cdef real root[ADAM_BLOCKS * BLOCK]
+    cdef real move[ADAM_BLOCKS * BLOCK]
+    cdef Py_ssize_t i, at
+    if is_plain:
+        for i in range(blocks * BLOCK):
+            move[i] = m[i]
+            root[i] = adam_moments(s, g[i], &move[i], &v[i])
+            m[i] = move[i]
+    else:
+        for i in range(blocks * BLOCK):
+            move[i] = m[i]
+            root[i] = adam_moments(s, penalised(g[i], w[i], l1, l2), &move[i], &v[i])
+            m[i] = move[i]
+            w[i] = real_fma(-decay, w[i], w[i])
+    in_order()
+    if by_reciprocal:
+        for i in range(blocks * BLOCK_VECTORS):
+            at = i * LANES
+            vstore(w + at, vload(w + at) - vquotient(vset(s.step_size) * vload(move + at),
+                                                     vload(root + at) * vset(s.root_scale) + vset(s.epsilon)))
+    else:
+        for i in range(blocks * BLOCK):
+            move[i] = s.step_size * move[i] / (root[i] * s.root_scale + s.epsilon)
+        for i in range(blocks * BLOCK):
+            w[i] = w[i] - move[i]
+
+
+cdef inline void grouped_adam(const bint by_reciprocal, Py_ssize_t n, const real* scalar, real l1, real l2, bint decays,
+                              bint fetches, out_array w, in_array g, out_array m, out_array v) noexcept nogil:
+    """`by_reciprocal` divides by vquotient, in whose range root_scale sqrt(v) + epsilon has to lie."""
+    cdef Py_ssize_t block, left = n // BLOCK
+    cdef adam_scalar s = (<adam_scalar*>scalar)[0]
     cdef real decay = s.decay if decays else <real>0
+    cdef bint is_plain = l1 == 0 and l2 == 0 and decay == 0
     s.epsilon = real_positive(s.epsilon)
-    while left > 0:
-        blocks = min(left, <Py_ssize_t>ADAM_BLOCKS)
-        if l1 == 0 and l2 == 0 and decay == 0:
-            for block in range(blocks):
-                for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                    root[i] = adam_moments(&s, g[i], &m[i], &v[i])
+    while left >= ADAM_BLOCKS:
+        if fetches:
+            for block in range(ADAM_BLOCKS):
+                fetch_ahead(w + block * BLOCK)
+                fetch_ahead(m + block * BLOCK)
+                fetch_ahead(v + block * BLOCK)
+        if is_plain:
+            adam_group(by_reciprocal, True, ADAM_BLOCKS, &s, l1, l2, decay, w, g, m, v)
         else:
-            for block in range(blocks):
-                for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                    root[i] = adam_moments(&s, penalised(g[i], w[i], l1, l2), &m[i], &v[i])
-                    w[i] = real_fma(-decay, w[i], w[i])
-        if by_reciprocal:
-            for i in range(blocks * BLOCK_VECTORS):
-                at = i * LANES
-                vstore(w + at, vload(w + at) - vquotient(vset(s.step_size) * vload(m + at),
-                                                         vload(root + at) * vset(s.root_scale) + vset(s.epsilon)))
-        else:
-            for block in range(blocks):
-                for i in range(block * BLOCK, block * BLOCK + BLOCK):
-                    w[i] = w[i] - s.step_size * m[i] / (root[i] * s.root_scale + s.epsilon)
+            adam_group(by_reciprocal, False, ADAM_BLOCKS, &s, l1, l2, decay, w, g, m, v)
         w += ADAM_BLOCKS * BLOCK
         g += ADAM_BLOCKS * BLOCK
         m += ADAM_BLOCKS * BLOCK
         v += ADAM_BLOCKS * BLOCK
-        left -= blocks
+        left -= ADAM_BLOCKS
+    while left > 0:
+        if is_plain:
+            adam_group(by_reciprocal, True, 1, &s, l1, l2, decay, w, g, m, v)
+        else:
+            adam_group(by_reciprocal, False, 1, &s, l1, l2, decay, w, g, m, v)
+        w += BLOCK
+        g += BLOCK
+        m += BLOCK
+        v += BLOCK
+        left -= 1
 
 
 cdef inline void four_adam(const adam_scalar* s, vfour g, real* w, real* m, real* v) noexcept nogil:
@@ -65,14 +95,14 @@ cdef inline void four_adam(const adam_scalar* s, vfour g, real* w, real* m, real
 
 
 cdef void grouped_adam_step(Update* u) noexcept nogil:
-    grouped_adam(False, u.n, u.scalar, u.l1, u.l2, u.decays, u.w, u.g, u.state, u.state + u.stride)
+    grouped_adam(False, u.n, u.scalar, u.l1, u.l2, u.decays, u.fetches, u.w, u.g, u.state, u.state + u.stride)
 
 
 cdef void reciprocal_adam_step(Update* u) noexcept nogil:
     """The same to the bit.  Square roots are at most 2**64, so these scalars keep divisors below 2**95 or infinite."""
     cdef adam_scalar* s = <adam_scalar*>u.scalar
     if s.root_scale < <real>(1 << 30) and s.epsilon < <real>(1 << 30):
-        grouped_adam(True, u.n, u.scalar, u.l1, u.l2, u.decays, u.w, u.g, u.state, u.state + u.stride)
+        grouped_adam(True, u.n, u.scalar, u.l1, u.l2, u.decays, u.fetches, u.w, u.g, u.state, u.state + u.stride)
     else:
         grouped_adam_step(u)
 

@@ -12,6 +12,11 @@ cdef enum:
     MOST_NUMBERS = 16       # of an optimizer, and scalars of a step
     MOST_POWERS = 3         # two of a formula, and that of the average of parameters
 
+# Where vectors come from memory, no prefetcher keeps up with several that are read and written at a time: a step asks for
+# what it will need so many blocks later.
+cdef enum:
+    AHEAD_BLOCKS = 64
+
 # One run of parameters, and what a step needs beside them.
 cdef struct Update:
     Py_ssize_t n
@@ -23,6 +28,7 @@ cdef struct Update:
     real l1
     real l2
     bint decays             # the scalar `decay` applies
+    bint fetches            # w and the slots come from memory (Plan.fetches)
 
 ctypedef void (*step_kernel)(Update* u) noexcept nogil
 ctypedef void (*scalar_kernel)(const double* number, const double* power, real* scalar) noexcept nogil
@@ -34,6 +40,10 @@ cdef struct StepKernel:
     int n_scalars
     int n_numbers
     int n_powers
+
+
+cdef inline void fetch_ahead(const real* p) noexcept nogil:
+    prefetch(p + AHEAD_BLOCKS * BLOCK)
 
 
 cdef inline real penalised(real g, real w, real l1, real l2) noexcept nogil:

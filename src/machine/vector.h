@@ -259,6 +259,13 @@ static inline void prefetch(const void *p) {
 #endif
 }
 
+/* What is written before this is computed before what is written after it. */
+static inline void in_order(void) {
+#if defined(__GNUC__)
+    __asm__ volatile("" : : "r"(0));
+#endif
+}
+
 /* One padded row of up to four numbers, BLOCK numbers in whole vectors: a vector load soon after would have to wait for
  * the cache if it met single numbers in the store buffer. */
 static inline void store_row(real *p, real a, real b, real c, real d) {

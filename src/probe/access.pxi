@@ -149,6 +149,7 @@ def apply_step(str formula, numbers, const double[::1] power, real[::1] w, const
     u.l1 = <real>l1
     u.l2 = <real>l2
     u.decays = decays
+    u.fetches = True            # which changes no bit
     if kernel in ("divider", "reciprocal"):
         own.step = grouped_adam_step if kernel == "divider" else reciprocal_adam_step
     mode = float_mode_flush()

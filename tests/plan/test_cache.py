@@ -44,10 +44,11 @@ def test_chunks_are_whole_vectors(width, rows, level_2, dtype, monkeypatch):
     monkeypatch.setattr(cache.machine, "level_2", level_2)
     network = fb.Network([width, width], seed=0, dtype=dtype, backend=None)
     graph = network._state.graph
-    chunk_rows, size = tiling.chunk(graph, rows)
+    chunk_rows, turned_rows, size = tiling.chunk(graph, rows)
     vector = {"float32": 16, "float64": 8}[dtype]
     assert chunk_rows % vector == 0 and vector <= chunk_rows <= 256
-    assert size == chunk_rows * max(tensor.ld for tensor in graph.parameters.tensors)
+    assert turned_rows % vector == 0 and turned_rows == max(chunk_rows, 2 * vector)
+    assert size == turned_rows * max(tensor.ld for tensor in graph.parameters.tensors)
 
 
 @pytest.mark.parametrize(("level_2", "packed"), [(2**20, False), (2**21, True), (2**24, False)])
@@ -60,3 +61,13 @@ def test_packing(level_2, packed, monkeypatch):
         assert (plan.packed_from > 0) == (plan.arena.packing_stride > 0) == packed
     small = fb.Network([128, 128], seed=0, backend=None)
     assert engine_cache.training_plan(small._state, 8, 1)[0].packed_from == 0
+
+
+@pytest.mark.parametrize(("level_3", "fetches"), [(2**22, True), (2**25, False)])
+def test_what_no_cache_keeps_is_fetched(level_3, fetches, monkeypatch):
+    """Parameters and optimizer state beyond the third level: 0.5 million numbers three times."""
+    monkeypatch.setattr(cache.machine, "level_3", level_3)
+    network = fb.Network([700, 700], seed=0, backend=None)
+    assert engine_cache.training_plan(network._state, 1, 1)[0].fetches == fetches
+    small = fb.Network([70, 70], seed=0, backend=None)
+    assert not engine_cache.training_plan(small._state, 1, 1)[0].fetches
