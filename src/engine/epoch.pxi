@@ -117,7 +117,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
     return True
 
 
-cdef inline Py_ssize_t find_batch(Call* call, Py_ssize_t batch, Py_ssize_t* first, const unsigned int** order) noexcept nogil:
+cdef inline Py_ssize_t find_batch(Call* call, Py_ssize_t batch, Py_ssize_t* first,
+                                  const unsigned int** order) noexcept nogil:
     """The rows of a batch: their number, and OUT the first of them, or where the order of theirs begins."""
     if call.batch_offsets != NULL:
         first[0] = call.batch_offsets[batch]
