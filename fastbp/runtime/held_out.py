@@ -154,7 +154,7 @@ def split_rows(
 
     >>> labels = np.array([0, 0, 0, 1, 1, 2])
     >>> [rows.tolist() for rows in split_rows(6, share=0.34, seed=0, labels=labels)]
-    [[0, 2, 3, 5], [1, 4]]
+    [[0, 2, 4, 5], [1, 3]]
     """
     order = np.argsort(random.raw(seed, random.HELD_OUT, 0, n_rows), kind="stable")
     group = np.zeros(n_rows, np.int64)
