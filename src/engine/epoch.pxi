@@ -32,8 +32,7 @@ cdef Py_ssize_t largest_batch(Call* call, Py_ssize_t n_rows) noexcept nogil:
 
 cdef void train_epochs(Engine engine, Call* call, Engine validator) noexcept nogil:
     """The whole of a training call; what it leaves in `call` and `engine.power` is the account of it."""
-    # figures of an epoch would be found, and early stopping decided, a second time
-    call.careful = call.record != NULL or call.watch != NULL or call.total != NULL
+    call.careful = call.watch != NULL or call.total != NULL     # these would count an epoch twice
     while call.epoch < call.epochs and call.steps != call.max_steps and call.status == RUNNING:
         begin_epoch(engine, call)
         if take_epoch(engine, call, validator):

@@ -41,11 +41,12 @@ cdef inline const real* target_row(LossRows* own, Py_ssize_t r) noexcept nogil:
 
 
 cdef inline Py_ssize_t largest(Py_ssize_t n, const real* x, Py_ssize_t step) noexcept nogil:
-    """The place of the first largest number."""
+    """The place of the first largest number; without branches, which would be guessed wrong half of the time."""
     cdef Py_ssize_t j, place = 0
+    cdef real most = x[0]
     for j in range(1, n):
-        if x[j * step] > x[place * step]:
-            place = j
+        place = j if x[j * step] > most else place
+        most = x[j * step] if x[j * step] > most else most
     return place
 
 
@@ -53,13 +54,14 @@ cdef double right_classes(LossRows* own, Py_ssize_t row, Py_ssize_t column) noex
     """Rows whose largest output is the class, or the largest probability."""
     cdef Py_ssize_t r, expected
     cdef double sum = 0
+    cdef double is_right
     for r in range(own.rows):
         if own.label != NULL:
             expected = own.label[(own.order[r] if own.order != NULL else r) * own.label_step]
         else:
             expected = largest(own.n, target_row(own, r), own.y_column)
-        if largest(own.n, own.out + r * row, column) == expected:
-            sum += own.weight[r] if own.weight != NULL else 1
+        is_right = 1 if largest(own.n, own.out + r * row, column) == expected else 0
+        sum += is_right if own.weight == NULL else is_right * own.weight[r]
     return sum
 
 
