@@ -106,10 +106,10 @@ def _bind(
 
 
 def threads_to_predict(state: State, n_rows: int, n_threads: object) -> int:
-    """Threads for a forward pass over `n_rows` rows."""
-    work = _forward_work(state, n_rows)
-    found = _threads(state, n_threads, work, 1)
-    return found if work > PREDICT_THREAD_WORK.value else 1
+    """Threads for a forward pass over `n_rows` rows: with "auto" all, where more than one pay."""
+    asked = check_n_threads(n_threads)
+    pay = state.backend != "numpy" and _forward_work(state, n_rows) > PREDICT_THREAD_WORK.value
+    return asked if pay else 1
 
 
 def _forward_work(state: State, n_rows: int) -> float:
