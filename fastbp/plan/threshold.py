@@ -183,6 +183,15 @@ CHUNK_BYTES = Threshold(
     "times as long with 128, 256 and 384 KB (Intel Xeon, 2 MB of second-level cache)",
 )  # fmt: skip
 
+LARGE_CHUNK_PART = Threshold(
+    100, "bytes of the two factors of a kernel's gradient, in hundredths of a third-level cache",
+    decides="from which on chunks are as large as a second-level cache: each reads them from "
+    "memory",
+    evidence="1024-1024-1024-1024, AMD EPYC, of the time with chunks of 256 KB: with batches of"
+    " 4096 (34 MB) 0.95, 0.93 and 0.93 with 512 KB, 768 KB and 1 MB, with 2048 (17 MB) 1.00, 0.99 "
+    "and 1.04, with 512 1.01, 1.02 and 1.02",
+)  # fmt: skip
+
 PACKING_CACHE = Threshold(
     2**20 + 2**18, "bytes of a second-level cache",
     decides="from which on the panels of right factors larger than half of it are copied, not read "
@@ -250,7 +259,9 @@ PREDICT_THREAD_WORK = Threshold(
     decides="up to what work a prediction keeps to one thread, however many are allowed",
     evidence="with two threads for one on an Intel server core, 64-100-10: 450 rows (7 million) 62 "
     "and 54 us, 1000 rows (15 million) 95 and 116, 2000 rows 165 and 235; 784-256-128-10: 64 rows "
-    "(30 million) 177 and 166, 128 rows 315 and 359",
+    "(30 million) 177 and 166, 128 rows 315 and 359; on an AMD EPYC, 64-100-10: 45 and 40, 66 and "
+    "85, 111 and 168; 784-256-128-10: 32 rows (15 million) 56 and 67 at best, 91 and 67 at the "
+    "median, 64 rows 94 and 126, 140 and 127, 128 rows 159 and 250, 203 and 253",
 )  # fmt: skip
 
 BRIEF_WORK = Threshold(

@@ -19,6 +19,7 @@ from fastbp.plan.threshold import (
     LANE_ROWS,
     LANE_WASTE,
     LANE_WIDTH,
+    LARGE_CHUNK_PART,
     LATENCY_ROWS,
     PACKING_CACHE,
     TILE_BYTES,
@@ -162,6 +163,9 @@ def chunk(graph: Graph, rows: int) -> tuple[int, int, int]:
     most = CHUNK_BYTES if rows > 1 else CHUNK_BYTES_ONE_ROW
     n_bytes = min(most.value, machine.level_2 // 2)
     ld = max(tensor.ld for tensor in graph.parameters.tensors)
+    factors = 2 * rows * ld * graph.parameters.dtype.itemsize
+    if 100 * factors >= LARGE_CHUNK_PART.value * machine.level_3:
+        n_bytes = machine.level_2
     vector = block(graph.parameters.dtype)  # of any build: what turns a chunk has no tail
     fitting = n_bytes // (ld * graph.parameters.dtype.itemsize) // vector * vector
     chunk_rows = min(max(vector, fitting), _MOST_CHUNK_ROWS)
