@@ -12,17 +12,6 @@ from typing import Any as _Any
 from fastbp import backend as _backend
 from fastbp.activation import Activation
 from fastbp.backend.show_config import show_config
-from fastbp.callback import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    LambdaCallback,
-    LearningRateScheduler,
-    ModelCheckpoint,
-    ReduceLROnPlateau,
-    TensorBoard,
-    TerminateOnNaN,
-)
 from fastbp.check.threads import get_num_threads, set_num_threads
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
@@ -51,6 +40,17 @@ from fastbp.version import __version__ as __version__
 
 if _TYPE_CHECKING:
     from fastbp import examples
+    from fastbp.callback import (
+        Callback,
+        CSVLogger,
+        EarlyStopping,
+        LambdaCallback,
+        LearningRateScheduler,
+        ModelCheckpoint,
+        ReduceLROnPlateau,
+        TensorBoard,
+        TerminateOnNaN,
+    )
 
 __all__ = [
     "SGD",
@@ -103,12 +103,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples`, read in when it is first asked for."""
-    if name == "examples":
-        from importlib import import_module
+    """`fastbp.examples` and the callbacks, read in when one is first asked for."""
+    from importlib import import_module
 
+    if name == "examples":
         return import_module("fastbp.examples")
+    if name in __all__:
+        found = globals()[name] = getattr(import_module("fastbp.callback"), name)
+        return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def backend() -> str:

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
 from fastbp.backend import resolve_backend
-from fastbp.callback import Callback
 from fastbp.check.array import FloatArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
@@ -24,12 +23,13 @@ from fastbp.layer import Layer
 from fastbp.loss import Loss
 from fastbp.metric import Function, Metric, resolve_metrics
 from fastbp.optimizer import Optimizer
-from fastbp.runtime import fit, rate, snapshot, step, train
+from fastbp.runtime import rate, snapshot, step, train
 from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
 from fastbp.schedule import LearningRate
 
 if TYPE_CHECKING:
+    from fastbp.callback import Callback
     from fastbp.inspection.explanation import PlanExplanation
 
 
@@ -193,7 +193,9 @@ class Network:
         >>> net.predict_classes(X).tolist()
         [0, 1, 0, 1]
         """
-        return fit.fit(
+        from fastbp.runtime.fit import fit  # with all that goes with it: not at every import
+
+        return fit(
             self._state, X, y, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
             batches=batches, sample_weight=sample_weight, class_weight=class_weight,
             validation_data=validation_data, validation_split=validation_split,

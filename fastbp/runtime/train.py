@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +14,16 @@ from fastbp.check.input import check_batches, check_parameters
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
 from fastbp.runtime import engine_cache
-from fastbp.runtime.feed import ArrayFeed
-from fastbp.runtime.figure import Figures
 from fastbp.runtime.guard import writing
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, STOPPED, diverged, divergence
 from fastbp.runtime.rate import STEPS_AT_ONCE, rates, set_rate
 from fastbp.runtime.rows import Picked, checked_rows, row_order
 from fastbp.runtime.state import State
-from fastbp.runtime.stopping import Stopping
+
+if TYPE_CHECKING:
+    from fastbp.runtime.feed import ArrayFeed
+    from fastbp.runtime.figure import Figures
+    from fastbp.runtime.stopping import Stopping
 
 _EPOCHS_AT_ONCE = 2**14  # in `train_steps`, whose losses are kept until they are averaged
 
@@ -159,6 +161,8 @@ class Epochs:
 
     def feed(self) -> ArrayFeed:
         """The same epochs part by part."""
+        from fastbp.runtime.feed import ArrayFeed  # which few need
+
         feed = ArrayFeed(
             self.state, self.rows, batch_size=self.batch_size, n_threads=self.n_threads,
             shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
