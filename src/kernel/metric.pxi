@@ -52,17 +52,20 @@ cdef inline Py_ssize_t largest(Py_ssize_t n, const real* x, Py_ssize_t step) noe
 
 cdef double right_classes(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     """Rows whose largest output is the class, or the largest probability."""
-    cdef Py_ssize_t r, expected
+    cdef Py_ssize_t r, expected, right = 0
     cdef double sum = 0
-    cdef double is_right
+    cdef bint is_right
     for r in range(own.rows):
         if own.label != NULL:
             expected = own.label[(own.order[r] if own.order != NULL else r) * own.label_step]
         else:
             expected = largest(own.n, target_row(own, r), own.y_column)
-        is_right = 1 if largest(own.n, own.out + r * row, column) == expected else 0
-        sum += is_right if own.weight == NULL else is_right * own.weight[r]
-    return sum
+        is_right = largest(own.n, own.out + r * row, column) == expected
+        if own.weight == NULL:
+            right += is_right
+        else:
+            sum += is_right * own.weight[r]
+    return sum + right
 
 
 cdef double right_sides(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
@@ -80,40 +83,44 @@ cdef double right_sides(LossRows* own, Py_ssize_t row, Py_ssize_t column) noexce
 
 
 cdef inline double sum_of_errors(const bint squared, LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    """The sum of |out - y| or of its square, weighted, in float64."""
+    """The sum of |out - y| or of its square, weighted, in float64: of each row, then of the rows."""
     cdef Py_ssize_t r, j, at
     cdef const real* y
-    cdef double error, sum = 0
+    cdef double error, of_row, sum = 0
     for r in range(own.rows):
         y = target_row(own, r)
+        of_row = 0
         for j in range(own.n):
             at = r * row + j * column
             error = <double>own.out[at] - <double>y[j * own.y_column]
             error = error * error if squared else abs(error)
             if own.weight == NULL:
-                sum += error
+                of_row += error
             elif own.weight[at] != 0:
-                sum += own.weight[at] * error
+                of_row += own.weight[at] * error
+        sum += of_row
     return sum
 
 
 cdef inline double sum_of_slopes(const bint squared, LossRows* own, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     """The same where d = scale weight (p - y): of |p - y| or of its square, weighted."""
     cdef Py_ssize_t r, j, at
-    cdef double error, weight, sum = 0
+    cdef double error, weight, of_row, sum = 0
     if own.scale == 0:
         return 0
     for r in range(own.rows):
+        of_row = 0
         for j in range(own.n):
             at = r * row + j * column
             error = own.d[at]
             if not squared:
-                sum += abs(error)
+                of_row += abs(error)
             elif own.weight == NULL:
-                sum += error * error
+                of_row += error * error
             else:
                 weight = own.weight[r] if own.is_by_row else own.weight[at]
-                sum += error * error / weight if weight > 0 else 0
+                of_row += error * error / weight if weight > 0 else 0
+        sum += of_row
     return sum / (<double>own.scale * <double>own.scale if squared else own.scale)
 
 
