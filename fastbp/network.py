@@ -241,7 +241,7 @@ class Network(Trainer):
             raise TypeError(f"other must be a Network, got {shown(other)}")
         snapshot.update_from(self._state, other._state, tau=tau)
 
-    def reset(self, *, seed: object = None) -> None:
+    def reset(self, seed: object = None) -> None:
         """Back to the beginning: initial values, optimizer, steps, epochs and history as those of a
         new network of the same description, in a tenth of the time.
 

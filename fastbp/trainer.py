@@ -93,7 +93,8 @@ class Trainer:
         Returns:
             `History`; "loss" is the mean over the epoch's batches, weighted by rows or by their
             weights, without penalties.  Metrics of the training data come from the epoch's own
-            steps, each before its update; of chunks only accuracy, mae and mse.  "learning_rate" is
+            steps, each before its update; of chunks only accuracy, mae and mse.  Of an X that is
+            converted batch by batch the others are measured after the epoch.  "learning_rate" is
             there where it changes.  After an exception `net.history` says what was done.
 
         Warns:
@@ -142,8 +143,9 @@ class Trainer:
             sample_weight: (n,), as for `fit`; of weights that are all 0 the loss is 0 and its
                 gradient too, the step is taken.
             normalize: divide the sum of the weighted losses by the sum of the weights, which are
-                then >= 0; False divides by the number of rows, for weights of any sign (returns
-                and advantages of a policy gradient).
+                then >= 0; False divides by the number of rows (of targets that are there, with
+                `ignore_nan`), for weights of any sign (returns and advantages of a policy
+                gradient).
             ignore_nan: targets that are NaN are left out: those of the actions not taken, say.
 
         Raises as `fit`; after a DivergenceError nothing has changed.

@@ -51,6 +51,8 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
+        if any(not name or name[0].isdigit() for name in self._names()):
+            raise ValueError(f"filepath must name what it is filled with: {shown(filepath)}")
         self.verbose = verbose
         self.save_best_only = check_bool(save_best_only, name="save_best_only")
         if check_bool(save_weights_only, name="save_weights_only"):
@@ -65,6 +67,7 @@ class ModelCheckpoint(MonitorCallback):
                 raise ValueError(
                     f"save_freq must be 'epoch' or an integer >= 1, got {shown(save_freq)}"
                 )
+            self.monitor = monitor or "loss"  # what there is after a batch
             # of the instance: only then is training left after each batch
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
         self._epoch = 0
@@ -73,8 +76,17 @@ class ModelCheckpoint(MonitorCallback):
     def set_params(self, params: Mapping[str, Any]) -> None:
         super().set_params(params)
         names = list(params.get("metrics", ["loss"]))
-        for name in self._fields():
+        for name in self._names():
             self.check_name(name, names)
+        if self.save_freq != "epoch":
+            asked = [name for name in self._names() if name not in ("epoch", "batch")]
+            asked += [self.monitored] if self.save_best_only else []
+            if any(name != "loss" for name in asked):
+                raise ValueError(
+                    f"ModelCheckpoint: after a batch there is the loss alone, not "
+                    f"{', '.join(name for name in asked if name != 'loss')}; pass "
+                    "save_freq='epoch', or monitor='loss'"
+                )
 
     def is_growing(self) -> bool:
         return self.save_best_only and super().is_growing()
@@ -94,9 +106,16 @@ class ModelCheckpoint(MonitorCallback):
 
     def _save(self, epoch: int, logs: Logs, batch: dict[str, int]) -> None:
         known = self.params.get("metrics", [])
-        if any(name in known and name not in logs for name in self._fields()):
+        if any(name in known and name not in logs for name in self._names()):
             return  # not measured this time
-        path = self.filepath.format(**{"epoch": epoch + 1} | batch | logs)
+        fields = {"epoch": epoch + 1} | batch | logs
+        try:
+            path = self.filepath.format(**fields)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"ModelCheckpoint: filepath {self.filepath!r} cannot be filled ({error!r}); there "
+                f"are {', '.join(fields)}"
+            ) from None
         if self.save_best_only:
             value = self.value(logs)
             if value is None:
@@ -109,8 +128,8 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose:
             print(f"epoch {epoch + 1}: saved {path}")
 
-    def _fields(self) -> list[str]:
+    def _names(self) -> list[str]:
         """The names between braces in `filepath`."""
         from string import Formatter
 
-        return [name for _, name, _, _ in Formatter().parse(self.filepath) if name]
+        return [name for _, name, _, _ in Formatter().parse(self.filepath) if name is not None]

@@ -54,7 +54,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.learning_rate)
+            logs.setdefault("learning_rate", float(self.model.learning_rate))
         value = self.value(logs)
         if value is None:
             return
@@ -109,7 +109,7 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.learning_rate)
+            logs.setdefault("learning_rate", float(self.model.learning_rate))
 
 
 def _takes_two(schedule: Callable[..., Any]) -> bool:

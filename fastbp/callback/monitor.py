@@ -72,9 +72,8 @@ class Patience:
             return False
         if best is None:
             return True
-        if self.growing:
-            return value - self.min_delta > best
-        return value + self.min_delta < best
+        sign = -1.0 if self.growing else 1.0
+        return sign * value < sign * best - self.min_delta  # as src/engine/epoch.pxi has it
 
 
 class MonitorCallback(Callback):

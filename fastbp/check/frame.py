@@ -31,13 +31,22 @@ def column_names(X: object) -> tuple[str, ...] | None:
     return None
 
 
+def _row_names(x: object) -> tuple[str, ...] | None:
+    """Those of a row of a pandas frame, which is a series."""
+    index = getattr(x, "index", None)
+    if index is None or callable(index) or not hasattr(x, "iloc"):
+        return None
+    names = tuple(index)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
 def check_feature_names(X: object, expected: Sequence[str] | None) -> None:
     """Refuse a frame whose columns are not those of the `fit`; arrays pass.
 
     Raises:
         ValueError: as scikit-learn's: unseen names, missing ones, another order.
     """
-    given = column_names(X) if expected is not None else None
+    given = (column_names(X) or _row_names(X)) if expected is not None else None
     if given is None or expected is None or given == tuple(expected):
         return
     text = "The feature names should match those that were passed during fit.\n"

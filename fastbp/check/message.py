@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,22 @@ def shown(value: object) -> str:
     except Exception:  # a foreign __repr__, or an int of more digits than Python prints
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def level_of_caller() -> int:
+    """The `stacklevel`, where `warnings.warn` is called, of the first frame outside of fastbp."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] != "fastbp":
+            break
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def placed(error: Exception, where: str) -> Exception:
+    """A TypeError or ValueError of the same text, `where` before it."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{where}: {error}")
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fastbp.check.message import shown
+from fastbp.check.message import level_of_caller, shown
 from fastbp.check.threads import automatic, available_threads
 from fastbp.random import draw_seed
 
@@ -178,6 +178,6 @@ def check_n_threads(n_threads: object, *, available: int | None = None) -> int:
         raise ValueError(expected)
     if number > 4 * cores:
         text = f"n_threads = {number} is more than 4 times the available {cores}; using {4 * cores}"
-        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        warnings.warn(text, RuntimeWarning, stacklevel=level_of_caller())
         return 4 * cores
     return number

@@ -125,6 +125,20 @@ def class_weights(
     return weights[label]
 
 
+def fitting(weight: Array, dtype: np.dtype[Any]) -> Array:
+    """Weights by class, times those of the rows, in the network's dtype.
+
+    Raises ValueError where they overflow it, or become 0.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = weight.astype(dtype)
+    bad = ~np.isfinite(found) | ((found == 0) & (weight != 0))
+    if bad.any():
+        value = weight[np.argmax(bad)]
+        raise ValueError(f"class_weight: a row's weight of {value:.6g} does not fit {dtype}")
+    return found
+
+
 def _is_balanced(class_weight: object) -> bool:
     if isinstance(class_weight, str) and class_weight == "balanced":
         return True
@@ -139,7 +153,9 @@ def _is_balanced(class_weight: object) -> bool:
 def _by_class(class_weight: Any, n_classes: int) -> NDArray[np.float64]:
     weights = np.ones(n_classes)
     for name, value in class_weight.items():
-        index = as_index(name)
+        # labels of floats or bools have such keys
+        is_whole = isinstance(name, float | np.floating | bool | np.bool_) and name == name // 1
+        index = int(name) if is_whole else as_index(name)
         if index is None or not 0 <= index < n_classes:
             raise ValueError(
                 f"class_weight has a class {shown(name)}, classes are 0..{n_classes - 1}"

@@ -10,7 +10,7 @@ import numpy as np
 from fastbp.check.array import Array
 from fastbp.check.frame import check_feature_names, column_names
 from fastbp.check.input import check_parameters
-from fastbp.check.message import shown
+from fastbp.check.message import placed, shown
 from fastbp.check.scalar import check_bool, check_n_threads
 from fastbp.check.weight import Weights
 from fastbp.random import chunk_order
@@ -93,12 +93,13 @@ class ChunkFeed(Feed):
         rest: Rows | None = None
         source = iter(self.chunks() if callable(self.chunks) else self.chunks)
         try:
-            n_chunks = 0
+            n_chunks = n_rows = 0
             for i, chunk in enumerate(source):
                 n_chunks = i + 1
                 rows = self._checked(chunk, epoch, i, is_first=first == i == 0)
                 if rows is None:
                     continue
+                n_rows += len(rows.X)
                 if rest is not None:  # only its batch is put together
                     need = min(self.batch_size - len(rest.X), len(rows.X))
                     rest = _joined(rest, rows.cut(0, need), i, self.state.n_outputs)
@@ -113,8 +114,9 @@ class ChunkFeed(Feed):
                     rest = rows.cut(whole, len(rows.X))
             if rest is not None:
                 yield Part(rest)
-            elif not n_chunks:
-                raise ValueError(f"there are no chunks in epoch {first + 1}")
+            elif not n_rows:
+                what = "rows" if n_chunks else "chunks"
+                raise ValueError(f"there are no {what} in epoch {first + 1}")
         finally:
             close = getattr(source, "close", None)
             if close is not None:
@@ -138,11 +140,13 @@ class ChunkFeed(Feed):
                 most_bytes=0, **self.options,
             )  # fmt: skip
         except (TypeError, ValueError) as error:
-            raise type(error)(f"chunk {index}: {error}") from None
+            raise placed(error, f"chunk {index}") from None
         if self.shuffle:
             order = chunk_order(len(rows.X), seed=self.state.seed, epoch=epoch, chunk=index)
             return rows.take(order, self.state)
-        return rows if rows.is_direct else rows.take(slice(None), self.state)
+        if rows.is_direct and isinstance(self.chunks, list | tuple):
+            return rows
+        return rows.take(np.arange(len(rows.X)), self.state)  # a source may fill them anew
 
 
 def _joined(a: Rows, b: Rows, index: int, n_outputs: int) -> Rows:

@@ -67,12 +67,12 @@ def take_predictor(state: State, n_threads: int, *, ema: bool = False) -> Any:
     `ema` by the average of the parameters.
     """
     idle = state.idle_averages if ema else state.idle_predictors
+    parameters = state.average() if ema else state.parameters
     try:
         found = idle.pop()
     except IndexError:
         found = None
     if found is None or found.plan.n_workers < n_threads:
-        parameters = state.average() if ema else state.parameters
         found = _make(state, "predict", _PREDICT_ROWS, n_threads, parameters)[0]
         # for more rows another thread may pay: `respond` is then told how many
         most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))

@@ -27,8 +27,8 @@ class Rates:
         """Told quickly, where it can be."""
         return self.is_constant and self.state.optimizer.learning_rate == self.constant
 
-    def of(self, n_epochs: int, steps: int) -> tuple[list[float], bool]:
-        """The rates of the last step of each of the epochs trained since there were so many steps,
+    def of(self, n_epochs: int, begin: int, end: int) -> tuple[list[float], bool]:
+        """The rates of the last step of each of the epochs between so many steps and so many,
         nothing as long as it is the same; and whether it was until now.
 
         Where a schedule is asked once an epoch, it is for the rate of its first step.
@@ -41,8 +41,8 @@ class Rates:
         self.is_constant = False
         if is_number:
             return [float(rate)] * n_epochs, was_constant
-        each = max(1, (self.state.steps - steps) // n_epochs)
-        first = steps + each * np.arange(n_epochs, dtype=np.int64)
+        each = max(1, (end - begin) // n_epochs)
+        first = begin + each * np.arange(n_epochs, dtype=np.int64)
         asked = first if getattr(rate, "per", "step") == "epoch" else first + each - 1
         return np.asarray(rate.values(asked), np.float64).tolist(), was_constant
 

@@ -22,10 +22,15 @@ from fastbp.runtime.state import State
 _MOST_WORK = 1e9  # of it, in the unit of `State.work_per_row`: some 20 ms
 
 
-def summed_metrics(state: State) -> tuple[str, ...]:
-    """The metrics of a network that the engine sums."""
+def summed_metrics(state: State, rows: Rows | None) -> tuple[str, ...]:
+    """The metrics of a network that the engine sums: it divides by what the loss is divided by, and
+    half_sse counts rows, whichever of their targets are there.
+    """
+    n_outputs, weight = state.n_outputs, None if rows is None else rows.weights.weight
+    by_element = n_outputs > 1 and weight is not None and weight.strides[1] != 0
+    own = METRICS if not by_element or state.loss.divisor(n_outputs) == n_outputs else ("accuracy",)
     names = state.description.metrics
-    return tuple(name for name in names if isinstance(name, str) and name in METRICS)
+    return tuple(name for name in names if isinstance(name, str) and name in own)
 
 
 def metric_divisor(state: State, name: str) -> int:
@@ -49,7 +54,7 @@ class Figures:
 
     def __init__(self, state: State, rows: Rows | None) -> None:
         self.state, self.rows = state, rows
-        self.metrics = summed_metrics(state)
+        self.metrics = summed_metrics(state, rows)
         self.columns = [*self.metrics]
         measures = state.description.measures
         self.others = {name: own for name, own in measures.items() if name not in self.metrics}
@@ -110,12 +115,12 @@ class Figures:
         values = self.record[:n].T.tolist()
         return dict(zip(self.columns, values, strict=True))
 
-    def from_outputs(self, batch_rows: NDArray[np.uint32] | None) -> dict[str, float]:
-        """The other metrics of the last epoch; of those rows alone where there is an order."""
+    def from_outputs(self, visited: NDArray[Any] | None) -> dict[str, float]:
+        """The other metrics of the last epoch; of those rows alone where there are such."""
         rows, outputs = self.rows, self.outputs
         if outputs is None or rows is None:
             return {}
-        chosen: Any = slice(None) if batch_rows is None else np.unique(batch_rows)
+        chosen: Any = slice(None) if visited is None else visited
         held = rows.take(chosen, self.state)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             response = response_of(self.state.loss.link)(outputs[chosen])

@@ -22,7 +22,7 @@ from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.pace import Budget, Pace
 from fastbp.runtime.parted import PartedEpoch, parted_epoch
 from fastbp.runtime.predict import measure
-from fastbp.runtime.progress import Progress, progress
+from fastbp.runtime.progress import Progress, check_verbose, progress
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
 from fastbp.runtime.stopping import Stopping, served
@@ -69,7 +69,7 @@ def _prepared(
         raise ValueError(f"initial_epoch must be an integer in 0..epochs, got {first} of {epochs}")
     validation_freq = check_integer(validation_freq, name="validation_freq", minimum=1)
     found = check_callbacks(callbacks)
-    display = progress(verbose, first=first, epochs=epochs)
+    verbose = check_verbose(verbose)
     check_finite = check_bool(check_finite, name="check_finite")
     call, validation = prepare(
         state, X, y, epochs=epochs - first, validation_data=validation_data,
@@ -79,13 +79,13 @@ def _prepared(
     if found:
         names = ["loss", *state.description.metrics]
         names += [f"val_{name}" for name in names if validation is not None]
-        shows = 1 if verbose == "auto" else int(verbose)
+        shows = 1 if isinstance(verbose, str) else verbose
         steps = None if call.n_batches == MANY_STEPS else call.n_batches
         hooks.begin(epochs=epochs, steps=steps, verbose=shows, metrics=names)
-    # the caller of the network's method, which called `fit`, which called this
     if call.X is not None:
         warn_once(state, call.X, X)
-    state.feature_names = column_names(X)
+        state.feature_names = column_names(X)
+    display = progress(verbose, first=first, epochs=epochs)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
     fitting.measure(validation, validation_freq)
     return fitting
@@ -183,7 +183,7 @@ class _Fit:
             return "diverged", str(error)
         kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         text = f": {error}" if str(error) else ""
-        return kind, f"{type(error).__name__} after epoch {self.epoch} of {self.epochs}{text}"
+        return kind, f"{type(error).__name__} {self._where()}{text}"
 
     # epochs
 
@@ -195,7 +195,8 @@ class _Fit:
         is_whole = not (hooks.per_batch or (self.is_timed and self._is_too_long()))
         found = self._whole_epochs(self._together()) if is_whole else self._parted_epoch()
         before = len(found["loss"]) - 1
-        rates = self._append({name: own[:before] for name, own in found.items()}, steps, 1)
+        first = {name: own[:before] for name, own in found.items()}
+        rates = self._append(first, steps, self.state.steps, 1)
         self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
@@ -215,8 +216,8 @@ class _Fit:
             rows = [dict(zip(found, own, strict=True)) for own in zip(*found.values(), strict=True)]
             self.progress.show(begin, [*rows[:before], logs])
 
-    def _append(self, found: _Columns, steps: int, more: int = 0) -> list[float]:
-        """Write epochs into the history that have begun after `steps` steps; the learning rate of
+    def _append(self, found: _Columns, begin: int, end: int, more: int = 0) -> list[float]:
+        """Write epochs into the history that went from `begin` steps to `end`; the learning rate of
         each and of so many more, or nothing while it is constant.
         """
         losses = found["loss"]
@@ -224,7 +225,7 @@ class _Fit:
             rates: list[float] = []
             is_new = False
         else:
-            rates, is_new = self.rates.of(len(losses) + more, steps)
+            rates, is_new = self.rates.of(len(losses) + more, begin, end)
         if is_new and self.history.epoch:
             first = [self.rates.constant] * len(self.history)
             self.history.set_column("learning_rate", first)
@@ -258,23 +259,37 @@ class _Fit:
         try:
             losses = self.call.run(n, first=self.epoch)
         except BaseException:
-            finished = self.call.finished.tolist()  # the history tells what led here
-            self._append({"loss": finished} | self.figures.found(len(finished)), steps)
+            losses = self.call.finished  # the history tells what led here
+            found = {"loss": losses.tolist()} | self.figures.found(len(losses))
+            self._append(found, steps, steps + len(losses) * self.call.n_batches)
+            if len(losses):
+                self.logs = {name: own[-1] for name, own in found.items()}
             raise
+        self.batches_done = self.call.n_batches
         if self.is_timed:
             self._measured(begin, steps)
         return {"loss": losses.tolist()} | self.figures.found(len(losses))
 
     def _parted_epoch(self) -> _Columns:
         """The next epoch batch by batch, or in pieces of a limited time."""
-        hooks = self.hooks
+        hooks, steps = self.hooks, self.state.steps
         epoch = parted_epoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
         try:
             self._run_parts(epoch)
+        except DivergenceError:  # which has undone the epoch
+            raise
+        except BaseException:
+            if epoch.done:
+                self.batches_done = epoch.done
+                self._append(self._of_parts(epoch), steps, self.state.steps)
+            raise
         finally:
             epoch.close()
         epoch.end()
         self.batches_done = epoch.done
+        return self._of_parts(epoch)
+
+    def _of_parts(self, epoch: PartedEpoch | FedEpoch) -> _Columns:
         metrics = zip(self.figures.metrics, epoch.metrics, strict=True)
         return {"loss": [epoch.loss]} | {name: [value] for name, value in metrics}
 
@@ -338,7 +353,7 @@ class _Fit:
         begin = time.perf_counter() if self.is_limited else 0.0
         n_threads, call = self.call.n_threads, self.call
         if self.figures.outputs is not None and isinstance(call, Epochs):
-            found |= self.figures.from_outputs(call.batch_rows)
+            found |= self.figures.from_outputs(call.visited(self.batches_done))
         elif self.figures.others and call.rows is not None:  # read again, part by part
             own = measure(self.state, call.rows, n_threads)
             found |= {name: own[name] for name in self.figures.others}

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp import random
 from fastbp.check.array import Array, as_numeric, is_costly
 from fastbp.check.frame import check_feature_names, column_names
-from fastbp.check.message import counted, shown
+from fastbp.check.message import counted, placed, shown
 from fastbp.check.scalar import check_real
 from fastbp.runtime.chunk import ChunkFeed
 from fastbp.runtime.rows import MOST_BYTES, Picked, Rows, checked_rows
@@ -59,14 +59,49 @@ def prepare(
     if validation_split is not None:
         if options.get("batches") is not None:
             raise ValueError("batches number the rows before a validation_split: pass one of both")
-        X, y, options["sample_weight"], validation_data = split(
+        return _prepare_split(
             state, X, y, validation_split=validation_split, validation_data=validation_data,
-            sample_weight=options.get("sample_weight"),
+            check_finite=check_finite, **options,
         )  # fmt: skip
     call = Epochs(state, X, y, check_finite=check_finite, any_names=True, **options)
     return call, check_validation(
         state, validation_data, X=X, check_finite=check_finite, ignore_nan=ignore_nan
     )
+
+
+def _prepare_split(
+    state: State,
+    X: Any,
+    y: ArrayLike,
+    *,
+    validation_split: object,
+    validation_data: object,
+    sample_weight: Any = None,
+    check_finite: bool,
+    **options: Any,
+) -> tuple[Call, Rows | None]:
+    """The same of two parts of the rows.  What is wrong is told of the arrays that were passed."""
+    ignore_nan = options.get("ignore_nan", False)
+    try:
+        parts = split(
+            state, X, y, validation_split=validation_split, validation_data=validation_data,
+            sample_weight=sample_weight,
+        )  # fmt: skip
+        call = Epochs(
+            state, parts.X, parts.y, sample_weight=parts.sample_weight, check_finite=check_finite,
+            any_names=True, **options,
+        )  # fmt: skip
+        return call, check_validation(
+            state, parts.validation_data, X=parts.X, check_finite=check_finite,
+            ignore_nan=ignore_nan,
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        failure = error
+    checked_rows(
+        state, X, y, sample_weight=sample_weight, class_weight=options.get("class_weight"),
+        ignore_nan=ignore_nan, check_finite=check_finite, any_names=True,
+    )  # fmt: skip
+    raise failure
 
 
 def check_validation(
@@ -98,7 +133,7 @@ def check_validation(
             ignore_nan=ignore_nan, any_names=True,
         )  # fmt: skip
     except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from None
+        raise placed(error, "validation_data") from None
 
 
 def split(

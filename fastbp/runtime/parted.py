@@ -92,8 +92,16 @@ class PartedEpoch:
         self.done, self.loss = end, float(self.losses[0])
 
     def end(self) -> None:
-        """The epoch ends here, complete or not: the next one has an order of its own."""
-        self.call.state.epochs = self.epochs + 1
+        """The epoch ends here, complete or not: the next one has an order of its own.
+
+        Raises DivergenceError where a parameter is not finite.
+        """
+        state = self.call.state
+        if not self.is_complete and state.scan(state.parameters) >= 0:
+            self._restore()
+            rate = self.table[self.done - 1] if len(self.table) else state.rate[0]
+            raise diverged(self.loss, self.first, self.done - 1, rate)
+        state.epochs = self.epochs + 1
 
     def close(self) -> None:
         """Nothing is left open."""

@@ -58,8 +58,6 @@ def respond(
         shape = (state.n_outputs,) if is_row else (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
-        if ema:
-            state.average()
         into = result.reshape(len(rows), state.n_outputs)
         for part in _parts(Rows(rows, into, is_direct=is_readable(rows, state.dtype))):
             block = converted(rows, part, state)
@@ -82,6 +80,8 @@ def _rows(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
         return found, False
     given = as_numeric(X, name="X", dtype=state.dtype)
     is_row = given.shape == (state.n_features,)
+    if is_row:
+        check_feature_names(X, state.feature_names)
     rows = state.checked(
         given[np.newaxis] if is_row else X, minimum_rows=0, check_finite=check_finite,
         most_bytes=MOST_BYTES,
@@ -145,7 +145,7 @@ def measure(
     n_rows = len(rows.X)
     threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
-    summed = summed_metrics(state)
+    summed = summed_metrics(state, rows)
     sums = np.empty(1 + len(summed))
     total = [0.0] * len(sums)
     try:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _AHEAD = 1  # items that wait; one more is being made
-_PATIENCE = 5.0  # seconds to wait for the end of the thread: a source may block for ever
+_PATIENCE = 0.1  # seconds to wait for the end of the thread: a source may block for ever
 
 
 class Prefetch(Generic[T]):
@@ -43,7 +43,11 @@ class Prefetch(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """End the thread; what the source has yet to give is lost."""
+        """End the thread; what the source has yet to give is lost.  While the source is busy, the
+        thread outlives this.
+        """
+        if self._stopped:
+            return
         with self._changed:
             self._stopped = True
             self._ready.clear()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from fastbp.check.message import shown
@@ -19,19 +20,22 @@ _LINE = 0.2  # the same of lines that nobody asked for
 _BAR = "epoch {n_fmt}/{total_fmt} |{bar:12}| {elapsed}<{remaining}{postfix}"
 
 
-def progress(verbose: object, *, first: int, epochs: int) -> Progress:
-    """The display that `verbose` means, for epochs `first` to `epochs`.
+def check_verbose(verbose: object) -> int | str:
+    """Raises ValueError for a `verbose` that is none."""
+    if isinstance(verbose, str) and verbose == "auto":
+        return verbose
+    if isinstance(verbose, int) and verbose in (0, 1, 2):
+        return int(verbose)
+    expected = "verbose must be True, False, 0, 1, 2 or 'auto'"
+    raise ValueError(f"{expected}, got {shown(verbose)}")
 
-    Raises ValueError for a `verbose` that is none.
-    """
-    if not (isinstance(verbose, str) and verbose == "auto"):
-        if not (isinstance(verbose, int) and verbose in (0, 1, 2)):
-            expected = "verbose must be True, False, 0, 1, 2 or 'auto'"
-            raise ValueError(f"{expected}, got {shown(verbose)}")
-        if verbose == 0:
-            return _NOTHING
-        if verbose == 2:
-            return Lines(first, epochs)
+
+def progress(verbose: int | str, *, first: int, epochs: int) -> Progress:
+    """The display that `verbose` means, for epochs `first` to `epochs`; a bar is drawn at once."""
+    if verbose == 0:
+        return _NOTHING
+    if verbose == 2:
+        return Lines(first, epochs)
     live = _is_notebook() or sys.stdout.isatty()
     make_bar = _bar() if live else None
     if make_bar is not None:
@@ -76,7 +80,7 @@ class _Display(Progress):
         self.shown_at = -math.inf
 
     def _line(self, epoch: int, figures: Figures, seconds: float) -> str:
-        text = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        text = "  ".join(f"{name} {value:.6g}" for name, value in _numbers(figures))
         took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
         return f"epoch {epoch + 1}/{self.epochs}  {text}  {took}"
 
@@ -147,7 +151,7 @@ class Bar(_Display):
 
     def _show(self, done: float, figures: Figures) -> None:
         self.done = done
-        self.figures = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())
+        self.figures = ", ".join(f"{name}={value:.4g}" for name, value in _numbers(figures))
         now = time.perf_counter()
         if now - self.shown_at >= REDRAW:
             self.shown_at = now
@@ -161,6 +165,11 @@ class Bar(_Display):
     def _set(self) -> None:
         self.bar.n = self.done
         self.bar.set_postfix_str(self.figures, refresh=False)
+
+
+def _numbers(figures: Figures) -> list[tuple[str, float]]:
+    """Without what else a callback has put there."""
+    return [(name, value) for name, value in figures.items() if isinstance(value, Real)]
 
 
 def _is_notebook() -> bool:
@@ -188,9 +197,9 @@ def _bar() -> Callable[..., Any] | None:
 
 
 def _width() -> dict[str, Any]:
-    """How tqdm shall find the columns of the terminal: it draws nothing where one tells of 0."""
+    """How tqdm shall find the size of the terminal: it draws nothing where one tells of 0."""
     try:
         columns = os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError):  # stdout is something else
         columns = 0
-    return {"dynamic_ncols": True} if columns else {"ncols": 80}
+    return {"dynamic_ncols": True} if columns else {"ncols": 80, "nrows": 24}

@@ -21,6 +21,7 @@ from fastbp.check.weight import (
     check_sample_weight,
     class_weights,
     combined,
+    fitting,
 )
 from fastbp.runtime.state import State
 
@@ -190,7 +191,7 @@ def checked_rows(
         factor = class_weights(
             class_weight, target, n_out=state.n_outputs, domain=state.loss.domain, present=there
         )
-        weight = (factor if weight is None else factor * weight).astype(state.dtype)
+        weight = fitting(factor if weight is None else factor * weight, state.dtype)
     weights = combined(
         weight, present, n_rows=len(rows), n_out=state.n_outputs,
         divisor=state.loss.divisor(state.n_outputs), dtype=state.dtype, normalize=normalize,

@@ -40,7 +40,7 @@ class Stopping:
             self.numbers = np.zeros(0)
             return {}
         sign = -1.0 if own.growing else 1.0
-        best = sign * math.inf if own.best is None else own.best
+        best = math.nan if own.best is None else own.best
         patience = math.inf if epoch == 0 and own.patience <= 1 else own.patience
         baseline = math.nan if own.baseline is None else own.baseline
         self.numbers = np.array(
@@ -66,6 +66,8 @@ class Stopping:
 
 
 def served(callbacks: Sequence[Callback]) -> EarlyStopping | None:
-    """The only EarlyStopping among callbacks, where its class has not been changed."""
+    """The only EarlyStopping among callbacks, where nothing of it has been changed."""
     found = [one for one in callbacks if isinstance(one, EarlyStopping)]
-    return found[0] if len(found) == 1 and type(found[0]) is EarlyStopping else None
+    if len(found) != 1 or type(found[0]) is not EarlyStopping or found[0].epochs_per_call != 1:
+        return None
+    return None if any(name.startswith("on_") for name in vars(found[0])) else found[0]

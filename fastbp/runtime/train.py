@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.check.array import Array
 from fastbp.check.input import check_batches, check_parameters
+from fastbp.check.message import level_of_caller
 from fastbp.check.scalar import check_bool, check_integer, check_n_threads
 from fastbp.check.scale import unevenness
 from fastbp.runtime import engine_cache
@@ -148,16 +149,16 @@ class Epochs:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
             self.finished = all_losses[: begin + epoch]
+        self.is_stopped = status == STOPPED
+        if self.stopping is not None:
+            last = first + begin + epoch - 1
+            self.stopping.end(first + begin, last, stopped=self.is_stopped)
         if status == DIVERGED:
             step = epoch * self.n_batches + batch
             rate = state.rate[0] if table is None else table[min(step, len(table) - 1)]
             raise diverged(float(losses[epoch]), first + begin + epoch, batch, rate)
         if status == INTERRUPTED:
             raise engine.take_pending()
-        self.is_stopped = status == STOPPED
-        if self.stopping is not None:
-            last = first + begin + epoch - 1
-            self.stopping.end(first + begin, last, stopped=self.is_stopped)
 
     def feed(self) -> ArrayFeed:
         """The same epochs part by part."""
@@ -170,6 +171,15 @@ class Epochs:
         )  # fmt: skip
         feed.figures = self.figures
         return feed
+
+    def visited(self, n_batches: int) -> NDArray[Any] | None:
+        """The rows of the first batches of the last epoch, ascending; None for all of X."""
+        if self.batch_rows is not None and self.batch_offsets is not None:
+            return np.unique(self.batch_rows[: self.batch_offsets[n_batches]])
+        if n_batches == self.n_batches:
+            return None
+        n_rows = n_batches * self.batch_size
+        return np.arange(n_rows) if self.shuffled is None else np.sort(self.shuffled[:n_rows])
 
     def total(self, n_batches: int, epoch: int) -> float:
         """What the rows of the first batches count together in the network's epoch `epoch`, as its
@@ -194,8 +204,7 @@ def warn_once(state: State, X: Array, given: object) -> None:
         return
     text = unevenness(X, given)
     if text:
-        # the caller of the network's method, which called the guarded verb, which called this
-        warnings.warn(text, UserWarning, stacklevel=5)
+        warnings.warn(text, UserWarning, stacklevel=level_of_caller())
     state.scale_was_checked = True
 
 

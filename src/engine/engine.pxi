@@ -210,7 +210,11 @@ cdef class Engine:
                 raise ValueError(f"total has {total.shape[0]} numbers for {len(metrics)} metrics")
             call.total = &total[0]
         call.watch = NULL
-        call.best = &best[0] if best is not None and best.shape[0] == self.n_parameters else NULL
+        call.best = NULL
+        if best is not None:
+            if best.shape[0] != self.n_parameters:
+                raise ValueError(f"best has {best.shape[0]} numbers for {self.n_parameters} parameters")
+            call.best = &best[0]
         if watch is not None:
             most = call.n_columns if record is not None else 0
             if watch.shape[0] * sizeof(double) != sizeof(Watch) or not 0 <= watch[0] <= most:
@@ -305,15 +309,11 @@ cdef class Engine:
 
     def evaluate(self, const real[:, :] x, y, double[::1] found, *, weight=None, tuple metrics=(), int n_threads=1):
         """found (1 + n_metrics,) OUT = the sums of the losses and of the metrics of all rows; 0, or 1 where interrupted."""
-        cdef double* kept = self.tile_loss
         if found.shape[0] != 1 + len(metrics):
             raise ValueError(f"found has {found.shape[0]} numbers for {len(metrics)} metrics")
         self.bind_validation(x, y, weight=weight, metrics=metrics)
-        try:
-            self.found = &found[0]
-            self.run_call(EVALUATE, n_threads, None)
-        finally:
-            self.tile_loss = kept
+        self.found = &found[0]
+        self.run_call(EVALUATE, n_threads, None)
         return self.call.status
 
     def bind_validation(self, const real[:, :] x, y, *, weight=None, row_weight=None, tuple metrics=()):
@@ -347,6 +347,8 @@ cdef class Engine:
         """The mean loss of the rows of the last `forward` against y; its gradient is left for `backward`."""
         cdef double total
         check_call(self, self.has_loss, "loss_gradient", 0)
+        self.call.weight = self.call.row_weight = NULL
+        self.call.label = NULL
         self.set_target(y)
         bind_weights(self, weight, row_weight)
         with nogil:

@@ -152,6 +152,7 @@ cdef void record_epoch(Engine engine, Call* call, Engine validator, double seen)
         found[m] = call.metric_sum[m] / (seen * call.metric[m].divisor) if seen > 0 else 0
     if call.validates:
         validate(validator, found + call.n_metrics)
+        call.seconds_to_check -= validator.call.n_rows * validator.sizes.seconds_per_row
 
 
 cdef void validate(Engine engine, double* found) noexcept nogil:
@@ -180,7 +181,9 @@ cdef void evaluate_tiles(Engine engine, Call* call, double* found) noexcept nogi
 
 
 cdef inline bint is_better(Watch* watch, double value, double other) noexcept nogil:
-    """By more than min_delta; never where one is nan."""
+    """By more than min_delta, or than none, nan; nan never is."""
+    if other != other:
+        return value == value
     return watch.sign * value < watch.sign * other - watch.min_delta
 
 
@@ -195,7 +198,7 @@ cdef void watch_epoch(Engine engine, Call* call) noexcept nogil:
         watch.best_epoch = <double>call.epoch
         if call.best != NULL:
             memcpy(call.best, engine.w, engine.n_parameters * sizeof(real))
-        if watch.baseline != watch.baseline or is_better(watch, value, watch.baseline):
+        if is_better(watch, value, watch.baseline):
             watch.wait = 0
     elif watch.wait >= watch.patience:
         call.status = STOPPED

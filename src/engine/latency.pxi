@@ -84,12 +84,15 @@ cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
     """Whether the step of a segment is Adam's, without penalty or decay."""
     cdef real scalar[MOST_NUMBERS]
     cdef double power[MOST_POWERS]
+    cdef double number[MOST_NUMBERS]
     if engine.optimizer.scalars != fill_adam_scalars or segment.l1 != 0 or segment.l2 != 0:
         return False
     if segment.rate != 1 or engine.average > 0:
         return False
     memset(power, 0, sizeof(power))
-    engine.optimizer.scalars(engine.number, power, scalar)
+    memcpy(number, engine.number, sizeof(number))
+    number[engine.rate_index] = 1       # now it may be 0, at the start of a schedule
+    engine.optimizer.scalars(number, power, scalar)
     return not segment.decays or (<adam_scalar*>scalar).decay == 0
 
 

@@ -55,7 +55,7 @@ cdef struct Watch:
     double min_delta
     double patience
     double baseline         # nan for none
-    double best             # IN and OUT, as what follows
+    double best             # IN and OUT, as what follows; nan for none
     double wait             # epochs without an improvement
     double best_epoch       # counted within the call, -1 for none in it
 

@@ -206,3 +206,42 @@ def test_a_number_that_nobody_reports(backend):
     stop = fb.EarlyStopping("size", mode="min", patience=2)
     history = network.fit(X, y, epochs=9, callbacks=[Measure(), stop])
     assert history["size"] == [0, 1, 2] and stop.best == 0
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_best_weights_after_a_divergence(by_hand, backend):
+    """They are those of the best epoch, where the engine decides too."""
+    X, y = classification(64, 4, 3)
+    network = fb.Network(
+        [4, 8, 3], loss="cross_entropy", seed=0, backend=backend,
+        optimizer=fb.SGD(lambda step: 0.1 if step < 40 else 1e30),
+    )  # fmt: skip
+    stop, reference = fb.EarlyStopping("loss", patience=1000), network.copy()
+    others = [fb.LambdaCallback(on_epoch_end=lambda epoch, logs: None)] if by_hand else []
+    history = network.fit(X, y, epochs=60, callbacks=[stop, fb.TerminateOnNaN(), *others])
+    assert history.stopped == "diverged"
+    assert (stop.best, stop.best_epoch) == (min(history["loss"]), np.argmin(history["loss"]))
+    reference.fit(X, y, epochs=stop.best_epoch + 1)
+    for a, b in zip(network.get_weights(), reference.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_first_number_that_is_infinite(served, backend):
+    class ByHand(fb.EarlyStopping):
+        pass
+
+    X, y = np.full((8, 1), 1e30), np.zeros(8)
+    network = fb.Network([1, 1], seed=0, backend=backend, optimizer=fb.SGD(0.0))
+    network.set_weights([[[1.0]], [0.0]])
+    stop = (fb.EarlyStopping if served else ByHand)("val_loss", patience=2)
+    history = network.fit(X * 0, y, epochs=9, validation_data=(X, y), callbacks=[stop])
+    assert history["val_loss"] == [math.inf] * 3 and stop.best == math.inf
+
+
+def test_changed_instances_are_called(backend):
+    network, X, y, _ = _case(backend)
+    stop, seen = fb.EarlyStopping("loss"), []
+    stop.on_epoch_end = lambda epoch, logs=None: seen.append(epoch)  # type: ignore[method-assign]
+    network.fit(X, y, epochs=3, callbacks=[stop])
+    assert seen == [0, 1, 2]

@@ -355,7 +355,7 @@ class Broken(fb.Callback):
     ("hook", "steps", "epochs"),
     [
         ("on_train_begin", 0, 0), ("on_epoch_begin", 5, 1), ("on_epoch_end", 10, 2),
-        ("on_train_batch_begin", 1, 0), ("on_train_batch_end", 2, 0), ("on_test_end", 5, 1),
+        ("on_train_batch_begin", 1, 1), ("on_train_batch_end", 2, 1), ("on_test_end", 5, 1),
     ],
 )  # fmt: skip
 def test_a_callback_that_raises(hook, steps, epochs, error, backend):
@@ -479,3 +479,45 @@ def test_bad_options(bad, backend):
     X, y = classification(40, 4, 3)
     network = fb.Network([4, 3], loss="cross_entropy", seed=3, backend=backend)
     refused(network, lambda: network.fit(X, y, **bad.call), bad.error, bad.text)
+
+
+def test_an_epoch_that_a_hook_ends_with_an_exception_is_in_the_history(backend):
+    class Fails(fb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                raise OSError("no space")
+
+    X, y = classification(64, 4, 3)
+    network = fb.Network([4, 3], loss="cross_entropy", seed=0, backend=backend)
+    with pytest.raises(OSError, match="no space"):
+        network.fit(X, y, epochs=2, batch_size=8, callbacks=[Fails()])
+    history = network.history
+    assert len(history) == 1 and network.steps == 4
+    assert history.reason == "OSError after 4 of 8 batches of epoch 1 of 2: no space"
+
+
+def test_an_epoch_that_a_hook_ends_has_finite_parameters(backend):
+    class Stops(fb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 0
+
+    X, y = classification(64, 4, 3)
+    network = fb.Network(
+        [4, 8, 3], loss="half_sse", seed=0, backend=backend, optimizer=fb.SGD(3e38)
+    )
+    before = digest(network)
+    with pytest.raises(fb.DivergenceError, match="restored to before the call"):
+        network.fit(1e3 * X, np.eye(3)[y], batch_size=8, callbacks=[Stops()])
+    assert digest(network) == before
+
+
+def test_logs_after_a_divergence_are_those_of_the_last_epoch(backend):
+    X, y = classification(64, 4, 3)
+    network = fb.Network(
+        [4, 8, 3], loss="half_sse", seed=0, backend=backend,
+        optimizer=fb.SGD(lambda step: 1e-3 if step < 10 else 1e30),
+    )  # fmt: skip
+    ends: list[dict[str, float]] = []
+    end = fb.LambdaCallback(on_train_end=lambda logs: ends.append(dict(logs)))
+    history = network.fit(X, np.eye(3)[y], epochs=30, callbacks=[fb.TerminateOnNaN(), end])
+    assert ends[0]["loss"] == history["loss"][-1]

@@ -172,3 +172,40 @@ def test_tensorboard_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ImportError, match=r"pip install 'fastbp\[tensorboard\]'"):
         fb.TensorBoard()
+
+
+@pytest.mark.parametrize(
+    ("filepath", "options", "missing"),
+    [
+        ("model.npz", {"save_best_only": True, "monitor": "val_loss"}, "not val_loss"),
+        ("{accuracy:.2f}.npz", {}, "not accuracy"),
+        ("{epoch}-{val_loss:.2f}.npz", {}, "not val_loss"),
+    ],
+)
+def test_numbers_that_batches_do_not_have(filepath, options, missing, backend, tmp_path):
+    network, X, y, validation_data = _case(backend)
+    network.metrics = ["accuracy"]
+    save = fb.ModelCheckpoint(tmp_path / filepath, save_freq=2, **options)
+    with pytest.raises(ValueError, match=f"after a batch there is the loss alone, {missing}"):
+        network.fit(X, y, validation_data=validation_data, callbacks=[save])
+    assert network.steps == 0
+
+
+def test_names_that_cannot_be_filled(backend, tmp_path):
+    network, X, y, _ = _case(backend)
+    with pytest.raises(ValueError, match="filepath must name what it is filled with"):
+        fb.ModelCheckpoint("{}.npz")
+    save = fb.ModelCheckpoint(tmp_path / "{acc:.2f}.npz")
+    text = r"cannot be filled \(KeyError\('acc'\)\); there are epoch"
+    with pytest.raises(ValueError, match=text):
+        network.fit(X, y, callbacks=[save])
+
+
+def test_what_is_no_number_is_not_shown(backend, capsys):
+    class Phase(fb.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["phase"] = "warm-up"
+
+    network, X, y, _ = _case(backend)
+    network.fit(X, y, callbacks=[Phase()], verbose=2)
+    assert "loss" in (text := capsys.readouterr().out) and "phase" not in text

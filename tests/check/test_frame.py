@@ -184,3 +184,13 @@ def test_wide_gaps_are_not_counted():
     net = fb.Network([5000, 1], seed=0)
     with pytest.raises(ValueError, match=r"\(first at \[0, 0\]\): impute or drop them, e.g. skle"):
         net.predict(wide)
+
+
+def test_a_row_of_a_frame_has_names_too(backend):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=NAMES)
+    net = fb.Network([3, 1], loss="binary_cross_entropy", seed=0, backend=backend)
+    net.fit(table, Y)
+    assert np.array_equal(net(table.iloc[0]), net(X[0])) and net.predict(X[0]).shape == (1,)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        net(table.iloc[0][["weight", "height", "age"]])

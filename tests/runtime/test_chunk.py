@@ -229,6 +229,7 @@ try:
 except KeyboardInterrupt:
     ended = "by Ctrl-C"
 took = time.perf_counter() - begin
+time.sleep(SLEEP)  # what the source was asked for before
 names = [t.name for t in threading.enumerate()]
 steps = net.steps
 net.fit(X, y)
@@ -240,5 +241,46 @@ print(json.dumps([ended, took, "fastbp-prefetch" in names, steps, net.steps]))
 def test_interrupt(sleep):
     """While the engine trains, and while it waits for a chunk."""
     ended, took, left, steps, then = child.result(INTERRUPT.replace("SLEEP", str(sleep)))
-    assert ended == "by Ctrl-C" and took < 5 and not left
+    assert ended == "by Ctrl-C" and took < 2 and not left
     assert steps > 0 and then == steps + 20
+
+
+def test_a_source_may_fill_its_arrays_anew(backend):
+    def source(is_new):
+        x, y = np.empty((20, 5), np.float32), np.empty(20, np.int64)
+        for i in range(0, 100, 20):
+            if is_new:
+                x, y = x.copy(), y.copy()
+            x[:], y[:] = X[i : i + 20], Y[i : i + 20]
+            yield x, y
+
+    net, expected = network(backend), network(backend)
+    net.fit(source(False), batch_size=8, shuffle=False)
+    expected.fit(source(True), batch_size=8, shuffle=False)
+    assert digest(net) == digest(expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_seconds": 5.0}])
+def test_chunks_without_rows(options, backend):
+    net = network(backend)
+    with pytest.raises(ValueError, match="there are no rows in epoch 1"):
+        net.fit([(X[:0], Y[:0])], epochs=2, **options)
+    assert net.steps == 0
+
+
+def test_errors_whose_class_takes_more_than_a_text(backend):
+    class Rows:
+        def __array__(self, dtype=None, copy=None):
+            raise UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")
+
+    with pytest.raises(ValueError, match="chunk 0: .*bad"):
+        network(backend).fit([(Rows(), Y)])
+
+
+def test_frame_names_stay_where_the_first_chunk_is_refused(backend):
+    pandas = pytest.importorskip("pandas")
+    net = network(backend)
+    net.fit(pandas.DataFrame(X, columns=list("abcde")), Y)
+    with pytest.raises(ValueError, match="chunk 0"):
+        net.fit([(X[:, :4], Y)])
+    assert net.feature_names == tuple("abcde")

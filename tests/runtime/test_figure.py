@@ -159,3 +159,41 @@ def test_divergence_keeps_the_figures_of_what_was_done(backend: str) -> None:
     past = network.history
     assert past.epoch == [0, 1] and past.stopped == "diverged"
     assert {len(own) for own in past.history.values()} == {2}
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_metrics_of_an_epoch_that_ended_early(shuffle: bool, backend: str) -> None:
+    """Those of the batches that came, as the loss is: here they are the same number."""
+
+    class Stops(fb.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 2
+
+    network = fb.Network([5, 1], metrics=["mse", "rmse"], seed=0, dtype="float64", backend=backend)
+    history = network.fit(X, X[:, 0], batch_size=8, shuffle=shuffle, callbacks=[Stops()])
+    assert_near(history["rmse"][0] ** 2, history["loss"][0], dtype="float64", length=90)
+    assert_near(history["mse"], history["loss"], dtype="float64", length=90)
+
+
+@pytest.mark.parametrize("loss", ["mse", "half_sse"])
+def test_errors_of_the_targets_that_are_there(loss: str, backend: str) -> None:
+    T = np.where(np.random.default_rng(0).random((90, 3)) < 0.3, np.nan, X[:, :3])
+    network = fb.Network(
+        [5, 3], loss=loss, metrics=["mae", "mse"], optimizer=fb.SGD(0.0), seed=0, dtype="float64",
+        backend=backend,
+    )  # fmt: skip
+    error = (network.predict(X) - T)[~np.isnan(T)]
+    expected = [np.abs(error).mean(), (error**2).mean()]
+    found = network.evaluate(X, T, ignore_nan=True)
+    history = network.fit(X, T, ignore_nan=True)
+    assert_near([found["mae"], found["mse"]], expected, dtype="float64", length=270)
+    assert_near([history["mae"][0], history["mse"][0]], expected, dtype="float64", length=270)
+
+
+def test_no_average_after_reset(backend: str) -> None:
+    network = fb.Network([5, 1], optimizer=fb.Adam(ema=0.9), seed=0, backend=backend)
+    network.fit(X, X[:, 0])
+    network.evaluate(X, X[:, 0], ema=True)
+    network.reset(1)
+    with pytest.raises(RuntimeError, match="no average of parameters before the first step"):
+        network.evaluate(X, X[:, 0], ema=True)

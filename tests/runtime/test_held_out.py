@@ -1,5 +1,7 @@
 """`validation_split`: which rows are held out; and `accumulate`."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,7 +132,7 @@ def test_bad_company():
         ((X[:1], Y[:1]), {}, "^validation_split needs at least 2 rows, X has 1$"),
         ((X, Y[:9]), {}, "^X has 60 rows, y has 9$"),
         ((X, Y), {"sample_weight": np.ones(3)}, "^X has 60 rows, sample_weight has 3$"),
-        ((X, 3), {}, "^y must have rows, got 3$"),
+        ((X, 3), {}, "^y must be 1-D .*, got 3$"),
     ]:
         refused(
             net, lambda a=arguments, o=options: net.fit(*a, validation_split=0.5, **o),
@@ -156,3 +158,19 @@ def test_bad_accumulate():
     refused(net, lambda: net.fit(X, Y, accumulate=0), ValueError, text)
     refused(net, lambda: net.fit(X, Y, accumulate=2.0), TypeError, "^accumulate must be an integ")
     refused(net, lambda: net.fit(X, Y, accumulate=0, batches=[[0]]), ValueError, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"sample_weight": np.where(np.arange(60) == 45, -1.0, 1.0)}, "sample_weight[45] = -1"),
+        ({"X": np.where(np.arange(60)[:, None] == 45, np.nan, X)}, "first at [45, 0]"),
+        ({"y": np.where(np.arange(60) == 45, 7, Y)}, "y[45] = 7"),
+        ({"y": ["a", "b"] * 30}, "class labels as numbers"),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_places_are_those_of_what_was_passed(change, text, seed, backend):
+    net = fb.Network([4, 3], loss="cross_entropy", seed=seed, backend=backend)
+    data = {"X": X, "y": Y} | change
+    refused(net, lambda: net.fit(**data, validation_split=0.3), ValueError, re.escape(text))

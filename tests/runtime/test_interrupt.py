@@ -275,3 +275,21 @@ def test_more_threads_than_tiles():
     seen, took = child.result(MORE_THREADS_THAN_TILES, timeout=60)
     assert seen == [True]
     _check_latency([took])
+
+
+VALIDATION = """
+rng = np.random.default_rng(0)
+X, V = rng.normal(size=(32, 64)), rng.normal(size=(30000, 64)).astype(np.float32)
+network = fb.Network([64, 128, 128, 1], seed=0, backend=BACKEND)
+data = V, V[:, :1].copy()
+fit = lambda: network.fit(X, X[:, 0], epochs=10**6, validation_data=data, n_threads=1)
+print(json.dumps(latency(0.3, fit)))
+"""
+
+
+@bad_input("Ctrl-C")
+def test_validation_inside_of_a_fit(backend):
+    """It takes most of the time, and the look for signals with it."""
+    code = (PRELUDE + VALIDATION).replace("BACKEND", repr(backend))
+    took, waited = child.result(code, timeout=120)
+    assert took < _WORST and waited < _ON_THE_WALL

@@ -166,9 +166,9 @@ net.fit(X, X[:, 0], epochs=10**9, max_seconds=0.6)
 """
 
 
-def _on_a_terminal(code: str, columns: int) -> str:
+def _on_a_terminal(code: str, rows: int, columns: int) -> str:
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-P", "-c", code], stdout=follower, stderr=follower, stdin=follower,
@@ -188,10 +188,10 @@ def _on_a_terminal(code: str, columns: int) -> str:
 
 @needs_tqdm
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [0, 80])
-def test_on_a_real_terminal(columns):
-    """One of unknown width, too."""
-    text = _on_a_terminal(CODE, columns)
+@pytest.mark.parametrize(("rows", "columns"), [(24, 80), (24, 0), (0, 0)])
+def test_on_a_real_terminal(rows, columns):
+    """One of unknown size, too."""
+    text = _on_a_terminal(CODE, rows, columns)
     draws = [draw for draw in re.split(r"[\r\n]+", text) if draw]
     assert 3 <= len(draws) <= 10, text
     assert all(draw.startswith("epoch ") and "/1000000000 |" in draw for draw in draws)

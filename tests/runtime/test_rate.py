@@ -428,3 +428,42 @@ def test_a_constant_schedule_is_the_number(make):
     for network in networks:
         network.fit(X, Y, epochs=3, batch_size=BATCH)
     assert digest(networks[0]) == digest(networks[1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+def test_weight_decay_of_a_rate_that_begins_at_0(batch_size):
+    """The latency path too, whose kernels are chosen while the rate is 0."""
+    found = []
+    for backend in BACKENDS:
+        optimizer = fb.AdamW(fb.CosineDecay(0.0, 50, warmup_target=0.1, warmup_steps=10))
+        net = fb.Network([4, 3], seed=0, dtype="float64", backend=backend, optimizer=optimizer)
+        net.fit(X, np.eye(3)[Y], epochs=3, batch_size=batch_size)
+        found.append(net._state.parameters)
+    assert_near(*found, dtype="float64", length=N)
+
+
+def test_rates_of_the_epochs_before_an_exception(backend):
+    """Steps of the epoch that was not finished belong to none of them."""
+    rates = [1e-3] * (2 * PER_EPOCH) + [1e-2] * (2 * PER_EPOCH) + [1e30] * PER_EPOCH
+    net = fb.Network(
+        [4, 3], loss="half_sse", seed=0, backend=backend,
+        optimizer=fb.SGD(lambda step: rates[min(step, len(rates) - 1)]),
+    )  # fmt: skip
+    with pytest.raises(fb.DivergenceError):
+        net.fit(X, np.eye(3)[Y], epochs=9, batch_size=BATCH)
+    n = len(net.history)
+    assert 4 <= n < 9
+    assert net.history["learning_rate"][:4] == [1e-3, 1e-3, 1e-2, 1e-2]
+
+
+def test_history_has_the_rate_an_epoch_was_trained_with(backend):
+    """Whichever callback changes it, and however many tell of it."""
+    net = fb.Network([4, 3], seed=0, backend=backend, optimizer=fb.SGD(1e-9))
+    used = []
+    begin = fb.LambdaCallback(on_epoch_begin=lambda epoch, logs: used.append(net.learning_rate))
+    callbacks = [
+        fb.ReduceLROnPlateau(patience=1, factor=0.5), begin,
+        fb.LearningRateScheduler(lambda epoch, rate: rate),
+    ]  # fmt: skip
+    history = net.fit(X, np.eye(3)[Y], epochs=6, callbacks=callbacks)
+    assert used == history["learning_rate"] and used[-1] < used[0]

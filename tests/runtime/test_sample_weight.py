@@ -395,7 +395,9 @@ def test_weights_that_are_all_zero():
 BAD_CLASSES = [
     Bad("class_weight", {3: 1.0}, ValueError, r"^class_weight has a class 3, classes are 0\.\.2$"),
     Bad("class_weight", {"a": 1.0}, ValueError, "^class_weight has a class 'a', classes are"),
-    Bad("class_weight", {1.0: 1.0}, ValueError, "^class_weight has a class 1, classes are"),
+    Bad("class_weight", {1.5: 1.0}, ValueError, r"^class_weight has a class 1\.5, classes are"),
+    Bad("class_weight", {1: 1e39}, ValueError, "weight of 1e.39 does not fit float32$"),
+    Bad("class_weight", {1: 1e-50}, ValueError, "weight of 1e-50 does not fit float32$"),
     Bad("class_weight", {0: -1.0}, ValueError, r"^class_weight\[0\] must be finite and >= 0"),
     Bad("class_weight", {0: NAN}, ValueError, r"^class_weight\[0\] must be finite and >= 0"),
     Bad("class_weight", {0: 0, 1: 0, 2: 0}, ValueError, "^the weights of the rows .* all 0$"),

@@ -20,12 +20,14 @@ def watch_epoch(
         watch[BEST], watch[BEST_EPOCH] = value, epoch
         if best is not None:
             best[:] = w
-        if watch[BASELINE] != watch[BASELINE] or _is_better(watch, value, watch[BASELINE]):
+        if _is_better(watch, value, watch[BASELINE]):
             watch[WAIT] = 0
         return False
     return bool(watch[WAIT] >= watch[PATIENCE])
 
 
 def _is_better(watch: Array, value: float, other: float) -> bool:
-    """By more than min_delta; never where one is nan."""
+    """By more than min_delta, or than none, nan; nan never is."""
+    if other != other:
+        return bool(value == value)
     return bool(watch[SIGN] * value < watch[SIGN] * other - watch[MIN_DELTA])
