@@ -243,7 +243,8 @@ class Network(Trainer):
 
     def reset(self, seed: object = None) -> None:
         """Back to the beginning: initial values, optimizer, steps, epochs and history as those of a
-        new network of the same description, in a tenth of the time.
+        new network of the same description, in a tenth of the time.  A learning rate that was set,
+        by a callback too, belongs to the description.
 
         Args:
             seed: of initial values and shuffling, as for `Network`; None keeps `.seed`, and so
@@ -366,7 +367,8 @@ class Network(Trainer):
     def feature_names(self) -> tuple[str, ...] | None:
         """The names of the columns of X where the last `fit` was given a frame, else None.
 
-        A frame with other columns, or in another order, is refused then; arrays pass.
+        A frame with other columns, or in another order, is refused then; arrays pass.  Copies and
+        pickles have them, files do not.
         """
         return self._state.feature_names
 

@@ -102,7 +102,8 @@ class Trainer:
                 trained, and only in the network's first `fit` or `train_steps`.
 
         Raises:
-            TypeError, ValueError: bad input; nothing has changed by then.
+            TypeError, ValueError: bad input; nothing has changed by then.  Chunks are checked as
+                they come: the steps before a bad one are taken.
             DivergenceError: the loss or a parameter became non-finite; back at the end of the last
                 good epoch.
             ModelBusyError: another call uses the network.

@@ -132,7 +132,7 @@ def check_callbacks(callbacks: object) -> list[Callback]:
     """
     if callbacks is None:
         return []
-    given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+    given = [callbacks] if isinstance(callbacks, Callback | type) else callbacks
     if not isinstance(given, list | tuple):
         raise TypeError(f"callbacks must be a list of fastbp.Callback, got {shown(callbacks)}")
     for i, callback in enumerate(given):

@@ -138,9 +138,9 @@ class CosineDecayRestarts(Formula):
 
 @dataclass(frozen=True, repr=False)
 class OneCycle(Formula):
-    """From max_learning_rate / div_factor up to max_learning_rate at step
-    pct_start total_steps - 1, then down to the initial one / final_div_factor at the last step,
-    total_steps - 1; PyTorch's OneCycleLR, of the learning rate alone.
+    """From max_lr / div_factor up to max_lr at step pct_start total_steps - 1, then down to the
+    initial one / final_div_factor at the last step, total_steps - 1; PyTorch's OneCycleLR, of the
+    learning rate alone.
 
     With `three_phase` down to the initial one in as many steps as up, and in the rest to the end.
     The last value holds for later steps.
@@ -148,7 +148,7 @@ class OneCycle(Formula):
     Smith & Topin, Super-convergence, 2018.
 
     Args:
-        max_learning_rate: finite, >= 0.
+        max_lr: finite, >= 0.
         total_steps: an integer >= 1.
         pct_start: the part of the steps that goes up, in [0, 1].
         anneal_strategy: "cos" or "linear".
@@ -164,7 +164,7 @@ class OneCycle(Formula):
     """
 
     name: ClassVar[str] = "one_cycle"
-    max_learning_rate: float
+    max_lr: float
     total_steps: int
     pct_start: float = 0.3
     anneal_strategy: str = "cos"
@@ -173,7 +173,7 @@ class OneCycle(Formula):
     three_phase: bool = False
 
     def __post_init__(self) -> None:
-        self._set_rate("max_learning_rate")
+        self._set_rate("max_lr")
         total = check_integer(self.total_steps, name="total_steps", minimum=1)
         object.__setattr__(self, "total_steps", total)
         self._set_real("pct_start", minimum=0, maximum=1)
@@ -194,14 +194,14 @@ class OneCycle(Formula):
 
     def _phases(self) -> list[tuple[float, float]]:
         """(last step, learning rate there) of each phase."""
-        high, initial = self.max_learning_rate, self.max_learning_rate / self.div_factor
+        high, initial = self.max_lr, self.max_lr / self.div_factor
         up, last = self.pct_start * self.total_steps, float(self.total_steps - 1)
         back = [(2 * up - 2, initial)] if self.three_phase else []
         return [(up - 1, high), *back, (last, initial / self.final_div_factor)]
 
     def _values(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
         step = np.minimum(step, self.total_steps - 1.0)
-        begin, start = 0.0, self.max_learning_rate / self.div_factor
+        begin, start = 0.0, self.max_lr / self.div_factor
         result, open_ = np.empty(step.shape), np.ones(step.shape, bool)
         phases = self._phases()
         for end, target in phases:
