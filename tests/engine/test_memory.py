@@ -187,9 +187,10 @@ def _poison(monkeypatch: pytest.MonkeyPatch, byte: int) -> None:
     monkeypatch.setattr(engine_cache, "_make", lambda *args: filled(make(*args)))
     monkeypatch.setattr(engine_cache, "engine", lambda *args: filled(take(*args)))
 
-    def fresh_predictor(own, *args):
+    def fresh_predictor(own, *args, **options):
         own.idle_predictors.clear()
-        return take_predictor(own, *args)
+        own.idle_averages.clear()
+        return take_predictor(own, *args, **options)
 
     take_predictor = engine_cache.take_predictor
     monkeypatch.setattr(engine_cache, "take_predictor", fresh_predictor)
