@@ -102,6 +102,18 @@ class Feed(ABC):
         return losses
 
 
+class Kept:
+    """All arrays that training changes, as they were."""
+
+    def __init__(self, state: State) -> None:
+        arrays = state.parameters, state.optimizer_state, state.powers
+        self._kept = [(array, array.copy()) for array in arrays]
+
+    def restore(self) -> None:
+        for array, before in self._kept:
+            array[:] = before
+
+
 class _Counter:
     """What an engine did in an epoch; its parts are no epochs of their own."""
 
@@ -128,8 +140,7 @@ class FedEpoch:
         self.done, self.loss, self.is_complete = 0, 0.0, False
         self._inside = (feed.figures or Figures(state, None)).of_part()
         self._begun, self._counter = state.steps, _Counter()
-        numbers = state.parameters, state.optimizer_state, state.powers
-        self._kept = [(array, array.copy()) for array in numbers]
+        self._kept = Kept(state)
         self._engine: Any = None
         self._threads = 1
         self._rate = 0.0  # of the last step
@@ -183,8 +194,7 @@ class FedEpoch:
         try:
             yield
         except DivergenceError:
-            for array, held in self._kept:
-                array[:] = held
+            self._kept.restore()
             counter.steps = 0
             self.close()
             raise

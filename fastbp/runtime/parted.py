@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.runtime import engine_cache
-from fastbp.runtime.feed import FedEpoch, Feed
+from fastbp.runtime.feed import FedEpoch, Feed, Kept
 from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
@@ -51,7 +51,7 @@ class PartedEpoch:
         self.schedule: object = None  # of `table`, the learning rates of all steps
         self.table = np.zeros(0)
         self.steps, self.epochs = state.steps, state.epochs
-        self.kept = [(array, array.copy()) for array in _numbers(state)]
+        self.kept = Kept(state)
 
     @property
     def is_complete(self) -> bool:
@@ -145,11 +145,5 @@ class PartedEpoch:
 
     def _restore(self) -> None:
         state = self.call.state
-        for array, before in self.kept:
-            array[...] = before
+        self.kept.restore()
         state.steps, state.epochs = self.steps, self.epochs
-
-
-def _numbers(state: Any) -> list[Any]:
-    """All arrays that training changes."""
-    return [state.parameters, state.optimizer_state, state.powers]

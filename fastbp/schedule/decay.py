@@ -13,7 +13,26 @@ from fastbp.schedule.base import Formula
 
 
 @dataclass(frozen=True, repr=False)
-class ExponentialDecay(Formula):
+class _Decay(Formula):
+    """What falls with the number of `decay_steps` that have passed."""
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        self._set_rate("initial_learning_rate", "decay_rate")
+        self._set_steps("decay_steps")
+        self._set_bool("staircase")
+
+    def _passed(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
+        passed = step / self.decay_steps
+        return np.floor(passed) if self.staircase else passed
+
+
+@dataclass(frozen=True, repr=False)
+class ExponentialDecay(_Decay):
     """initial_learning_rate decay_rate^(step / decay_steps); as in Keras.
 
     Args:
@@ -30,25 +49,13 @@ class ExponentialDecay(Formula):
     """
 
     name: ClassVar[str] = "exponential_decay"
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        self._set_rate("initial_learning_rate", "decay_rate")
-        self._set_steps("decay_steps")
-        self._set_bool("staircase")
 
     def _values(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = step / self.decay_steps
-        if self.staircase:
-            p = np.floor(p)
-        return self.initial_learning_rate * power(self.decay_rate, p)
+        return self.initial_learning_rate * power(self.decay_rate, self._passed(step))
 
 
 @dataclass(frozen=True, repr=False)
-class InverseTimeDecay(Formula):
+class InverseTimeDecay(_Decay):
     """initial_learning_rate / (1 + decay_rate step / decay_steps); as in Keras.
 
     Args:
@@ -65,21 +72,9 @@ class InverseTimeDecay(Formula):
     """
 
     name: ClassVar[str] = "inverse_time_decay"
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        self._set_rate("initial_learning_rate", "decay_rate")
-        self._set_steps("decay_steps")
-        self._set_bool("staircase")
 
     def _values(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = step / self.decay_steps
-        if self.staircase:
-            p = np.floor(p)
-        return self.initial_learning_rate / (1.0 + self.decay_rate * p)
+        return self.initial_learning_rate / (1.0 + self.decay_rate * self._passed(step))
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,6 +1,8 @@
 """Arrays that are converted part by part: the bits of a whole epoch in memory, in any ending."""
 
 import threading
+import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -232,52 +234,46 @@ def test_small_arrays_and_those_as_large_as_their_copy_are_converted_once():
     assert not fed(np.zeros((20_000, 1000), np.int32))
 
 
+@contextmanager
+def traced():
+    """A list whose one number, after the block, is the most bytes held at once in it."""
+    peak = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
 def test_no_whole_copy(in_parts):
     """What NumPy allocates at most, of a uint8 array whose copy has 40 MB."""
-    import tracemalloc
-
     in_parts(part_bytes=2**20)
     X = np.ones((100_000, 100), np.uint8)
     y = np.zeros(100_000, np.float32)
     net = fb.Network([100, 2, 1], seed=0)
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         net.fit(X, y, batch_size=1000, validation_data=(X, y))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 10e6
+    assert peak[0] < 10e6
 
 
 def test_memory_map_of_the_networks_type_is_read_in_place(tmp_path):
-    import tracemalloc
-
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(100_000, 50))
     y = np.memmap(tmp_path / "y", np.float32, "w+", shape=(100_000, 1))
     net = fb.Network([50, 2, 1], seed=0)
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         net.fit(X, y, batch_size=1000, validation_data=(X, y))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2e6
+    assert peak[0] < 2e6
 
 
 def test_no_copy_of_the_rows_held_out(in_parts, tmp_path):
-    import tracemalloc
-
     in_parts(part_bytes=2**18)
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(100_000, 100))
     y = np.zeros(100_000, np.float32)
     net = fb.Network([100, 2, 1], metrics=["mae"], seed=0)
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         past = net.fit(X, y, batch_size=100, validation_split=0.5).history
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 15e6 and set(past) == {"loss", "mae", "val_loss", "val_mae"}
+    assert peak[0] < 15e6 and set(past) == {"loss", "mae", "val_loss", "val_mae"}
 
 
 RATES = {
