@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, float | None] = {
     "gelu": None,
     "silu": None,
     "softplus": None,
+    "exponential": None,
     "tanh": None,
     "sigmoid": None,
     "softmax": None,
@@ -30,6 +31,7 @@ _ALIASES = {
     "lrelu": "leaky_relu",
     "swish": "silu",
     "logistic": "sigmoid",
+    "exp": "exponential",
     "logsig": "sigmoid",
     "tansig": "tanh",
     "purelin": "linear",
@@ -42,7 +44,7 @@ class Activation:
 
     linear z; relu max(z, 0), derivative 0 at 0; leaky_relu z or alpha z; elu z or
     alpha (exp(z) - 1); selu; gelu z Phi(z), exact; silu z sigmoid(z); softplus log(1 + exp(z));
-    tanh; sigmoid; softmax over the outputs of the layer.
+    exponential exp(z); tanh; sigmoid; softmax over the outputs of the layer.
 
     Args:
         name: one of `ACTIVATIONS`, or a name other libraries use ("identity", "swish",

@@ -122,6 +122,7 @@ _VARIANCE_TIMES_FAN_IN = {
     "linear": (1.0, 1 / 2),
     "sigmoid": (1.0, 1 / 2),
     "softmax": (1.0, 1 / 2),
+    "exponential": (1.0, 1 / 2),
 }
 _ALIASES = {
     "xavieruniform": "glorot_uniform",
@@ -146,13 +147,14 @@ def default_initializers(
     """Of a kernel and a bias for which neither their layer nor the network names one.
 
     Kernels are uniform with a variance of part / fan_in, biases are 0; the part is 1/3 before a
-    ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before the others.  In a layer
-    that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4 respectively, but at least
-    1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  Chosen and confirmed by
-    the study that docs/defaults.md reports.  Not part of its tables: a linear, sigmoid or softmax
-    layer that is `alone` in its network starts at 0, as a linear model needs no different starts.
+    ReLU or leaky ReLU, 1 before linear, sigmoids, softmax and exponential, 1/2 before the others.
+    In a layer that reads the network's `n_features` inputs it is 1/8, 1/2 and 1/4 respectively, but
+    at least 1 / n_features, and the bias is uniform with a variance of 1 / fan_in.  Chosen and
+    confirmed by the study that docs/defaults.md reports.  Not part of its tables: a linear,
+    sigmoid, softmax or exponential layer that is `alone` in its network starts at 0, as a linear
+    model needs no different starts.
     """
-    if alone and activation in ("linear", "sigmoid", "softmax"):
+    if alone and activation in ("linear", "sigmoid", "softmax", "exponential"):
         return "zeros", "zeros"
     inner, at_input = _VARIANCE_TIMES_FAN_IN.get(activation, (1 / 2, 1 / 4))
     if n_features is None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 FORMULA = Path("fastbp/formula")
 KINDS = ("activation", "loss", "optimizer")
+# Losses that most training is about: a loop for each way in which outputs lie.  The others have one
+# (element_loss.pxi).
+INLINED_LOSSES = ("mse", "half_sse", "mae", "huber", "binary_cross_entropy")
 
 
 def formula_source():
@@ -141,6 +144,10 @@ cdef void {name}_backward_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssiz
 def loss_kernels(functions):
     parts, found = [], {}
     for name, function in functions.items():
+        if name not in INLINED_LOSSES:
+            own, found[name] = element_loss(name, function)
+            parts.append(own)
+            continue
         arguments = ["out", "target", *(f"p.at[{i}]" for i in range(len(names(function)) - 2))]
         parts.append(f"""\
 cdef inline pair {name}_of(real out, real target, Parameters p) noexcept nogil:
@@ -160,9 +167,46 @@ cdef vfour {name}_four(const Parameters* p, real scale, Py_ssize_t n, vfour out,
     return four_loss({name}_of, p, scale, n, out, y, y_column, loss)""")
         found[name] = {
             "rows": f"{name}_rows", "lanes": f"{name}_lanes", "four": f"{name}_four",
-            "n_parameters": len(arguments) - 2,
+            "n_parameters": len(arguments) - 2, "has_column": False,
         }  # fmt: skip
     return [*parts, finder("loss", "LossKernel", found)]
+
+
+def element_loss(name, function):
+    """A loop over whole blocks, for element_loss.pxi, and what `find_loss` gives for it."""
+    takes = [ast.unparse(argument.annotation) for argument in function.args.args[2:]]
+    if "column" in takes[:-1]:
+        raise SyntaxError(f"{name}: the column is the last argument")
+    has_column = takes[-1:] == ["column"]
+    is_pair = n_results(function) == 3
+    n_parameters = len(takes) - has_column
+    arguments = ["out[i]", "target[i]", *(f"p{i}" for i in range(n_parameters))]
+    arguments += ["column[i]"] if has_column else []
+    declared = "".join(f"\n    cdef real p{i} = p.at[{i}]" for i in range(n_parameters))
+    second = "\n            second[i] = found[2]" if is_pair else ""
+    text = f"""\
+cdef void {name}_elements(const Parameters* p, Py_ssize_t n, in_array out, in_array target,
+                          in_array column, out_array value, out_array slope,
+                          out_array second) noexcept nogil:
+    cdef Py_ssize_t block, i{declared}
+    cdef {result_type(function)} found
+    for block in range(n // BLOCK):
+        for i in range(block * BLOCK, block * BLOCK + BLOCK):
+            found = {name}({", ".join(arguments)})
+            value[i] = found[0]
+            slope[i] = found[1]{second}
+
+
+cdef double {name}_rows(LossRows* rows) noexcept nogil:
+    return element_rows({name}_elements, {is_pair}, rows)
+
+
+cdef double {name}_lanes(LossRows* rows) noexcept nogil:
+    return element_lanes({name}_elements, {is_pair}, rows)"""
+    return text, {
+        "rows": f"{name}_rows", "lanes": f"{name}_lanes", "four": "NULL",
+        "n_parameters": n_parameters, "has_column": has_column and not is_pair,
+    }  # fmt: skip
 
 
 def step_kernels(functions):

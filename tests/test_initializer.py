@@ -242,7 +242,7 @@ def uniform(part):
 RULE = {  # of docs/defaults.md: variance times fan_in in an inner layer, in one that reads inputs
     **dict.fromkeys(("relu", "leaky_relu"), (1 / 3, 1 / 8)),
     **dict.fromkeys(("elu", "selu", "gelu", "silu", "softplus", "tanh"), (1 / 2, 1 / 4)),
-    **dict.fromkeys(("linear", "sigmoid", "softmax"), (1, 1 / 2)),
+    **dict.fromkeys(("linear", "sigmoid", "softmax", "exponential"), (1, 1 / 2)),
 }
 
 
@@ -257,7 +257,7 @@ def test_defaults(activation, n):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_linear_model_starts_at_zero(activation):
-    linear = activation in ("linear", "sigmoid", "softmax")
+    linear = activation in ("linear", "sigmoid", "softmax", "exponential")
     for layers in ([fb.Dense(3, activation)], [fb.Residual([fb.Dense(4, activation)])]):
         network = fb.Network([fb.Input(4), *layers], seed=0)
         assert any(weights.any() for weights in network.get_weights()) != (

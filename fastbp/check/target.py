@@ -33,13 +33,15 @@ def check_y(
     isfinite: FiniteScan | None = None,
     most_bytes: float = math.inf,
     nan_advice: str = "",
+    noun: str = "output",
 ) -> Array:
     """The targets of `n_rows` rows for a network with `n_out` outputs.
 
     Args:
-        domain: what the loss takes (`Loss.domain`): "real", "interval" or "class".
+        domain: what the loss takes: see `loss.table.Kind`.
         most_bytes: as for `as_real`: y may come back as it is.
         nan_advice: ends the complaint about NaN.
+        noun: what the columns of y stand for.
 
     Returns:
         For class indices (n,) or (n, 1) in the domain "class": a private int32 copy of shape (n,),
@@ -49,7 +51,7 @@ def check_y(
     Raises:
         TypeError: sparse.
         ValueError: as for X, a wrong number of rows or columns, an index outside 0..n_out-1, a row
-            that is no distribution ("class"), a target outside [0, 1] ("interval").
+            that is no distribution ("class"), a target outside of the domain.
     """
     dtype = np.dtype(dtype)
     array = as_numeric(y, name="y", dtype=dtype, text_advice=_text_advice(domain))
@@ -64,7 +66,7 @@ def check_y(
         return _class_index(array, n_out, check_finite, nan_advice)
     if columns != n_out:
         advice = _column_advice(array, n_out) if columns == 1 else ""
-        got, expected = counted(columns, "column"), counted(n_out, "output")
+        got, expected = counted(columns, "column"), counted(n_out, noun)
         raise ValueError(f"y has {got}, network has {expected}{advice}")
     result = as_real(
         array, name="y", dtype=dtype, check_finite=check_finite, isfinite=isfinite,
@@ -74,6 +76,8 @@ def check_y(
         _check_probability(result)
     if result.size and domain == "class":
         _check_distribution(result)
+    if domain in _OUTSIDE:
+        _check_domain(result, domain)
     return result.reshape(n_rows, n_out)
 
 
@@ -83,7 +87,8 @@ def check_y_with_gaps(
     """The targets, 0 where they were NaN, and which are present: (n, n_out) booleans, (n,) where a
     row is there as a whole or not at all; None where none is missing.
 
-    Of rows of probabilities one with a NaN is missing as a whole.
+    Of rows of probabilities, and of targets that are directions, one with a NaN is missing as a
+    whole.
 
     Raises as `check_y`.
     """
@@ -96,8 +101,11 @@ def check_y_with_gaps(
         return check_y(array, **own, **options), None
     filled = np.where(missing, array.dtype.type(0), array)
     is_distribution = domain == "class" and array.ndim == 2 and array.shape[1] == n_out
-    if missing.ndim == 2 and (missing.shape[1] == 1 or is_distribution):
+    by_row = is_distribution or domain == "direction"
+    if missing.ndim == 2 and (missing.shape[1] == 1 or by_row):
         missing = np.asarray(missing.any(axis=1))
+    if domain in ("positive", "sign"):
+        filled[np.isnan(array)] = 1
     if is_distribution:
         filled[missing] = np.eye(1, n_out)  # any distribution, to pass
     target = check_y(filled, **own, **options)
@@ -136,6 +144,23 @@ def _check_probability(array: Array) -> None:
         raise ValueError(f"y{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
 
 
+_OUTSIDE = {  # what is wrong in a block, and what was expected
+    "count": (lambda block: block < 0, "negative: this loss is about counts or amounts >= 0"),
+    "positive": (lambda block: block <= 0, "not positive, as this loss needs"),
+    "sign": (
+        lambda block: (block != 1) & (block != 0) & (block != -1),
+        "no label of two classes: -1 or 0, and 1",
+    ),
+}
+
+
+def _check_domain(array: Array, domain: str) -> None:
+    is_outside, text = _OUTSIDE[domain]
+    flat = first_where(is_outside, array)
+    if flat >= 0:
+        raise ValueError(f"y{place(array.shape, flat)} = {shown(array.flat[flat])} is {text}")
+
+
 def _check_distribution(array: Array) -> None:
     total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
     wrong = np.abs(total - 1.0) > 1e-3
@@ -151,7 +176,11 @@ def _check_distribution(array: Array) -> None:
 
 def _text_advice(domain: str) -> str:
     """For names of classes."""
-    return f"{_OTHER_LOSS} and numbers: {_NUMBERED}" if domain == "real" else _OF_CLASSES
+    return (
+        f"{_OTHER_LOSS} and numbers: {_NUMBERED}"
+        if domain not in ("class", "interval")
+        else _OF_CLASSES
+    )
 
 
 def _column_advice(y: Array, n_out: int) -> str:

@@ -109,7 +109,7 @@ def class_weights(
         ValueError: a regression, several outputs of "binary_cross_entropy", targets between 0 and
             1, an unknown class, a weight that is negative or not finite.
     """
-    if domain == "real":
+    if domain not in ("class", "interval"):
         raise ValueError(
             "class_weight needs a loss of classes, cross_entropy or binary_cross_entropy; "
             "for a regression pass sample_weight"

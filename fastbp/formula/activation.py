@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from fastbp.formula.number import (
     real,
+    real_exp,
     real_expm1_below,
     real_max,
     real_normal_cdf,
@@ -82,6 +83,14 @@ def silu(z: real) -> real:
 def silu_slope(z: real) -> real:
     s: real = real_sigmoid(z)
     return s * (1 + z * (1 - s))
+
+
+def exponential(z: real) -> real:
+    return real_exp(z)
+
+
+def exponential_backward(d: real, a: real) -> real:
+    return d * a
 
 
 def softplus(z: real) -> real:

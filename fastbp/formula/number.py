@@ -14,10 +14,12 @@ import numpy as np
 
 real = Any  # a number of the network's type, or an array of them
 double = float
+column = Any  # likewise, which belongs to the output's column
 
 real_select = np.where  # (condition, x, y): x where the condition holds, else y
-real_max, real_sign, real_abs = np.maximum, np.sign, np.abs
-real_sqrt, real_tanh = np.sqrt, np.tanh
+real_max, real_min, real_sign, real_abs = np.maximum, np.minimum, np.sign, np.abs
+real_sqrt, real_tanh, real_exp, real_log = np.sqrt, np.tanh, np.exp, np.log
+real_log1p = np.log1p  # for 0 <= x <= 1 in the kernels
 
 
 _TINY = {np.dtype(kind): np.finfo(kind).tiny for kind in ("float32", "float64")}
@@ -30,7 +32,7 @@ def real_fma(a: real, b: real, c: real) -> real:
 
 def real_positive(x: real) -> real:
     """A number x > 0, or the smallest normal one where x was rounded to less"""
-    return max(x, _TINY[x.dtype])
+    return np.maximum(x, _TINY[x.dtype])
 
 
 def real_expm1_below(x: real) -> real:

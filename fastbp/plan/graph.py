@@ -88,16 +88,13 @@ def fuse_output(graph: Graph, loss: Loss) -> None:
     graph.declared = graph.response = activation.name
     fused = loss.response
     if fused is None:
+        loss.check_outputs(graph.n_outputs)
         return
     if activation.name not in ("linear", fused):
         raise ValueError(
             f"loss '{loss.name}' needs an output activation of '{fused}' or 'linear' (logits), "
             f"got '{activation.name}'"
         )
-    if fused == "softmax" and graph.n_outputs < 2:
-        raise ValueError(
-            "loss 'cross_entropy' needs at least 2 outputs, got 1; for two classes on one output "
-            "use 'binary_cross_entropy'"
-        )
+    loss.check_outputs(graph.n_outputs)
     graph.response, graph.fused = fused, True
     graph.nodes[-1] = replace(last, activation=LINEAR)

@@ -102,7 +102,7 @@ class ChunkFeed(Feed):
                 n_rows += len(rows.X)
                 if rest is not None:  # only its batch is put together
                     need = min(self.batch_size - len(rest.X), len(rows.X))
-                    rest = _joined(rest, rows.cut(0, need), i, self.state.n_outputs)
+                    rest = _joined(rest, rows.cut(0, need), i, self.state.n_targets)
                     if len(rest.X) < self.batch_size:
                         continue
                     yield Part(rest)
@@ -149,19 +149,19 @@ class ChunkFeed(Feed):
         return rows.take(np.arange(len(rows.X)), self.state)  # a source may fill them anew
 
 
-def _joined(a: Rows, b: Rows, index: int, n_outputs: int) -> Rows:
+def _joined(a: Rows, b: Rows, index: int, n_targets: int) -> Rows:
     """The rows of both; those that came without weights count 1."""
     if a.y.ndim != b.y.ndim:
         raise ValueError(f"chunk {index}: y is of class indices or of probabilities, not of both")
     X, y = np.concatenate([a.X, b.X]), np.concatenate([a.y, b.y])
     if a.weights.weight is None and b.weights.weight is None:
         return Rows(X, y)
-    held = [_explicit(part, n_outputs) for part in (a, b)]
+    held = [_explicit(part, n_targets) for part in (a, b)]
     return Rows(X, y, Weights(*(np.concatenate(pair) for pair in zip(*held, strict=True))))
 
 
-def _explicit(rows: Rows, n_outputs: int) -> tuple[Array, Array]:
+def _explicit(rows: Rows, n_targets: int) -> tuple[Array, Array]:
     weight, row_weight = rows.weights
     if weight is None or row_weight is None:
-        return np.ones((len(rows.X), n_outputs), rows.X.dtype), np.ones(len(rows.X))
+        return np.ones((len(rows.X), n_targets), rows.X.dtype), np.ones(len(rows.X))
     return weight, row_weight

@@ -26,6 +26,8 @@ def summed_metrics(state: State, rows: Rows | None) -> tuple[str, ...]:
     """The metrics of a network that the engine sums: it divides by what the loss is divided by, and
     half_sse counts rows, whichever of their targets are there.
     """
+    if not state.loss.is_measured_inside:
+        return ()
     n_outputs, weight = state.n_outputs, None if rows is None else rows.weights.weight
     by_element = n_outputs > 1 and weight is not None and weight.strides[1] != 0
     own = METRICS if not by_element or state.loss.divisor(n_outputs) == n_outputs else ("accuracy",)
@@ -123,6 +125,7 @@ class Figures:
         chosen: Any = slice(None) if visited is None else visited
         held = rows.take(chosen, self.state)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            response = response_of(self.state.loss.link)(outputs[chosen])
+            loss = self.state.loss
+            response = loss.point(response_of(loss.link)(outputs[chosen]))
             weight = held.weights.of_elements()
             return {name: own(response, held.y, weight) for name, own in self.others.items()}

@@ -251,7 +251,7 @@ def _indexable(values: Any, name: str, state: State) -> Any:
 
 def _labels(state: State, target: Any) -> NDArray[Any] | None:
     """The class of each row, or None for a regression."""
-    if state.loss.domain == "real":
+    if state.loss.domain not in ("class", "interval", "sign"):
         return None
     array: Array = np.asarray(target.frame if isinstance(target, _Frame) else target)
     columns = array.reshape(len(array), -1)

@@ -169,7 +169,7 @@ def measure(
         for part in _parts(rows):
             block = converted(rows.X, part, state)
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
-        weight = rows.weights.of_elements()
+        weight, response = rows.weights.of_elements(), state.loss.point(response)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name, measured in state.description.measures.items():
                 if name not in found:

@@ -171,7 +171,7 @@ def checked_rows(
         )  # fmt: skip
         is_direct = picked is None and is_readable(rows, state.dtype)
         rows = rows if picked is None else picked
-    target = None if ignore_nan else state.quick_target(y, state.n_outputs, check_finite)
+    target = None if ignore_nan else state.quick_target(y, state.n_targets, check_finite)
     present = None
     if target is None or len(target) != len(rows):
         target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
@@ -189,11 +189,11 @@ def checked_rows(
     if class_weight is not None:
         there: Any = None if present is None else present.reshape(len(rows), -1).any(axis=1)
         factor = class_weights(
-            class_weight, target, n_out=state.n_outputs, domain=state.loss.domain, present=there
+            class_weight, target, n_out=state.n_targets, domain=state.loss.domain, present=there
         )
         weight = fitting(factor if weight is None else factor * weight, state.dtype)
     weights = combined(
-        weight, present, n_rows=len(rows), n_out=state.n_outputs,
+        weight, present, n_rows=len(rows), n_out=state.n_targets,
         divisor=state.loss.divisor(state.n_outputs), dtype=state.dtype, normalize=normalize,
     )  # fmt: skip
     if not all_zero and weights.row_weight is not None and not weights.row_weight.any():
@@ -208,9 +208,9 @@ def _checked_target(
 ) -> tuple[Array, Array | None]:
     """The targets, and which are present, None for all."""
     options: dict[str, Any] = {
-        "n_rows": n_rows, "n_out": state.n_outputs, "domain": state.loss.domain,
+        "n_rows": n_rows, "n_out": state.n_targets, "domain": state.loss.domain,
         "dtype": state.dtype, "check_finite": check_finite, "isfinite": state.scan,
-        "most_bytes": MOST_BYTES,
+        "most_bytes": MOST_BYTES, "noun": state.noun,
     }  # fmt: skip
     if ignore_nan:
         return check_y_with_gaps(y, **options)

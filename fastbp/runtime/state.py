@@ -60,9 +60,9 @@ class State:
         "architecture", "backend", "declared_activation", "description", "dtype", "engines",
         "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
         "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
-        "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts", "powers",
-        "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
-        "scale_was_checked", "seed", "steps", "work_per_row",
+        "n_features", "n_outputs", "n_targets", "optimizer", "optimizer_state", "parameters",
+        "parts", "powers", "quick_input", "quick_target", "rate", "rates_ahead",
+        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,7 @@ class State:
         self.layout, self.graph = self.architecture.layout, self.architecture.graph
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
+        self.n_targets = self.loss.n_targets(self.n_outputs)
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
         self.response_activation = self.graph.response if self.graph.fused else "linear"
         self.declared_activation = self.graph.declared if self.graph.fused else "linear"
@@ -92,7 +93,8 @@ class State:
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         self.quick_input: _Quick = self.module.accept
-        quick = {"real": self.module.accept, "class": self.module.class_index}
+        accept = self.module.accept
+        quick = {"real": accept, "direction": accept, "class": self.module.class_index}
         self.quick_target: _Quick = quick.get(self.loss.domain, _closer_look)
         self._take_memory()
         if draws:
@@ -125,6 +127,11 @@ class State:
         scheduled = isinstance(self.optimizer.learning_rate, Schedule)
         self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
         self.rate[0] = self.optimizer.initial_learning_rate
+
+    @property
+    def noun(self) -> str:
+        """What a column of y is called."""
+        return "output" if self.n_targets == self.n_outputs else "target"
 
     @property
     def declared(self) -> Graph:
@@ -197,12 +204,12 @@ class State:
         rows = self.quick_input(X, self.n_features, check_finite)
         if rows is None:
             rows = self.checked(X, check_finite=check_finite)
-        target = self.quick_target(y, self.n_outputs, check_finite)
+        target = self.quick_target(y, self.n_targets, check_finite)
         if target is not None and len(target) == len(rows):
             return rows, target
         return rows, check_y(
-            y, n_rows=len(rows), n_out=self.n_outputs, domain=self.loss.domain, dtype=self.dtype,
-            check_finite=check_finite, isfinite=self.scan, nan_advice=nan_advice,
+            y, n_rows=len(rows), n_out=self.n_targets, domain=self.loss.domain, dtype=self.dtype,
+            check_finite=check_finite, isfinite=self.scan, nan_advice=nan_advice, noun=self.noun,
         )  # fmt: skip
 
     def scan(self, array: Array) -> int:

@@ -30,13 +30,21 @@ cdef Program bound_program(Engine engine, program) except *:
 
 
 cdef int bind_loss(Engine engine, loss) except -1:
-    cdef LossKernel found = find_loss(loss.name)
+    cdef LossKernel found = find_loss(loss.formula)
+    cdef Py_ssize_t n = engine.sizes.n_outputs
     engine.loss = found.rows
     engine.lane_loss = found.lanes
     engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
     for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
         engine.loss_parameters.at[i] = <real><double>value
+    engine.n_targets = loss.n_targets(n)
+    engine.is_loss_of_rows = found.rows in (cross_entropy_rows, class_loss_rows, cosine_rows)
+    engine.loss_column = NULL
+    if found.has_column:
+        engine.loss_column = <real*>engine.memory(n * sizeof(real), sizeof(real))
+        for i, value in enumerate(checked(loss.columns(n), n, loss)):
+            engine.loss_column[i] = <real><double>value
     return 0
 
 

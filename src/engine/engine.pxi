@@ -31,8 +31,10 @@ cdef class Engine:
     cdef bint is_few                # no layer of them has more than four units
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
-    cdef bint is_cross_entropy
+    cdef bint is_cross_entropy, is_loss_of_rows
     cdef Parameters loss_parameters
+    cdef real* loss_column
+    cdef Py_ssize_t n_targets
     cdef StepKernel optimizer
     cdef double number[MOST_NUMBERS]    # of the optimizer
     cdef double base[MOST_POWERS]       # of the running powers
@@ -459,7 +461,7 @@ cdef void run_task(Engine engine, Call* call, int kind, Engine validator) noexce
 
 def kernel_names():
     """The names that kernels are found by."""
-    return {"activation": (*ACTIVATION_FORMULAS, "softmax"), "loss": (*LOSS_FORMULAS, "cross_entropy"),
+    return {"activation": (*ACTIVATION_FORMULAS, "softmax"), "loss": (*LOSS_FORMULAS, *ROW_LOSSES),
             "optimizer": OPTIMIZER_FORMULAS, "operation": OPERATIONS, "metric": METRICS}
 
 

@@ -144,7 +144,7 @@ cdef void bind_lanes(Engine engine, Call* call, RowTile* tile, const unsigned in
 
 cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                           real scale) noexcept nogil:
-    """`loss_of_tile` for turned outputs; rows of probabilities, which are few, go by way of rows."""
+    """`loss_of_tile` for turned outputs; rows of probabilities and losses without `lanes`, which are few, go by way of rows."""
     cdef LossRows rows
     cdef real* out = tile.activations + engine.sizes.output
     cdef real* d = tile.activations + engine.sizes.output_gradient
@@ -157,9 +157,9 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
     rows.staged = staged
     if call.weight != NULL:
         gather_weights(engine, call, tile, order, first, &rows)
-    if call.label != NULL or not engine.is_cross_entropy:
+    if engine.lane_loss != NULL and (call.label != NULL or not engine.is_cross_entropy):
         rows.ld = tile.lane_length
-        rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.y_row + n
+        rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.y_row + rows.n_targets
         loss = engine.lane_loss(&rows)
         measure_tile(call, tile, &rows, first, 1, tile.lane_length)
         return loss

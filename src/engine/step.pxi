@@ -104,10 +104,10 @@ cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigne
     if rows.is_by_row:
         gather(tile.rows, 1, order, given, call.weight_row, call.weight_column, tile.weight, 1)
     elif engine.sizes.rows_in_lanes:
-        gather_lanes(tile.rows, rows.n, order, given, call.weight_row, call.weight_column, 0, rows.staged, tile.weight,
+        gather_lanes(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, 0, rows.staged, tile.weight,
                      tile.lane_length)
     else:
-        gather(tile.rows, rows.n, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
+        gather(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
 
 cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
@@ -127,7 +127,9 @@ cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const un
     rows.y_column = call.y_column
     rows.order = order
     rows.weight = NULL
-    rows.is_by_row = engine.is_cross_entropy
+    rows.n_targets = engine.n_targets
+    rows.column = engine.loss_column
+    rows.is_by_row = engine.is_loss_of_rows
     rows.scale = scale
     rows.parameters = engine.loss_parameters
 

@@ -36,6 +36,8 @@ cdef struct LossRows:
     real scale
     real* d
     Parameters parameters
+    Py_ssize_t n_targets        # of a row; n but where several outputs belong to one
+    const real* column          # a parameter of each output's own, or NULL
     real* staged                # of losses in the lanes: room for LANES rows
     Py_ssize_t readable         # and where in y reading ends
 
@@ -47,18 +49,32 @@ ctypedef vfour (*four_loss_kernel)(const Parameters* p, real scale, Py_ssize_t n
 
 cdef struct LossKernel:
     loss_kernel rows
-    loss_kernel lanes           # of outputs that are turned (lane_loss.pxi)
+    loss_kernel lanes           # of outputs that are turned (lane_loss.pxi), or NULL: they go by way of rows
     four_loss_kernel four       # of one row of up to four outputs, or NULL
     int n_parameters
+    bint has_column             # it takes a parameter of each output's own
+
+
+cdef tuple ROW_LOSSES = ("cross_entropy", "class_loss", "cosine")
 
 
 cdef LossKernel find_loss(str name) except *:
     """The kernel of a loss.  Raises ValueError for an unknown name."""
     cdef LossKernel found
+    found.has_column = False
+    found.lanes = NULL
+    found.four = NULL
+    if name == "class_loss":
+        found.rows = class_loss_rows
+        found.n_parameters = 3
+        return found
+    if name == "cosine":
+        found.rows = cosine_rows
+        found.n_parameters = 0
+        return found
     if name == "cross_entropy":
         found.rows = cross_entropy_rows
         found.lanes = lane_cross_entropy
-        found.four = NULL
         found.n_parameters = 0
         return found
     return loss_formula(name)

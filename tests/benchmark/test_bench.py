@@ -20,7 +20,7 @@ from support.tolerance import (
     assert_same_training,
 )
 
-from fastbp.benchmark import call, contestant, fresh, oracle, run, table, worker
+from fastbp.benchmark import call, contestant, fresh, oracle, run, sweep, table, worker
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
@@ -28,19 +28,18 @@ from fastbp.benchmark.report import generate, generate_page
 from fastbp.benchmark.run import Settings
 from fastbp.benchmark.workload import FURTHER, USUAL, Workload
 from fastbp.command import main
-from fastbp.loss import LOSSES
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(Path(run.__file__).with_name("schema.json").read_text(encoding="utf-8"))
 TANH = Workload((3, 6, 5, 2), "tanh", "mse", 8, 3)
 RELU = Workload((3, 6, 5, 4), "relu", "cross_entropy", 8, 3)
-OTHER_LOSSES = [name for name in LOSSES if name not in ("mse", "cross_entropy")]
+OTHER_LOSSES = [name for name in sweep.LOSSES if name not in ("mse", "cross_entropy")]
 ORACLE_CASES = (
     RELU,
     *(dataclasses.replace(TANH, activation=name) for name in oracle.ACTIVATIONS),
     *(
         dataclasses.replace(TANH, loss=name)
-        for name in LOSSES
+        for name in sweep.LOSSES
         if name not in ("mse", "cross_entropy")
     ),
 )

@@ -7,12 +7,10 @@ import pytest
 from support.kernels import needs_kernels
 from support.tolerance import assert_rounded
 
-from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
-from fastbp.benchmark import machine, roofline
+from fastbp.benchmark import machine, oracle, roofline, sweep
 from fastbp.benchmark.roofline import Constants
 from fastbp.benchmark.workload import Workload
-from fastbp.loss import LOSSES
 
 # Round figures: a vector of 4 floats; a quotient takes 10 s, with a root 16 s; L1 of 1000 bytes.
 ROUND = Constants(
@@ -91,14 +89,14 @@ def test_a_slow_divider_leaves_quotients_to_the_fma_units():
     assert roofline.times(workload, quick)["divide"] == 16
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", oracle.ACTIVATIONS)
 def test_every_activation_has_costs(name):
     if name != "softmax":
         workload = Workload((3, 4, 2), name, "mse", 5, 1)
         assert all(np.isfinite(seconds) for seconds in roofline.times(workload, ROUND).values())
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", sweep.LOSSES)
 def test_every_loss_has_costs(name):
     workload = Workload((3, 4, 2), "relu", name, 5, 1, "adamw")
     assert all(np.isfinite(seconds) for seconds in roofline.times(workload, ROUND).values())

@@ -24,6 +24,7 @@ import fastbp as fb
 from fastbp.activation import ACTIVATIONS
 from fastbp.backend import compiled_modules
 from fastbp.backend.numpy import engine as numpy_engine
+from fastbp.backend.numpy import kernel
 from fastbp.formula import activation, loss, optimizer
 from fastbp.loss import LOSSES
 from fastbp.optimizer import OPTIMIZERS
@@ -44,8 +45,8 @@ def formulas(module: ModuleType, *helpers: str) -> set[str]:
 def compared_names(function: Callable[..., Any]) -> set[str]:
     """The strings with which a function of the oracle compares something."""
     tree = ast.parse(inspect.getsource(function))
-    sides = [side for node in ast.walk(tree) if isinstance(node, ast.Compare)
-             for side in node.comparators]  # fmt: skip
+    sides = [part for node in ast.walk(tree) if isinstance(node, ast.Compare)
+             for side in node.comparators for part in getattr(side, "elts", [side])]  # fmt: skip
     values = {side.value for side in sides if isinstance(side, ast.Constant)}
     return {value for value in values if isinstance(value, str)}
 
@@ -54,7 +55,7 @@ def compared_names(function: Callable[..., Any]) -> set[str]:
 def test_every_build_has_the_kernels_of_the_descriptions(module: ModuleType) -> None:
     names = module.kernel_names()
     assert set(names["activation"]) == set(ACTIVATIONS)
-    assert set(names["loss"]) == set(LOSSES)
+    assert set(names["loss"]) == {one.formula for one, *_ in HAND}
     assert set(names["optimizer"]) == {one.formula for one in TESTED_STEPS}
     assert all(len(set(own)) == len(own) for own in names.values())
     assert names == numpy_engine.kernel_names() | {"operation": names["operation"]}
@@ -64,7 +65,7 @@ def test_every_build_has_the_kernels_of_the_descriptions(module: ModuleType) -> 
 def test_descriptions_are_those_of_the_formulas() -> None:
     names = formulas(activation, "_backward", "_slope")
     assert names == ACTIVATIONS.keys() - {"softmax"}
-    assert formulas(loss) == LOSSES.keys() - {"cross_entropy"}
+    assert formulas(loss) == {one.formula for one, *_ in HAND} - kernel.ROW_LOSSES.keys()
     for name in names:
         keeps = fb.Activation(name).keeps_slope
         forward = inspect.signature(getattr(activation, name)).parameters
@@ -73,9 +74,13 @@ def test_descriptions_are_those_of_the_formulas() -> None:
         assert ("alpha" in forward) == (ACTIVATIONS[name] is not None)
         assert derivative[0] == ("z" if keeps else "d")
     assert len(formulas(activation)) == 2 * len(names)
-    for name in formulas(loss):
-        _, _, *own = inspect.signature(getattr(loss, name)).parameters
-        assert own == [parameter for parameter, _ in LOSSES[name].parameters]
+    for one, *_ in HAND:
+        if one.formula in formulas(loss):
+            _, _, *own = inspect.signature(getattr(loss, one.formula)).parameters.values()
+            has_column = one.name != "gaussian_nll" and bool(one.columns(one.outputs_per_target))
+            is_column = [argument.annotation == "column" for argument in own]
+            assert is_column.count(False) == len(one.parameters)
+            assert is_column == sorted(is_column) and any(is_column) >= has_column
     for one in TESTED_STEPS:
         assert len(inspect.signature(getattr(optimizer, one.formula)).parameters) > 2
         assert np.isfinite(one.numbers).all()
@@ -84,7 +89,9 @@ def test_descriptions_are_those_of_the_formulas() -> None:
 def test_the_oracle_knows_all_and_no_more() -> None:
     assert compared_names(oracle.activate) == set(ACTIVATIONS)
     assert compared_names(oracle.slope) == ACTIVATIONS.keys() - {"softmax"}
-    assert compared_names(oracle.loss_value) == set(LOSSES) == compared_names(oracle.loss_slope)
+    values = compared_names(oracle.loss_value) | compared_names(oracle.element_values)
+    slopes = compared_names(oracle.loss_slope) | compared_names(oracle.element_slopes)
+    assert values == set(LOSSES) == slopes
     kinds = {kind.__name__ for kind in OPTIMIZERS.values()}
     assert compared_names(oracle.step) <= kinds
 
@@ -127,7 +134,7 @@ UNKNOWN: list[tuple[str, Callable[[Any], Any]]] = [
     ("activation 'tahn'",
      lambda plan: with_operation(plan, activation=SimpleNamespace(name="tahn", alpha=0.0))),
     ("loss 'msa'",
-     lambda plan: dataclasses.replace(plan, loss=SimpleNamespace(name="msa", parameters=()))),
+     lambda plan: dataclasses.replace(plan, loss=SimpleNamespace(formula="msa", parameters=()))),
     ("optimizer 'sdg'",
      lambda plan: dataclasses.replace(plan, optimizer=SimpleNamespace(
          formula="sdg", numbers=(), powers=(), state_names=(), ema=None, clips=False))),

@@ -36,9 +36,45 @@ HAND: list[tuple[fb.Loss, Any, Any, float, Any]] = [
     (fb.Loss("cross_entropy"), [[0, LOG2, math.log(5)], [0, 0, LOG2]], [2, 0],
      (math.log(8 / 5) + math.log(4)) / 2, [[1 / 16, 1 / 8, -3 / 16], [-3 / 8, 1 / 8, 1 / 4]]),
     (fb.Loss("cross_entropy"), [[0, LOG3]], [[0.5, 0.5]], math.log(4) - LOG3 / 2, [[-0.25, 0.25]]),
+    # cosh log 2 = 5 / 4, tanh log 2 = 3 / 5
+    (fb.Loss("log_cosh"), [[LOG2, 0], [1, -LOG2]], [[0, 0], [1, 0]], math.log(5 / 4) / 2,
+     [[3 / 20, 0], [0, -3 / 20]]),
+    (fb.Loss("quantile", q=0.75), X, Y, (0.25 * 9 + 0.75 * 3) / 6,
+     [[1 / 24, 1 / 24, 1 / 24], [1 / 24, 0, -1 / 8]]),
+    (fb.Loss("quantile", q=[0.25, 0.75]), [[1, 3], [5, 0]], [2, 2],
+     (0.25 * 1 + 0.25 * 1 + 0.75 * 3 + 0.75 * 2) / 4, [[-1 / 16, 1 / 16], [3 / 16, -3 / 16]]),
+    # e = 2 and -1, variances 4 and 1
+    (fb.Loss("gaussian_nll"), [[3, 2 * LOG2], [0, 0]], [1, 1], (2 * LOG2 + 1 + 1) / 4,
+     [[1 / 4, 0], [-1 / 2, 0]]),
+    (fb.Loss("poisson"), [[0, LOG2], [LOG3, 0]], [[1, 0], [3, 2]], (1 + 2 + 3 - 3 * LOG3 + 1) / 4,
+     [[0, 1 / 2], [0, -1 / 4]]),
+    (fb.Loss("gamma"), [[0, LOG2]], [[1, 4]], (1 + LOG2 + 2) / 2, [[0, -1 / 2]]),
+    (fb.Loss("tweedie"), [[0, 2 * LOG2]], [[1, 0]], (2 + 2 + 4) / 2, [[0, 1]]),
+    (fb.Loss("cosine"), [[3, 4], [2, 0]], [[4, 3], [0, 5]], (1 / 25 + 1) / 2,
+     [[-14 / 625, 21 / 1250], [0, -1 / 4]]),
+    (fb.Loss("hinge"), [[0.5, -2], [3, 0.5]], [[1, 1], [1, -1]], (0.5 + 3 + 1.5) / 4,
+     [[-1 / 4, -1 / 4], [0, 1 / 4]]),
+    (fb.Loss("squared_hinge"), [[0.5, -2], [3, 0.5]], [[1, 1], [1, 0]], (0.25 + 9 + 2.25) / 4,
+     [[-1 / 4, -3 / 2], [0, 3 / 4]]),
+    (fb.Loss("binary_cross_entropy", pos_weight=[2, 3]), [[0, LOG3], [-LOG3, LOG3]],
+     [[1, 0], [0, 1]], (2 * LOG2 + math.log(4) + 4 * math.log(4 / 3)) / 4,
+     [[-1 / 4, 3 / 16], [1 / 16, -3 / 16]]),
+    (fb.Loss("binary_cross_entropy", label_smoothing=0.5), [[LOG3]], [1], math.log(4) - 0.75 * LOG3,
+     [[0]]),
+    # p = 1/4 of what y says: (3/4)^2 log 4, and of its other side
+    (fb.Loss("binary_focal_cross_entropy"), [[-LOG3]], [1], 9 / 16 * math.log(4),
+     [[-27 / 64 - 2 * 9 / 64 * math.log(4)]]),
+    (fb.Loss("binary_focal_cross_entropy", gamma=1, alpha=0.25), [[0, 0]], [[1, 0]], LOG2 / 4,
+     [[-(1 + LOG2) / 32, 3 * (1 + LOG2) / 32]]),
+    (fb.Loss("cross_entropy", label_smoothing=0.5), [[0, LOG3]], [1], math.log(4) - 0.75 * LOG3,
+     [[0, 0]]),
+    (fb.Loss("focal_cross_entropy"), [[0, LOG3]], [0], 9 / 16 * math.log(4),
+     [[-27 / 64 - 18 / 64 * math.log(4), 27 / 64 + 18 / 64 * math.log(4)]]),
+    (fb.Loss("kl_divergence"), [[0, LOG3]], [[0.5, 0.5]], math.log(4) - LOG3 / 2 - LOG2,
+     [[-0.25, 0.25]]),
 ]  # fmt: skip
 # what a final activation of the same name must not change
-FINAL = {"cross_entropy": ["linear", "softmax"], "binary_cross_entropy": ["linear", "sigmoid"]}
+FINAL = {name: ["linear", last] for name, last in oracle.FUSED.items()}
 
 
 def identity(
@@ -47,6 +83,17 @@ def identity(
     """A network whose pre-activations are X."""
     layers = [fb.Input(n), fb.Dense(n, final, weights=np.eye(n), bias=np.zeros(n))]
     return fb.Network(layers, loss=loss, dtype=dtype, backend=backend, seed=0, **options)
+
+
+def targets(
+    rng: np.random.Generator, name: str, rows: int, outputs: int, dtype: str = "float64"
+) -> Array:
+    """Random ones of the loss's domain."""
+    loss = fb.Loss(name)
+    if loss.domain == "class":
+        return rng.integers(outputs, size=rows)
+    target = rng.random((rows, loss.n_targets(outputs))).astype(dtype).astype(float)
+    return target.round() if loss.domain == "sign" else target
 
 
 @pytest.mark.parametrize("index", range(len(HAND)))
@@ -139,18 +186,17 @@ def test_gradient_is_that_of_the_reported_loss(
     name: str, backend: str, rng: np.random.Generator
 ) -> None:
     """Central differences of evaluate() itself."""
-    z = rng.normal(size=(13, 3))
-    e = rng.choice([-1, 1], (13, 3)) * rng.uniform(0.05, 0.9, (13, 3)) * rng.choice([1, 3], (13, 3))
+    z = rng.normal(size=(13, 4))
+    e = rng.choice([-1, 1], (13, 4)) * rng.uniform(0.05, 0.9, (13, 4)) * rng.choice([1, 3], (13, 4))
     target = z + e
-    if fb.Loss(name).domain == "class":
-        target = rng.integers(3, size=13)
-    if fb.Loss(name).domain == "interval":
-        target = rng.random((13, 3))
-    network = identity(3, name, "float64", backend)
+    if fb.Loss(name).domain not in ("real", "direction"):
+        target = targets(rng, name, 13, 4)
+    target = target[:, :2] if name == "gaussian_nll" else target
+    network = identity(4, name, "float64", backend)
     network.trace(z, target)
     gradient, bias, h = network.gradients["dense_1/bias"], network.parameters["dense_1/bias"], 1e-4
     assert np.abs(gradient).max() > 1e-3
-    for j in range(3):
+    for j in range(4):
         losses = []
         for shift in (h, -h):
             bias[j] = shift
@@ -165,18 +211,16 @@ def test_short_last_batch_counts_by_its_rows(
     name: str, backend: str, dtype: str, rng: np.random.Generator
 ) -> None:
     """The epoch's loss weighs batches by rows; a batch's gradient is the mean over its own."""
-    rows = rng.normal(size=(10, 3)).astype(dtype).astype(float)
-    target: Array = rng.random((10, 3)).astype(dtype).astype(float)
-    if fb.Loss(name).domain == "class":
-        target = rng.integers(3, size=10)
-    still = identity(3, name, dtype, backend, optimizer=fb.SGD(0.0))
+    rows = rng.normal(size=(10, 4)).astype(dtype).astype(float)
+    target = targets(rng, name, 10, 4, dtype)
+    still = identity(4, name, dtype, backend, optimizer=fb.SGD(0.0))
     history = still.fit(rows, target, batch_size=4, epochs=2, verbose=False)
     whole = still.evaluate(rows, target)["loss"]
     assert_near(
         history.history["loss"], [whole, whole], dtype=dtype, length=30, magnitude=whole + 1
     )
     batches = [[3, 1, 2, 9], [0, 4, 5, 6], [8, 7]]
-    moving = identity(3, name, dtype, backend, optimizer=fb.SGD(0.5))
+    moving = identity(4, name, dtype, backend, optimizer=fb.SGD(0.5))
     start = moving.get_weights()
     history = moving.fit(rows, target, batches=batches, verbose=False)
     want, losses = oracle.train(
@@ -227,9 +271,9 @@ def test_order_of_the_sum_over_a_batch(
 def test_loss_of_any_shape(backend: str, dtype: str, n: int, k: int, seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
     z = (rng.normal(size=(n, k)) * 4).astype(dtype).astype(float)
-    target: Array = rng.random((n, k)).astype(dtype).astype(float)
-    if fb.Loss(name).domain == "class":
-        target = rng.integers(k, size=n)
+    k += k % fb.Loss(name).outputs_per_target
+    z = (rng.normal(size=(n, k)) * 4).astype(dtype).astype(float)
+    target = targets(rng, name, n, k, dtype)
     network = identity(k, name, dtype, backend)
     traced = network.trace(z, target)
     value = float(oracle.loss_value(network.loss, z, target))

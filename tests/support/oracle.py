@@ -20,7 +20,16 @@ Array = NDArray[Any]
 Pull = Callable[[Array], Array]
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934, 1.6732632423543772848
-FUSED = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+FUSED = {
+    "cross_entropy": "softmax",
+    "focal_cross_entropy": "softmax",
+    "kl_divergence": "softmax",
+    "binary_cross_entropy": "sigmoid",
+    "binary_focal_cross_entropy": "sigmoid",
+    "poisson": "exponential",
+    "gamma": "exponential",
+    "tweedie": "exponential",
+}
 
 
 # ---- activations --------------------------------------------------------------------------------
@@ -80,6 +89,8 @@ def activate(activation: Any, z: Array) -> Array:
         return z * sigmoid(z)
     if name == "softplus":
         return softplus(z)
+    if name == "exponential":
+        return np.exp(z)
     if name == "tanh":
         return np.tanh(z)
     if name == "sigmoid":
@@ -107,6 +118,8 @@ def slope(activation: Any, z: Array) -> Array:
         return sigmoid(z) + z * sigmoid(z) * sigmoid(-z)
     if name == "softplus":
         return sigmoid(z)
+    if name == "exponential":
+        return np.exp(z)
     if name == "tanh":
         return 1 / np.cosh(np.clip(z, -300, 300)) ** 2
     assert name == "sigmoid", name
@@ -247,46 +260,141 @@ def _branch(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Arra
 
 
 def loss_value(loss: Any, out: Array, y: Array) -> Any:
-    """The mean loss; `out` is the logits for the cross-entropies.  Real or complex."""
+    """The mean loss; `out` is what the loss works from, as the logits.  Real or complex."""
     n, k = out.shape
-    if loss.name == "cross_entropy":
-        shift = np.real(out).max(axis=1, keepdims=True)
-        total = np.log(np.exp(out - shift).sum(axis=1, keepdims=True)) + shift
-        return (_rows(y, k) * (total - out)).sum() / n
-    if loss.name == "binary_cross_entropy":
-        positive = np.real(out) > 0
-        small = np.log1p(np.exp(np.where(positive, -out, out)))
-        return (small + np.where(positive, (1 - y) * out, -y * out)).sum() / (n * k)
+    if loss.name in ("cross_entropy", "focal_cross_entropy", "kl_divergence"):
+        p, log_p = _smooth(loss, _rows(y, k), k), log_softmax(out)
+        terms = -p * log_p
+        if loss.name == "focal_cross_entropy":
+            terms = terms * (1 - np.exp(log_p)) ** loss.gamma
+        if loss.name == "kl_divergence":
+            terms = terms + p * np.log(np.where(p > 0, p, 1))
+        return terms.sum() / n
+    if loss.name == "cosine":
+        size = np.sqrt((out * out).sum(axis=1)) * np.sqrt((y * y).sum(axis=1))
+        return (1 - (out * y).sum(axis=1) / size).sum() / n
+    if loss.name == "gaussian_nll":
+        mean, s = out[:, : k // 2], out[:, k // 2 :]
+        return ((s + (mean - y) ** 2 * np.exp(-s)) / 2).sum() / (n * k // 2)
+    terms = element_values(loss, out, np.tile(y, k // y.shape[1]))
+    return terms.sum() / (n if loss.name == "half_sse" else n * k)
+
+
+def element_values(loss: Any, out: Array, y: Array) -> Array:
+    """The loss of each element, from targets as wide as the outputs."""
     e = out - y
     size = np.where(np.real(e) > 0, e, -e)
     if loss.name == "mse":
-        return (e * e).sum() / (n * k)
+        return e * e
     if loss.name == "half_sse":
-        return (e * e).sum() / (2 * n)
+        return e * e / 2
     if loss.name == "mae":
-        return size.sum() / (n * k)
-    assert loss.name == "huber", loss.name
-    straight = loss.delta * (size - loss.delta / 2)
-    return np.where(np.real(size) <= loss.delta, e * e / 2, straight).sum() / (n * k)
+        return size
+    if loss.name == "huber":
+        straight = loss.delta * (size - loss.delta / 2)
+        return np.where(np.real(size) <= loss.delta, e * e / 2, straight)
+    if loss.name == "log_cosh":
+        return size + np.log1p(np.exp(-2 * size)) - math.log(2)
+    if loss.name == "quantile":
+        return np.where(np.real(e) > 0, 1 - levels(loss, out), -levels(loss, out)) * e
+    if loss.name == "poisson":
+        return np.exp(out) - y * out
+    if loss.name == "gamma":
+        return out + y * np.exp(-out)
+    if loss.name == "tweedie":
+        p = loss.power
+        return np.exp((2 - p) * out) / (2 - p) - y * np.exp((1 - p) * out) / (1 - p)
+    if loss.name in ("hinge", "squared_hinge"):
+        short = 1 - np.where(y > 0, 1, -1) * out
+        short = np.where(np.real(short) > 0, short, 0)
+        return short if loss.name == "hinge" else short * short
+    if loss.name == "binary_cross_entropy":
+        smooth = y + loss.label_smoothing * (0.5 - y)
+        return pos_weight(loss) * smooth * softplus(-out) + (1 - smooth) * softplus(out)
+    assert loss.name == "binary_focal_cross_entropy", loss.name
+    a = loss.alpha
+    side = 1 if a is None else y * a + (1 - y) * (1 - a)
+    rest = y * sigmoid(-out) + (1 - y) * sigmoid(out)
+    return side * rest**loss.gamma * (y * softplus(-out) + (1 - y) * softplus(out))
 
 
 def loss_slope(loss: Any, out: Array, y: Array) -> Array:
-    """dL/dout; by the logits for the cross-entropies."""
+    """dL/dout; by what the loss works from, as the logits."""
     n, k = out.shape
-    if loss.name == "cross_entropy":
-        p = _rows(y, k)
-        return (softmax(out) * p.sum(axis=1, keepdims=True) - p) / n
-    if loss.name == "binary_cross_entropy":
-        return (sigmoid(out) - y) / (n * k)
+    if loss.name in ("cross_entropy", "focal_cross_entropy", "kl_divergence"):
+        t, p = _smooth(loss, _rows(y, k), k), softmax(out)
+        if loss.name != "focal_cross_entropy":
+            return (p * t.sum(axis=1, keepdims=True) - t) / n
+        g = loss.gamma
+        by_p = t * (g * (1 - p) ** (g - 1) * log_softmax(out) - (1 - p) ** g / p)
+        return p * (by_p - (by_p * p).sum(axis=1, keepdims=True)) / n
+    if loss.name == "cosine":
+        a, b = (v / np.sqrt((v * v).sum(axis=1, keepdims=True)) for v in (out, y))
+        size = np.sqrt((out * out).sum(axis=1, keepdims=True))
+        return ((a * b).sum(axis=1, keepdims=True) * a - b) / size / n
+    if loss.name == "gaussian_nll":
+        e, precision = out[:, : k // 2] - y, np.exp(-out[:, k // 2 :])
+        return np.hstack([e * precision, (1 - e**2 * precision) / 2]) / (n * k // 2)
+    slope = element_slopes(loss, out, np.tile(y, k // y.shape[1]))
+    return slope / (n if loss.name == "half_sse" else n * k)
+
+
+def element_slopes(loss: Any, out: Array, y: Array) -> Array:
+    """The derivative of each element's loss."""
     e = out - y
     if loss.name == "mse":
-        return 2 * e / (n * k)
+        return 2 * e
     if loss.name == "half_sse":
-        return e / n
+        return e
     if loss.name == "mae":
-        return np.sign(e) / (n * k)
-    assert loss.name == "huber", loss.name
-    return np.where(np.abs(e) <= loss.delta, e, loss.delta * np.sign(e)) / (n * k)
+        return np.sign(e)
+    if loss.name == "huber":
+        return np.where(np.abs(e) <= loss.delta, e, loss.delta * np.sign(e))
+    if loss.name == "log_cosh":
+        return np.tanh(e)
+    if loss.name == "quantile":
+        return (e > 0) - levels(loss, out) * (e != 0)
+    if loss.name == "poisson":
+        return np.exp(out) - y
+    if loss.name == "gamma":
+        return 1 - y * np.exp(-out)
+    if loss.name == "tweedie":
+        return np.exp((2 - loss.power) * out) - y * np.exp((1 - loss.power) * out)
+    sign = np.where(y > 0, 1, -1)
+    if loss.name == "hinge":
+        return np.where(sign * out < 1, -sign, 0)
+    if loss.name == "squared_hinge":
+        return np.where(sign * out < 1, -2 * sign * (1 - sign * out), 0)
+    p = sigmoid(out)
+    if loss.name == "binary_cross_entropy":
+        smooth = y + loss.label_smoothing * (0.5 - y)
+        return (1 - smooth) * p - pos_weight(loss) * smooth * sigmoid(-out)
+    assert loss.name == "binary_focal_cross_entropy", loss.name
+    a, g = loss.alpha, loss.gamma
+    side = 1 if a is None else y * a + (1 - y) * (1 - a)
+    rest = y * sigmoid(-out) + (1 - y) * p
+    entropy = y * softplus(-out) + (1 - y) * softplus(out)
+    return side * (
+        rest**g * (p - y) + g * rest ** (g - 1) * (1 - 2 * y) * p * sigmoid(-out) * entropy
+    )
+
+
+def levels(loss: Any, out: Array) -> Array:
+    """The level of each output: those of the first level for all targets, and so on."""
+    return np.repeat(np.atleast_1d(loss.q), out.shape[1] // np.size(loss.q))
+
+
+def pos_weight(loss: Any) -> Array:
+    return np.asarray(1.0 if loss.pos_weight is None else loss.pos_weight)
+
+
+def log_softmax(z: Array) -> Array:
+    shift = np.real(z).max(axis=1, keepdims=True)
+    return z - shift - np.log(np.exp(z - shift).sum(axis=1, keepdims=True))
+
+
+def _smooth(loss: Any, p: Array, k: int) -> Array:
+    return p + loss.label_smoothing * (1 / k - p)
 
 
 def _rows(y: Array, k: int) -> Array:

@@ -59,7 +59,7 @@ class Engine(Operations):
                     raise ValueError(f"unknown operation {op.kind!r}; known: {known}")
                 own = op.activation
                 self.activation_kernels[id(own)] = find_activation(own.name, own.alpha, plan.dtype)
-        self._loss_rows = find_loss(plan.loss.name, plan.loss.parameters, plan.dtype)
+        self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
         self._update = Update(plan, self.w, self.states, power)
         self._metrics: list[MetricSum] = []
         self._row_metrics = np.zeros(0)

@@ -7,11 +7,13 @@ whole rows is written here once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from fastbp.backend.numpy.row_loss import class_loss, cosine, cross_entropy, softmax, weighted
 from fastbp.check.array import Array
 from fastbp.formula import activation, loss, optimizer
 
@@ -25,6 +27,9 @@ Step = Callable[..., None]
 MetricSum = tuple[Callable[[Array, Array, Array | None], float], int]
 
 METRICS = ("accuracy", "mae", "mse")
+ROW_LOSSES: dict[str, Callable[..., float]] = {
+    "cross_entropy": cross_entropy, "class_loss": class_loss, "cosine": cosine,
+}  # fmt: skip
 
 
 def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forward, Backward]:
@@ -55,25 +60,35 @@ def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forwa
     return forward, kept, backward
 
 
-def find_loss(name: str, parameters: Sequence[float], dtype: Any) -> LossRows:
-    """The sum of the loss over rows and outputs; d (OUT) = scale * its derivative by `out` (by the
-    logits for cross-entropies). A weight (rows, outputs) multiplies both; 0 leaves an element out
-    whatever its loss is.
+def find_loss(own: Any, n_outputs: int, dtype: Any) -> LossRows:
+    """The sum of the loss `own` over rows and outputs; d (OUT) = scale * its derivative by `out`
+    (by the logits for cross-entropies). A weight (rows, targets) multiplies both; 0 leaves an
+    element out whatever its loss is.
 
     Raises ValueError for an unknown name.
     """
-    if name == "cross_entropy":
-        return cross_entropy
-    formula = _formula(loss, name)
+    if own.formula in ROW_LOSSES:
+        return partial(ROW_LOSSES[own.formula], *own.parameters)
+    formula = _formula(loss, own.formula)
     real = np.dtype(dtype).type
-    own = [real(value) for value in parameters]
+    numbers = [real(value) for value in own.parameters]
+    columns = np.array(own.columns(n_outputs), dtype)
+    numbers += [columns] if len(columns) else []
+    n_targets = own.n_targets(n_outputs)
 
     def loss_rows(
         out: Array, y: Array, scale: float, d: Array, weight: Array | None = None
     ) -> float:
-        value, slope = formula(out, y, *own)
-        if weight is not None:
-            value, slope = _weighted(value, weight), _weighted(slope, weight)
+        times = n_outputs // n_targets
+        by_output = weight if weight is None or times == 1 else np.tile(weight, times)
+        if own.name == "gaussian_nll":
+            value, *slopes = formula(out[:, :n_targets], y, out[:, n_targets:])
+            slope, by_value = np.concatenate(slopes, axis=1), weight
+        else:
+            value, slope = formula(out, y if times == 1 else np.tile(y, times), *numbers)
+            by_value = by_output
+        if by_value is not None and by_output is not None:
+            value, slope = weighted(value, by_value), weighted(slope, by_output)
         d[...] = real(scale) * slope
         return float(value.sum())
 
@@ -129,7 +144,7 @@ def find_metric(name: str, link: str, n_outputs: int) -> MetricSum:
             target = y if y.ndim == 2 else np.arange(n_outputs) == y[:, np.newaxis]
             error = response.astype(float) - target
             value = np.abs(error) if name == "mae" else np.square(error)
-        return float((value if weight is None else _weighted(value, weight)).sum())
+        return float((value if weight is None else weighted(value, weight)).sum())
 
     return sum_of, 1 if by_class else n_outputs
 
@@ -138,7 +153,7 @@ def formula_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return {
         "activation": (*_names(activation, ("_backward", "_slope")), "softmax"),
-        "loss": (*_names(loss), "cross_entropy"),
+        "loss": (*_names(loss), *ROW_LOSSES),
         "optimizer": _names(optimizer, ("_scalars",)),
     }
 
@@ -167,47 +182,13 @@ def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]
 
 
-# ---- whole rows ---------------------------------------------------------------------------------
-
-
-def softmax(z: Array) -> Array:
-    """exp(z) / sum exp(z) along the rows"""
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
 def softmax_backward(d: Array, kept: Array, a: Array) -> Array:
     return a * (d - (d * a).sum(axis=1, keepdims=True))
-
-
-def cross_entropy(z: Array, y: Array, scale: float, d: Array, weight: Array | None = None) -> float:
-    """For class indices (n,) or rows of probabilities (n, k); a weight is that of a row."""
-    s = z.dtype.type(scale)
-    shift = z.max(axis=1, keepdims=True)
-    e = np.exp(z - shift)
-    total = e.sum(axis=1, keepdims=True)
-    if y.ndim == 1:
-        rows = np.arange(len(y))
-        d[...] = e * (s / total)
-        d[rows, y] -= s
-        terms = (shift[:, 0] - z[rows, y]).astype(float) + np.log(total[:, 0])
-    else:
-        d[...] = s * (e / total * y.sum(axis=1, keepdims=True) - y)
-        terms = np.where(y != 0, y * ((shift - z) + np.log(total)), 0)
-    if weight is not None:
-        d[...] = _weighted(d, weight)
-        terms = _weighted(terms, weight[:, 0] if y.ndim == 1 else weight)
-    return float(terms.sum())
-
-
-def _weighted(values: Array, weight: Array) -> Array:
-    """The product, 0 where the weight is 0."""
-    return np.where(weight != 0, values * weight, values.dtype.type(0))
 
 
 def response_of(link: str) -> Callable[[Array], Array]:
     """What turns outputs into the response that a loss with such a link is about."""
     known: dict[str, Callable[[Array], Array]] = {
-        "identity": lambda out: out, "logit": activation.sigmoid, "softmax": softmax,
+        "identity": lambda out: out, "log": np.exp, "logit": activation.sigmoid, "softmax": softmax,
     }  # fmt: skip
     return known[link]
