@@ -51,12 +51,16 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
+    from fastbp.optimizer import Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop
 
 __all__ = [
     "SGD",
     "Activation",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Branch",
     "CSVLogger",
     "CallableSchedule",
@@ -76,19 +80,24 @@ __all__ = [
     "LambdaCallback",
     "Layer",
     "LearningRateScheduler",
+    "Lion",
     "Loss",
     "Metric",
     "ModelBusyError",
     "ModelCheckpoint",
     "ModelFormatError",
     "MultiStepDecay",
+    "NAdam",
     "Network",
     "OneCycle",
     "Orthogonal",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "RAdam",
+    "RMSprop",
     "ReduceLROnPlateau",
     "Residual",
+    "Rprop",
     "Schedule",
     "StepDecay",
     "TensorBoard",
@@ -101,15 +110,18 @@ __all__ = [
     "show_config",
 ]
 
+_OPTIMIZERS = ("Adadelta", "Adagrad", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rprop")
+
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples` and the callbacks, read in when one is first asked for."""
+    """`fastbp.examples`, callbacks and rarer optimizers, read in when one is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        found = globals()[name] = getattr(import_module("fastbp.callback"), name)
+        module = "optimizer" if name in _OPTIMIZERS else "callback"
+        found = globals()[name] = getattr(import_module(f"fastbp.{module}"), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

@@ -18,7 +18,13 @@ ACTIVATIONS: dict[str, float | None] = {
     "elu": 1.0,
     "selu": None,
     "gelu": None,
+    "gelu_tanh": None,
     "silu": None,
+    "mish": None,
+    "hard_sigmoid": None,
+    "hard_swish": None,
+    "hard_tanh": None,
+    "softsign": None,
     "softplus": None,
     "exponential": None,
     "tanh": None,
@@ -34,6 +40,10 @@ _ALIASES = {
     "exp": "exponential",
     "logsig": "sigmoid",
     "tansig": "tanh",
+    "geluapproximate": "gelu_tanh",
+    "gelunew": "gelu_tanh",
+    "gelupytorchtanh": "gelu_tanh",
+    "hardsilu": "hard_swish",
     "purelin": "linear",
 }
 
@@ -43,7 +53,10 @@ class Activation:
     """An activation function.
 
     linear z; relu max(z, 0), derivative 0 at 0; leaky_relu z or alpha z; elu z or
-    alpha (exp(z) - 1); selu; gelu z Phi(z), exact; silu z sigmoid(z); softplus log(1 + exp(z));
+    alpha (exp(z) - 1); selu; gelu z Phi(z), exact; gelu_tanh, its approximation in PyTorch
+    (approximate="tanh") and Keras (approximate=True); silu z sigmoid(z); mish z tanh(softplus(z));
+    hard_sigmoid z / 6 + 1/2 within 0 and 1, hard_swish z times that, both as in PyTorch and
+    Keras 3; hard_tanh z within -1 and 1; softsign z / (1 + |z|); softplus log(1 + exp(z));
     exponential exp(z); tanh; sigmoid; softmax over the outputs of the layer.
 
     Args:

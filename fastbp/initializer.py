@@ -121,6 +121,7 @@ _VARIANCE_TIMES_FAN_IN = {
     "leaky_relu": (1 / 3, 1 / 8),
     "linear": (1.0, 1 / 2),
     "sigmoid": (1.0, 1 / 2),
+    "hard_sigmoid": (1.0, 1 / 2),
     "softmax": (1.0, 1 / 2),
     "exponential": (1.0, 1 / 2),
 }

@@ -44,7 +44,7 @@ class Network(Trainer):
         loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a
             final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
             missing one implied by `predict`.
-        optimizer: a name or an `SGD`, `Adam` or `AdamW`.
+        optimizer: a name or an optimizer, such as `SGD`, `Adam`, `AdamW` or `RMSprop`.
         metrics: what `evaluate` and `fit` report beside the loss: names ("accuracy", "roc_auc",
             "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
             (y, prediction) -> float, reported by their `__name__`.  A function gets `y` as class

@@ -12,6 +12,13 @@ KINDS = ("activation", "loss", "optimizer")
 # Losses that most training is about: a loop for each way in which outputs lie.  The others have one
 # (element_loss.pxi).
 INLINED_LOSSES = ("mse", "half_sse", "mae", "huber", "binary_cross_entropy")
+# Activations whose loops read where they write; the others go by way of copies.
+PLAIN_ACTIVATIONS = (
+    "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh", "sigmoid",
+)  # fmt: skip
+# Optimizers with a loop without penalties beside that with them; in the one loop of the others
+# penalties may be 0.
+PLAIN_STEPS = ("sgd", "momentum", "nesterov", "adam")
 
 
 def formula_source():
@@ -109,6 +116,7 @@ def finder(kind, result, found):
 def activation_kernels(functions):
     parts, found = [], {}
     for name in [name for name in functions if not name.endswith(("_backward", "_slope"))]:
+        way = "run" if name in PLAIN_ACTIVATIONS else "blocks"
         parts.append(f"""\
 cdef inline real {name}_of(real z, real alpha) noexcept nogil:
     return {name}({", ".join(names(functions[name]))})
@@ -116,7 +124,7 @@ cdef inline real {name}_of(real z, real alpha) noexcept nogil:
 
 cdef void {name}_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* z,
                      real* a) noexcept nogil:
-    forward_run({name}_of, alpha, rows * ld, z, a)""")
+    forward_{way}({name}_of, alpha, rows * ld, z, a)""")
         if f"{name}_slope" in functions:
             parts.append(f"""\
 cdef inline real {name}_slope_of(real z, real alpha) noexcept nogil:
@@ -125,7 +133,7 @@ cdef inline real {name}_slope_of(real z, real alpha) noexcept nogil:
 
 cdef void {name}_slope_run(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* z,
                            real* a) noexcept nogil:
-    slope_run({name}_of, {name}_slope_of, alpha, rows * ld, z, a)""")
+    slope_{way}({name}_of, {name}_slope_of, alpha, rows * ld, z, a)""")
             own = {"forward_keeping": f"{name}_slope_run", "backward": "kept_backward"}
         else:
             parts.append(f"""\
@@ -266,14 +274,21 @@ for block in range(u.n // BLOCK):
     loop += [f"        {to}[i] = found{part.format(k)}" for k, to in enumerate(results)]
     own = "".join(f", out_array {slot}" for slot in slots)
     given = "".join(f", u.state + {k} * u.stride" for k in range(n_slots))
+    choice = f"""
+    if u.l1 == 0 and u.l2 == 0:
+        {name}_loop(u, True, u.w, u.g{given})
+    else:
+        {name}_loop(u, False, u.w, u.g{given})"""
+    call = (
+        choice
+        if name in PLAIN_STEPS
+        else f"""
+    {name}_loop(u, False, u.w, u.g{given})"""
+    )
     return f"""\
 cdef inline void {name}_loop(Update* u, const bint is_plain, out_array w,
                              in_array g{own}) noexcept nogil:
 {indented(chr(10).join(loop))}
 
 
-cdef void {name}_step(Update* u) noexcept nogil:
-    if u.l1 == 0 and u.l2 == 0:
-        {name}_loop(u, True, u.w, u.g{given})
-    else:
-        {name}_loop(u, False, u.w, u.g{given})"""
+cdef void {name}_step(Update* u) noexcept nogil:{call}"""

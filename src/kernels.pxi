@@ -1,6 +1,6 @@
 # All that a build of the kernels is made of, after the lines that say what `real` is.
 
-from libc.math cimport sqrt
+from libc.math cimport log, sqrt
 from libc.string cimport memcpy, memset
 
 cdef extern from "machine/vector.h" nogil:

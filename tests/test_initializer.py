@@ -242,7 +242,8 @@ def uniform(part):
 RULE = {  # of docs/defaults.md: variance times fan_in in an inner layer, in one that reads inputs
     **dict.fromkeys(("relu", "leaky_relu"), (1 / 3, 1 / 8)),
     **dict.fromkeys(("elu", "selu", "gelu", "silu", "softplus", "tanh"), (1 / 2, 1 / 4)),
-    **dict.fromkeys(("linear", "sigmoid", "softmax", "exponential"), (1, 1 / 2)),
+    **dict.fromkeys(("gelu_tanh", "mish", "hard_swish", "hard_tanh", "softsign"), (1 / 2, 1 / 4)),
+    **dict.fromkeys(("linear", "sigmoid", "softmax", "exponential", "hard_sigmoid"), (1, 1 / 2)),
 }
 
 

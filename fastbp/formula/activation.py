@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from fastbp.formula.number import (
     real,
+    real_abs,
     real_exp,
     real_expm1_below,
     real_max,
+    real_min,
     real_normal_cdf,
     real_normal_pdf,
     real_select,
@@ -26,6 +28,11 @@ from fastbp.formula.number import (
 # 2017, equation 14.
 SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
+SIXTH = 0.16666666666666666666666666666667
+# gelu's form with tanh: twice sqrt(2 / pi), and where beyond the sigmoid is 0 or 1
+TWICE_ROOT = 1.5957691216057307117597842397375
+CUBIC = 0.044715
+FARTHEST = 40.0
 
 
 def linear(z: real) -> real:
@@ -91,6 +98,68 @@ def exponential(z: real) -> real:
 
 def exponential_backward(d: real, a: real) -> real:
     return d * a
+
+
+def mish(z: real) -> real:
+    """z tanh(softplus(z)), of one exponential that does not overflow"""
+    e: real = real_exp(-real_abs(z))
+    top: real = real_select(z > 0, 1 + 2 * e, e * (e + 2))
+    return z * (top / (top + real_select(z > 0, 2 * e * e, 2)))
+
+
+def mish_slope(z: real) -> real:
+    e: real = real_exp(-real_abs(z))
+    top: real = real_select(z > 0, 1 + 2 * e, e * (e + 2))
+    gap: real = real_select(z > 0, 2 * e * e, 2)
+    t: real = top / (top + gap)
+    rest: real = gap / (top + gap) * (1 + t)
+    return t + z * rest * (real_select(z > 0, 1, e) / (1 + e))
+
+
+def gelu_tanh(z: real) -> real:
+    """z (1 + tanh(u)) / 2 = z sigmoid(2 u), u = sqrt(2 / pi) (z + 0.044715 z^3)"""
+    x: real = real_max(real_min(z, FARTHEST), -FARTHEST)
+    return z * real_sigmoid(TWICE_ROOT * x * (1 + CUBIC * x * x))
+
+
+def gelu_tanh_slope(z: real) -> real:
+    x: real = real_max(real_min(z, FARTHEST), -FARTHEST)
+    u: real = TWICE_ROOT * x * (1 + CUBIC * x * x)
+    s: real = real_sigmoid(u)
+    return s + x * s * real_sigmoid(-u) * TWICE_ROOT * (1 + 3 * CUBIC * x * x)
+
+
+def hard_sigmoid(z: real) -> real:
+    return real_max(real_min(z / 6 + 0.5, 1), 0)
+
+
+def hard_sigmoid_slope(z: real) -> real:
+    return real_select(real_abs(z) < 3, SIXTH, 0)
+
+
+def hard_swish(z: real) -> real:
+    return z * real_max(real_min(z / 6 + 0.5, 1), 0)
+
+
+def hard_swish_slope(z: real) -> real:
+    return real_select(z < -3, 0, real_select(z > 3, 1, z / 3 + 0.5))
+
+
+def hard_tanh(z: real) -> real:
+    return real_max(real_min(z, 1), -1)
+
+
+def hard_tanh_slope(z: real) -> real:
+    return real_select(real_abs(z) < 1, 1, 0)
+
+
+def softsign(z: real) -> real:
+    return z / (1 + real_abs(z))
+
+
+def softsign_slope(z: real) -> real:
+    inverse: real = 1 / (1 + real_abs(z))
+    return inverse * inverse
 
 
 def softplus(z: real) -> real:

@@ -7,7 +7,8 @@ src/function/function.pxi.
 from __future__ import annotations
 
 import math
-from math import sqrt as sqrt  # of a `double`, as the C function of that name
+from math import log as log  # of a `double`, as the C functions of these names
+from math import sqrt as sqrt
 from typing import Any
 
 import numpy as np

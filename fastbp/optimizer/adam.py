@@ -24,6 +24,8 @@ class Adam(Optimizer):
             `CallableSchedule` takes it.
         beta1, beta2: in [0, 1).
         epsilon: finite, > 0.
+        amsgrad: v is the largest so far where w is updated (Reddi et al., 2018), kept as `v_max`,
+            as in PyTorch.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
@@ -39,15 +41,26 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    amsgrad: bool = False
 
-    formula = "adam"
-    state_names = ("m", "v")
+    later = (*Optimizer.later, "amsgrad")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)
+        self._set_bool("amsgrad")
+
+    @property
+    def formula(self) -> str:
+        """Its step in formula/optimizer.py."""
+        return "amsgrad" if self.amsgrad else "adam"
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The vectors, as long as the parameters, that it keeps between steps."""
+        return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
 
 
 @refuses_unknown
@@ -56,8 +69,8 @@ class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon, clipvalue, clipnorm, global_clipnorm, ema: as for
-            `Adam`.
+        learning_rate, beta1, beta2, epsilon, amsgrad, clipvalue, clipnorm, global_clipnorm, ema:
+            as for `Adam`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 

@@ -21,6 +21,9 @@ _ALIASES = {  # what other libraries call an argument
     "beta_1": "beta1",
     "beta_2": "beta2",
     "eps": "epsilon",
+    "alpha": "rho",
+    "decoupled": "decoupled_weight_decay",
+    "initial_accumulator": "initial_accumulator_value",
     "wd": "weight_decay",
     "decay": "weight_decay",
 }
@@ -157,8 +160,13 @@ class Optimizer:
 
 
 def own_first(kind: type[Optimizer]) -> list[Field[Any]]:
-    """The fields of a class, those that every optimizer takes behind its own."""
-    return sorted(fields(kind), key=lambda field: field.name in Optimizer.later)
+    """The fields of a class, its decay and those that every optimizer takes behind its own."""
+
+    def rank(field: Field[Any]) -> int:
+        is_decay = field.name in ("weight_decay", "decoupled_weight_decay", "decay_bias")
+        return 2 if field.name in Optimizer.later else int(is_decay)
+
+    return sorted(fields(kind), key=rank)
 
 
 @cache
@@ -230,6 +238,9 @@ def _translated(name: str, value: Any) -> dict[str, Any]:
     """The argument of another library by the names of ours."""
     if name == "betas" and isinstance(value, list | tuple) and len(value) == 2:
         return {"beta1": value[0], "beta2": value[1]}
+    pairs = {"etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_min", "step_max")}
+    if name in pairs and isinstance(value, list | tuple) and len(value) == 2:
+        return dict(zip(pairs[name], value, strict=True))
     own = _ALIASES.get(name, name)
     if own == "nesterov" and not isinstance(value, bool):
         return {"momentum": value, "nesterov": True}

@@ -25,6 +25,8 @@ class SGD(Optimizer):
         nesterov: needs a momentum.
         weight_decay: finite, >= 0: g grows by weight_decay w on kernels, as in PyTorch, and so
             passes through the momentum; as `l2` in each Dense does.
+        decoupled_weight_decay: w -= learning_rate weight_decay w before each step instead, as in
+            Keras, which passes through neither momentum nor clipping.
         decay_bias: on biases too.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
@@ -42,13 +44,15 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_bias: bool = False
+    decoupled_weight_decay: bool = False
 
-    later = (*Optimizer.later, "weight_decay", "decay_bias")
+    later = (*Optimizer.later, "weight_decay", "decay_bias", "decoupled_weight_decay")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._set_real("weight_decay", minimum=0)
         self._set_bool("decay_bias")
+        self._set_bool("decoupled_weight_decay")
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
         if self.nesterov and not self.momentum:
@@ -57,12 +61,18 @@ class SGD(Optimizer):
     @property
     def coupled_decay(self) -> float:  # type: ignore[override]
         """The decay that joins the gradient."""
-        return self.weight_decay
+        return 0.0 if self.decoupled_weight_decay else self.weight_decay
+
+    @property
+    def decoupled_decay(self) -> float:  # type: ignore[override]
+        """The decay that does not."""
+        return self.weight_decay if self.decoupled_weight_decay else 0.0
 
     @property
     def formula(self) -> str:
         """Its step in formula/optimizer.py."""
-        return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+        own = "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+        return f"decayed_{own}" if self.decoupled_decay else own
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -50,6 +50,53 @@ cdef inline void backward_run(backward_formula f, real alpha, Py_ssize_t n, in_a
         d[i] = f(d[i], a[i], alpha)
 
 
+# The same in whole blocks by way of copies, a third of the code: for the activations of fewer users.
+
+cdef inline void forward_blocks(forward_formula f, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
+    cdef real part[BLOCK]
+    cdef real rest[BLOCK]
+    cdef const real* source
+    cdef int i
+    while n > 0:
+        source = z
+        if n < BLOCK:
+            source = padded_block(n, z, rest)
+        for i in range(BLOCK):
+            part[i] = f(source[i], alpha)
+        memcpy(a, part, min(n, <Py_ssize_t>BLOCK) * sizeof(real))
+        n -= BLOCK
+        z += BLOCK
+        a += BLOCK
+
+
+cdef inline void slope_blocks(forward_formula f, forward_formula slope, real alpha, Py_ssize_t n, real* z,
+                              real* a) noexcept nogil:
+    cdef real part[BLOCK]
+    cdef real kept[BLOCK]
+    cdef real rest[BLOCK]
+    cdef const real* source
+    cdef int i
+    while n > 0:
+        source = z
+        if n < BLOCK:
+            source = padded_block(n, z, rest)
+        for i in range(BLOCK):
+            part[i] = f(source[i], alpha)
+            kept[i] = slope(source[i], alpha)
+        memcpy(a, part, min(n, <Py_ssize_t>BLOCK) * sizeof(real))
+        memcpy(z, kept, min(n, <Py_ssize_t>BLOCK) * sizeof(real))
+        n -= BLOCK
+        z += BLOCK
+        a += BLOCK
+
+
+cdef const real* padded_block(Py_ssize_t n, const real* x, real* to) noexcept nogil:
+    """Fewer numbers than a block, and zeros behind them: in `to` (BLOCK) OUT."""
+    memset(to, 0, BLOCK * sizeof(real))
+    memcpy(to, x, n * sizeof(real))
+    return to
+
+
 cdef void kept_backward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* slope, const real* a,
                         real* d) noexcept nogil:
     """d = d * f', which a forward pass has kept"""

@@ -10,6 +10,7 @@ from support import child
 from support.kernels import needs_kernels
 from support.mark import slow_but
 from support.network_state import classification, digest
+from support.optimizer_case import MORE_OPTIMIZERS
 from support.tolerance import assert_rounded, assert_same_training
 from support.training_case import CASES, each_case, train
 
@@ -166,6 +167,7 @@ def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
 
 optimizers = st.sampled_from(
     [fb.Adam(0.01), fb.AdamW(0.01), fb.SGD(0.05), fb.SGD(0.05, momentum=0.9, nesterov=True)]
+    + MORE_OPTIMIZERS
 )
 
 

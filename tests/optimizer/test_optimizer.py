@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from support import oracle
 from support.mark import slow_but
+from support.optimizer_case import MORE_OPTIMIZERS
 from support.random_network import Case, random_case
 from support.tolerance import assert_different, assert_near
 
@@ -17,7 +18,7 @@ from fastbp.plan.threshold import WEIGHT_PARALLEL_PARAMETERS
 
 Array = NDArray[Any]
 
-OPTIMIZERS: list[fb.SGD | fb.Adam] = [
+OPTIMIZERS: list[Any] = [
     fb.SGD(0.1),
     fb.SGD(0.1, momentum=0.9),
     fb.SGD(0.1, momentum=0.5, nesterov=True),
@@ -26,6 +27,7 @@ OPTIMIZERS: list[fb.SGD | fb.Adam] = [
     fb.Adam(0.01, epsilon=0.3),
     fb.AdamW(0.01, weight_decay=0.5),
     fb.AdamW(0.01, weight_decay=0.5, decay_bias=True),
+    *MORE_OPTIMIZERS,
 ]
 PENALTIES: list[dict[str, Any]] = [
     {},
@@ -61,7 +63,7 @@ def network_of(optimizer: Any, penalty: dict[str, Any], dtype: str, backend: str
 
 @every_optimizer
 @every_penalty
-@pytest.mark.parametrize("steps", [1, 10])
+@pytest.mark.parametrize("steps", [1, 10, 100])
 def test_steps_with_given_gradients(
     optimizer: Any, penalty: dict[str, Any], steps: int, backend: str, dtype: str
 ) -> None:

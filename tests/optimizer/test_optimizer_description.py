@@ -12,7 +12,20 @@ import pytest
 from support.refusal import refuses
 
 from fastbp.error import ModelFormatError
-from fastbp.optimizer import SGD, Adam, AdamW, optimizer_from_config, resolve_optimizer
+from fastbp.optimizer import OPTIMIZERS as ALL
+from fastbp.optimizer import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    optimizer_from_config,
+    resolve_optimizer,
+)
 from fastbp.schedule import CosineDecay, PiecewiseConstantDecay, StepDecay
 
 OPTIMIZERS = [
@@ -23,6 +36,12 @@ OPTIMIZERS = [
     (AdamW(0.01, weight_decay=0.1, decay_bias=True), "adam", ("m", "v")),
     (Adam(CosineDecay(0.01, 100, alpha=0.1)), "adam", ("m", "v")),
     (SGD(PiecewiseConstantDecay([5], [0.1, 0.01])), "sgd", ()),
+    (SGD(0.1, weight_decay=0.1, decoupled_weight_decay=True), "decayed_sgd", ()),
+    (Adam(amsgrad=True), "amsgrad", ("m", "v", "v_max")),
+    (RMSprop(), "rmsprop", ("v",)),
+    (RMSprop(centered=True, momentum=0.9), "centered_momentum_rmsprop", ("v", "mean", "momentum")),
+    (NAdam(weight_decay=0.1), "nadam", ("m", "v", "rest")),
+    (Adagrad(), "adagrad", ("total",)),
 ]
 
 
@@ -35,16 +54,21 @@ UNKNOWN = [
     (lambda: Adam(lr=1e-3, weight_decay=0.01),
      "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
      "each Dense for a decay that passes through m and v"),
-    (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
-     f"known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+    (lambda: Adam(lr=1e-3, fused=True), "Adam got lr, fused; write learning_rate=0.001; "
+     f"known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
+    (lambda: RMSprop(alpha=0.9, wd=0.1), "RMSprop got alpha, wd; write rho=0.9, weight_decay=0.1"),
+    (lambda: Rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50)),
+     "Rprop got etas, step_sizes; write eta_minus=0.5, eta_plus=1.2, step_min=1e-06, step_max=50"),
+    (lambda: Lion(rho=1),
+     f"Lion got rho; known: learning_rate, beta1, beta2, weight_decay, decay_bias, {EVERY}"),
     (lambda: Adam(betas=0.9),
-     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
     (lambda: Adam(decay=1e-6),
-     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
     (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
     (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
     (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
-     f"weight_decay, decay_bias, {EVERY}"),
+     f"amsgrad, weight_decay, decay_bias, {EVERY}"),
     (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
     (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
      "SGD got nesterov_momentum; write nesterov=True"),
@@ -54,7 +78,7 @@ UNKNOWN = [
     (lambda: SGD(lr=0.1, decay=5e-4),
      "SGD got lr, decay; write learning_rate=0.1, weight_decay=0.0005"),
     (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov, weight_decay, "
-     f"decay_bias, {EVERY}"),
+     f"decay_bias, decoupled_weight_decay, {EVERY}"),
 ]  # fmt: skip
 
 
@@ -66,7 +90,7 @@ def test_unknown_argument_of_an_optimizer(make, text):
 
 def test_optimizers_are_still_what_dataclasses_make():
     assert list(inspect.signature(AdamW).parameters) == [
-        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias",
+        "learning_rate", "beta1", "beta2", "epsilon", "amsgrad", "weight_decay", "decay_bias",
         "clipvalue", "clipnorm", "global_clipnorm", "ema"]  # fmt: skip
     assert str(inspect.signature(SGD)).startswith("(learning_rate: 'LearningRate' = 0.01, *,")
     assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
@@ -88,7 +112,7 @@ def test_optimizer(one, formula, state_names):
     assert resolve_optimizer(one) is one and pickle.loads(pickle.dumps(one)) == one
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.learning_rate = 1.0
-    for key in config:
+    for key in config.keys() - set(one.later):
         with pytest.raises(ModelFormatError):
             optimizer_from_config({k: v for k, v in config.items() if k != key})
 
@@ -129,14 +153,19 @@ def test_optimizer_defaults():
         (lambda: AdamW(weight_decay=-1), ValueError,
          "weight_decay must be finite and >= 0, got -1"),
         (lambda: AdamW(decay_bias=None), TypeError, "decay_bias must be True or False, got None"),
+        (lambda: RMSprop(rho=1), ValueError, "rho must be in [0, 1), got 1"),
+        (lambda: RAdam(beta2=0), ValueError, "beta2 must be in (0, 1), got 0"),
+        (lambda: Rprop(step_max=1e-9), ValueError,
+         "step_max must be finite and >= 1e-06, got 1e-09"),
+        (lambda: Lion(weight_decay=-1), ValueError, "weight_decay must be finite and >= 0, got -1"),
         (lambda: resolve_optimizer("nope"), ValueError,
-         "unknown optimizer 'nope'; known: sgd, adam, adamw"),
+         f"unknown optimizer 'nope'; known: {', '.join(ALL)}"),
         (lambda: resolve_optimizer(3), TypeError,
-         "optimizer must be a name or an SGD, Adam or AdamW object, got 3"),
+         "optimizer must be a name or an optimizer, such as fb.Adam(), got 3"),
         (lambda: optimizer_from_config([]), ModelFormatError,
          "optimizer must be an object, got []"),
         (lambda: optimizer_from_config({"name": []}), ModelFormatError,
-         "unknown optimizer []; known: sgd, adam, adamw"),
+         f"unknown optimizer []; known: {', '.join(ALL)}"),
         (lambda: optimizer_from_config({**SGD().to_config(), "momentum": 2}), ModelFormatError,
          "optimizer 'sgd': momentum must be in [0, 1), got 2"),
     ],

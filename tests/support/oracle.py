@@ -85,8 +85,19 @@ def activate(activation: Any, z: Array) -> Array:
         return SELU_SCALE * np.where(positive, z, SELU_ALPHA * _below(z))
     if name == "gelu":
         return z * normal_cdf(z)
+    if name == "gelu_tanh":
+        return z * sigmoid(2 * math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))
     if name == "silu":
         return z * sigmoid(z)
+    if name == "mish":
+        return z * np.tanh(softplus(z))
+    if name in ("hard_sigmoid", "hard_swish"):
+        six = np.where(np.real(z) < -3, 0, np.where(np.real(z) > 3, 6, z + 3))
+        return six / 6 if name == "hard_sigmoid" else z * six / 6
+    if name == "hard_tanh":
+        return np.where(np.real(z) < -1, -1, np.where(np.real(z) > 1, 1, z))
+    if name == "softsign":
+        return z / (1 + np.where(positive, z, -z))
     if name == "softplus":
         return softplus(z)
     if name == "exponential":
@@ -114,6 +125,20 @@ def slope(activation: Any, z: Array) -> Array:
         return SELU_SCALE * np.where(positive, 1.0, SELU_ALPHA * np.exp(np.minimum(z, 0)))
     if name == "gelu":
         return normal_cdf(z) + z * normal_pdf(z)
+    if name == "gelu_tanh":
+        u = 2 * math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
+        steep = 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z**2)
+        return sigmoid(u) + z * sigmoid(u) * sigmoid(-u) * steep
+    if name == "mish":
+        return np.tanh(softplus(z)) + z * sigmoid(z) / np.cosh(np.minimum(softplus(z), 300)) ** 2
+    if name == "hard_sigmoid":
+        return np.where(np.abs(z) < 3, 1 / 6, 0.0)
+    if name == "hard_swish":
+        return np.where(z < -3, 0.0, np.where(z > 3, 1.0, z / 3 + 0.5))
+    if name == "hard_tanh":
+        return np.where(np.abs(z) < 1, 1.0, 0.0)
+    if name == "softsign":
+        return 1 / (1 + np.abs(z)) ** 2
     if name == "silu":
         return sigmoid(z) + z * sigmoid(z) * sigmoid(-z)
     if name == "softplus":
@@ -423,16 +448,99 @@ def step(
     """(w, state) after step t = 1, 2, ...; g with penalties, state [], [momentum] or [m, v]."""
     rate, kind = optimizer.learning_rate, type(optimizer).__name__
     if kind == "SGD":
+        if optimizer.decoupled_weight_decay and decays:
+            w = w - rate * optimizer.weight_decay * w
         if not optimizer.momentum:
             return w - rate * g, state
         b = optimizer.momentum * state[0] + g
         return w - rate * (g + optimizer.momentum * b if optimizer.nesterov else b), [b]
+    if kind in MORE_STEPS:
+        if decays:
+            w = w - rate * optimizer.weight_decay * w
+        return MORE_STEPS[kind](optimizer, w, g, state, t)
     m = optimizer.beta1 * state[0] + (1 - optimizer.beta1) * g
     v = optimizer.beta2 * state[1] + (1 - optimizer.beta2) * g**2
     m_hat, v_hat = m / (1 - optimizer.beta1**t), v / (1 - optimizer.beta2**t)
     if kind == "AdamW" and decays:
         w = w - rate * optimizer.weight_decay * w
+    if optimizer.amsgrad:
+        largest = np.maximum(state[2], v)
+        root = np.sqrt(largest / (1 - optimizer.beta2**t))
+        return w - rate * m_hat / (root + optimizer.epsilon), [m, v, largest]
     return w - rate * m_hat / (np.sqrt(v_hat) + optimizer.epsilon), [m, v]
+
+
+def _rmsprop(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    v, *rest = state
+    v = o.rho * v + (1 - o.rho) * g**2
+    new, variance = [v], v
+    if o.centered:
+        mean = o.rho * rest.pop(0) + (1 - o.rho) * g
+        new, variance = [v, mean], np.maximum(v - mean**2, 0)
+    change = g / (np.sqrt(variance) + o.epsilon)
+    if o.momentum:
+        change = o.momentum * rest.pop(0) + change
+        new.append(change)
+    return w - o.learning_rate * change, new
+
+
+def _adagrad(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    total = state[0] + g**2
+    root = np.sqrt(o.initial_accumulator_value + total) + o.epsilon
+    return w - o.learning_rate * g / root, [total]
+
+
+def _adadelta(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    v = o.rho * state[0] + (1 - o.rho) * g**2
+    change = np.sqrt((state[1] + o.epsilon) / (v + o.epsilon)) * g
+    return w - o.learning_rate * change, [v, o.rho * state[1] + (1 - o.rho) * change**2]
+
+
+def _adamax(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    m = o.beta1 * state[0] + (1 - o.beta1) * g
+    u = np.maximum(o.beta2 * state[1], np.abs(g) + o.epsilon)
+    return w - o.learning_rate / (1 - o.beta1**t) * m / u, [m, u]
+
+
+def _nadam(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    m = o.beta1 * state[0] + (1 - o.beta1) * g
+    v = o.beta2 * state[1] + (1 - o.beta2) * g**2
+    mu = [o.beta1 * (1 - 0.5 * 0.96 ** (o.momentum_decay * i)) for i in range(1, t + 2)]
+    now, then = math.prod(mu[:-1]), math.prod(mu)
+    step = (1 - mu[-2]) / (1 - now) * g + mu[-1] / (1 - then) * m
+    root = np.sqrt(v / (1 - o.beta2**t)) + o.epsilon
+    return w - o.learning_rate * step / root, [m, v, np.full_like(w, 1 - now)]
+
+
+def _radam(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    m = o.beta1 * state[0] + (1 - o.beta1) * g
+    v = o.beta2 * state[1] + (1 - o.beta2) * g**2
+    step = o.learning_rate * m / (1 - o.beta1**t)
+    r = 2 / (1 - o.beta2) - 1
+    s = r - 2 * t * o.beta2**t / (1 - o.beta2**t)
+    if s > 5:
+        part = ((s - 4) * (s - 2) * r) / ((r - 4) * (r - 2) * s)
+        step = step * math.sqrt(part) * math.sqrt(1 - o.beta2**t) / (np.sqrt(v) + o.epsilon)
+    return w - step, [m, v]
+
+
+def _lion(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    sign = np.sign(o.beta1 * state[0] + (1 - o.beta1) * g)
+    return w - o.learning_rate * sign, [o.beta2 * state[0] + (1 - o.beta2) * g]
+
+
+def _rprop(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
+    turn = np.sign(g) * np.sign(state[0])
+    size = state[1] if t > 1 else np.full_like(w, o.learning_rate)
+    size = size * np.choose(1 + turn.astype(int), [o.eta_minus, 1, o.eta_plus])
+    size, g = np.clip(size, o.step_min, o.step_max), np.where(turn < 0, 0, g)
+    return w - np.sign(g) * size, [g, size]
+
+
+MORE_STEPS: dict[str, Callable[..., tuple[Array, list[Array]]]] = {
+    "RMSprop": _rmsprop, "Adagrad": _adagrad, "Adadelta": _adadelta, "Adamax": _adamax,
+    "NAdam": _nadam, "RAdam": _radam, "Lion": _lion, "Rprop": _rprop,
+}  # fmt: skip
 
 
 def penalties(layers: Any) -> list[tuple[float, float, bool]]:

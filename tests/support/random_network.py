@@ -17,7 +17,11 @@ Array = NDArray[Any]
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 48, 49)
 _NARROW = 10  # so many of them are below 32: most networks stay small
-KINKED = ("relu", "leaky_relu", "elu", "selu")
+KINKS = {  # where slopes jump
+    **dict.fromkeys(("relu", "leaky_relu", "elu", "selu"), (0,)),
+    **dict.fromkeys(("hard_sigmoid", "hard_swish"), (-3, 3)),
+    "hard_tanh": (-1, 1),
+}
 CALM = 4.0  # what exponentials are given
 MARGIN = 1e-5  # a pre-activation or residual this near to a kink belongs to either side by rounding
 
@@ -185,7 +189,7 @@ def _is_calm(tape: oracle.Tape, loss: Loss, out: Array) -> bool:
 
 def _is_clear(tape: oracle.Tape, loss: Loss, out: Array, y: Array) -> bool:
     """Whether no number is within MARGIN of a kink; an exact zero has a defined side."""
-    near = [np.abs(z[z != 0]) for name, z in tape.preactivations if name in KINKED]
+    near = [np.abs(z[z != 0] - at) for name, z in tape.preactivations for at in KINKS.get(name, ())]
     if loss.name in ("mae", "quantile", "huber"):
         e = np.abs(out - np.tile(y, out.shape[1] // y.shape[1]))
         near.append(np.abs(e - loss.delta).ravel() if loss.name == "huber" else e.ravel())
