@@ -73,7 +73,9 @@ def resolve_optimizer(optimizer: str | Optimizer) -> Optimizer:
         got = shown(optimizer)
         if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
             got = f"the class {optimizer.__name__}: write fb.{optimizer.__name__}()"
-        raise TypeError(f"optimizer must be a name or an optimizer, such as fb.Adam(), got {got}")
+        *names, last = [*(kind.__name__ for kind in _COMMON.values()), *sum(_MORE.values(), ())]
+        known = f"{', '.join(names)} or {last}"
+        raise TypeError(f"optimizer must be a name or an {known} object, got {got}")
     return _named(str(optimizer))
 
 

@@ -199,7 +199,7 @@ CONSTRUCTORS = [
         "unknown name",
         lambda: fb.Network([3, 1], optimizer="adma"),
         ValueError,
-        "^unknown optimizer 'adma'; known: sgd, adam, adamw$",
+        "^unknown optimizer 'adma'; known: sgd, adam, adamw, rmsprop, .*, rprop$",
     ),
     Bad(
         "unknown name",

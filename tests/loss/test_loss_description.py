@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from support.refusal import refuses
+from support.refusal import bad_input, refuses
 
 import fastbp as fb
 from fastbp.loss import LOSSES, Loss, resolve_loss
@@ -71,6 +71,7 @@ def test_arguments_are_kept(loss, text):
     assert Loss("binary_cross_entropy").to_config() == {"name": "binary_cross_entropy"}
 
 
+@bad_input("outputs for a loss", "hyperparameter")
 @pytest.mark.parametrize(
     ("make", "text"),
     [(lambda: Loss("quantile", q=1), "q must be in (0, 1), got 1"),

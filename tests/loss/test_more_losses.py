@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from support import oracle
 from support.random_network import EACH_LOSS
-from support.refusal import refuses
+from support.refusal import bad_input, refuses
 from support.tolerance import assert_near, assert_same_training
 
 import fastbp as fb
@@ -204,6 +204,7 @@ def test_quantiles_are_learned(backend: str) -> None:
     assert np.abs(network.predict(np.zeros(1)) - [10, 50, 90]).max() < 2
 
 
+@bad_input("target of another domain")
 def test_targets_outside_of_the_domain(backend: str) -> None:
     X = np.zeros((2, 1))
     for name, y, text in (
