@@ -144,7 +144,7 @@ cdef void bind_lanes(Engine engine, Call* call, RowTile* tile, const unsigned in
 
 cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                           real scale) noexcept nogil:
-    """`loss_of_tile` for turned outputs; rows of probabilities and losses without `lanes`, which are few, go by way of rows."""
+    """`loss_of_tile` for turned outputs; rows of probabilities and losses of whole rows, few as they are, go by rows."""
     cdef LossRows rows
     cdef real* out = tile.activations + engine.sizes.output
     cdef real* d = tile.activations + engine.sizes.output_gradient

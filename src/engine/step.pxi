@@ -104,8 +104,8 @@ cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigne
     if rows.is_by_row:
         gather(tile.rows, 1, order, given, call.weight_row, call.weight_column, tile.weight, 1)
     elif engine.sizes.rows_in_lanes:
-        gather_lanes(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, 0, rows.staged, tile.weight,
-                     tile.lane_length)
+        gather_lanes(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, 0, rows.staged,
+                     tile.weight, tile.lane_length)
     else:
         gather(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
