@@ -95,7 +95,27 @@ def _remedy() -> str:
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if os.path.exists(os.path.join(root, "setup.py")) and os.path.isdir(os.path.join(root, "src")):
         return f"fastbp was imported from the source tree {root}: run `pip install -e .` there"
+    errors = build_errors()
+    if errors:
+        return (
+            f"its compiler said: {next(iter(errors))}; put that right and reinstall, with "
+            "FASTBP_REQUIRE_BUILD=1 to see all it says"
+        )
     return "reinstall with a C compiler and the Python headers (Debian: gcc python3-dev)"
+
+
+def build_errors() -> dict[str, list[str]]:
+    """What the compiler said, in one line, when the package was installed, and the builds that
+    failed with it, such as "float32_v4".
+    """
+    path = os.path.join(os.path.dirname(__file__), "build_error.txt")
+    found: dict[str, list[str]] = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                name, _, said = line.rstrip("\n").partition(": ")
+                found.setdefault(said, []).append(name)
+    return found
 
 
 def resolve_backend(name: str | None) -> str:
