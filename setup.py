@@ -46,6 +46,7 @@ FLAGS = {
         "-fno-inline-functions-called-once": "of GCC",
         "-fno-ipa-cp-clone": "of GCC",
         "-finline-hint-functions": "of clang",
+        "-mllvm -unroll-threshold=2000": "of clang, which would leave the largest tiles in memory",
     },
     "msvc": {
         "/O2": "",
@@ -152,7 +153,7 @@ class BuildKernels(build_ext):
         flags = [flag for flag in FLAGS[kind] if kind == "msvc" or self.takes(flag)]
         for extension in self.extensions:
             own = flags + INSTRUCTION_SET.get(extension.name.rpartition("_")[2], [])
-            extension.extra_compile_args = own
+            extension.extra_compile_args = " ".join(own).split()
             extension.define_macros.append(("FASTBP_FLAGS", f'"{" ".join(own)}"'))
             # The tiles unroll only where they are inlined with literal sizes, and compilers would
             # rather call bodies that long.
@@ -166,7 +167,7 @@ class BuildKernels(build_ext):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "empty.c")
             source.write_text("int empty;\n")
-            command = [*self.compiler.compiler_so, "-Werror", flag, "-c", source]
+            command = [*self.compiler.compiler_so, "-Werror", *flag.split(), "-c", source]
             with contextlib.suppress(OSError):  # a compiler that is not there is told of later
                 done = subprocess.run([*command, "-o", f"{source}.o"], capture_output=True)
                 return done.returncode == 0

@@ -8,7 +8,7 @@ cdef extern from "machine/vector.h" nogil:
     ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, WIDE_BLOCKS
     enum: MICRO_TILE_ROWS_1, MICRO_TILE_ROWS_2, MICRO_TILE_ROWS, MICRO_TILE_BLOCKS, MICRO_TILE_ACCUMULATORS
-    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS
+    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS, IN_PLACE_APART
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
