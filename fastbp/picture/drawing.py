@@ -34,8 +34,12 @@ class Drawing:
         """
         if Path(path).suffix.lower() != ".svg":
             raise ValueError(f"path must end in .svg, got {os.fspath(path)!r}")
+        Path(path).write_text(self.svg(), encoding="utf-8")
+
+    def svg(self) -> str:
+        """What `save` writes."""
         ground = '<rect width="100%" height="100%" rx="6" fill="#fff"/>'
-        Path(path).write_text(self._svg("#222", ground) + "\n", encoding="utf-8")
+        return self._svg("#222", ground) + "\n"
 
     def __repr__(self) -> str:
         size = f"{self.width} x {self.height}"

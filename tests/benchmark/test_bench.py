@@ -211,8 +211,8 @@ class TestResult:
         begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
         text = generate(f"before\n{begin}\nold\n{end}\nafter", path)
         assert text.startswith(f"before\n{begin}\n|") and text.endswith(f"\n{end}\nafter")
-        assert "| w | 1 | 1 | 2 | JAX | 1 | 0.50 |" in text and "old" not in text
-        assert "d, p, 1 processor, s, Python 3; " in text
+        assert "| w | 1 | 2 | JAX | 1 | 0.50 |  |  |" in text and "old" not in text
+        assert "d, p, 1 processor, s, Python 3." in text
         with pytest.raises(ValueError, match="each once"):
             generate("no marks", path)
 

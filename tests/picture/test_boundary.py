@@ -96,6 +96,7 @@ def test_frame(plt):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("length", "width")
 
 
+@pytest.mark.slow  # to import
 def test_estimator_of_scikit_learn(plt):
     linear_model = pytest.importorskip("sklearn.linear_model")
     model = linear_model.LogisticRegression().fit(X, INSIDE)
