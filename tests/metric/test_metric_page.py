@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import fastbp as fb
 from fastbp.metric import METRICS, is_larger_better, resolve_metric
 
 PAGE = Path(__file__).parents[2] / "docs" / "metric.md"
