@@ -16,6 +16,8 @@ exclude_patterns = ["notebook"]  # for Jupyter; the tutorial links to it
 html_theme = "furo"
 html_title = f"fastbp {release}"
 html_show_sphinx = False
+html_static_path = ["style"]
+html_css_files = ["table.css"]
 
 myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 3
@@ -27,6 +29,7 @@ autodoc_default_options = {"exclude-members": "__new__"}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 
 # files of the repository that are pages here
 PAGES = {
@@ -62,7 +65,29 @@ def escape_formulas(
             lines[i] = "".join(parts)
 
 
+def part_attributes(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Attributes that are described together, "low, high: ...", one by one."""
+    if "Attributes:" not in lines:
+        return
+    begin = lines.index("Attributes:") + 1
+    rest = next((i for i in range(begin, len(lines)) if lines[i][:1].strip()), len(lines))
+    items: list[list[str]] = []
+    for line in lines[begin:rest]:
+        if re.match(r"    \S", line) or not items:
+            items.append([])
+        items[-1].append(line)
+    found: list[str] = []
+    for first, *more in items:
+        names, colon, words = first.partition(":")
+        for one in names.split(", ") if colon else [names]:
+            found += [f"    {one.strip()}{colon}{words}", *more]
+    lines[begin:rest] = found
+
+
 def setup(app: Any) -> None:
     app.connect("source-read", read_source)
     app.connect("include-read", read_include)
-    app.connect("autodoc-process-docstring", escape_formulas, priority=400)  # before napoleon's
+    for change in (escape_formulas, part_attributes):
+        app.connect("autodoc-process-docstring", change, priority=400)  # before napoleon's
