@@ -87,6 +87,21 @@ def test_network_that_predicts_a_number(plt, y):
     assert ax is own and ax.figure.axes[-1].get_ylabel() == "prediction" and not ax.images
 
 
+def test_regression_that_could_give_probabilities(plt):
+    """A model of either kind, which says by its classes that it has none."""
+
+    class Either:
+        classes_ = None
+
+        def predict(self, points):
+            return points[:, 0]
+
+        def predict_proba(self, points):
+            raise AssertionError
+
+    assert not fb.plot_decision_boundary(Either(), X, X[:, 0]).images
+
+
 def test_frame(plt):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["length", "width"])
