@@ -50,7 +50,7 @@ def diagram(state: State) -> Drawing:
     glyph = _chain(state.layers)
     width, height = glyph.width + 2 * _MARGIN, glyph.up + glyph.down + 2 * _MARGIN
     parts = glyph.at(_MARGIN, _MARGIN + glyph.up)
-    return Drawing(parts, width=width, height=height, title=repr(state))
+    return Drawing(parts, width=width, height=height, title=f"network {state.short_form}")
 
 
 def _chain(layers: Sequence[Layer]) -> Glyph:
