@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
+    from fastbp.picture.boundary import plot_decision_boundary
 
 __all__ = [
     "SGD",
@@ -97,19 +98,21 @@ __all__ = [
     "backend",
     "examples",
     "get_num_threads",
+    "plot_decision_boundary",
     "set_num_threads",
     "show_config",
 ]
 
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples` and the callbacks, read in when one is first asked for."""
+    """`fastbp.examples`, the callbacks and plots, read in when one is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        found = globals()[name] = getattr(import_module("fastbp.callback"), name)
+        room = "picture.boundary" if name == "plot_decision_boundary" else "callback"
+        found = globals()[name] = getattr(import_module(f"fastbp.{room}"), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

@@ -31,6 +31,7 @@ from fastbp.trainer import Trainer
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
+    from fastbp.picture.drawing import Drawing
 
 
 class Network(Trainer):
@@ -413,6 +414,14 @@ class Network(Trainer):
 
         print(summary(self._state))
 
+    def plot(self) -> Drawing:
+        """The network drawn: a column of units for each layer, orange lines where numbers pass on
+        unchanged.  A notebook shows it; `net.plot().save("net.svg")` writes it, without matplotlib.
+        """
+        from fastbp.inspection.diagram import diagram
+
+        return diagram(self._state)
+
     def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:
         """How training in batches of `batch_size` rows runs, and why: regime, tiles, storage,
         memory, arithmetic, and the threads of "auto" for an epoch of `n_rows` rows (one batch).
@@ -430,6 +439,11 @@ class Network(Trainer):
 
     def __repr__(self) -> str:
         return repr(self._state)
+
+    def _repr_html_(self) -> str:
+        from fastbp.inspection.summary import summary_html
+
+        return summary_html(self._state)
 
     def get_config(self) -> dict[str, Any]:
         """A description that JSON can hold, without the parameters and without metrics that are

@@ -10,7 +10,8 @@ from support import child
 import fastbp
 
 # Rooms that a program reads in when it uses them.
-LATER = {"benchmark", "command", "dataset", "examples", "inspection", "storage", "tabular"}
+LATER = {"benchmark", "command", "dataset", "examples", "inspection", "picture", "storage",
+         "tabular"}  # fmt: skip
 
 CODE = """
 import json, sys
@@ -57,7 +58,7 @@ except AttributeError as error:
 # which module imports which, at its head, in a function or for the type checker alone
 
 ROOMS = [
-    {"version", "error", "history", "random", "check"},
+    {"version", "error", "history", "picture", "random", "check"},
     {"formula", "activation", "initializer", "loss", "metric", "optimizer", "schedule", "callback"},
     {"plan"},
     {"layer", "description", "backend"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ class History:
             where it did not.
         reason: the same in words.
 
-    `history["loss"]` is short for `history.history["loss"]`; `print(history)` shows a table.
+    `history["loss"]` is short for `history.history["loss"]`; `print(history)` shows a table, a
+    notebook the curves.
 
     >>> past = History()
     >>> past.append(0, {"loss": 0.5, "val_loss": 0.75})
@@ -128,6 +130,31 @@ class History:
         from fastbp.history import show
 
         return show.frame(self._columns())
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file: a row an epoch, a column a name, an empty cell where an epoch has none.
+
+        The numbers are those of the history to the bit: `csv` and pandas read them back as they
+        were.  A file of that name is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+
+        >>> import pathlib, tempfile
+        >>> past = History()
+        >>> past.append(0, {"loss": 0.5, "val_loss": 0.75})
+        >>> past.append(1, {"loss": 0.25})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "history.csv")
+        ...     past.to_csv(path)
+        ...     path.read_text().splitlines()
+        ['epoch,loss,val_loss', '0,0.5,0.75', '1,0.25,']
+        """
+        from pathlib import Path
+
+        from fastbp.history import show
+
+        Path(path).write_text(show.csv(self._columns()), encoding="utf-8")
 
     def plot(self, ax: Any = None) -> list[Any]:
         """Draw the losses, each metric and the learning rate, with matplotlib.

@@ -166,10 +166,14 @@ class State:
             raise RuntimeError("no average of parameters before the first step")
         return self.optimizer_state[-self.layout.size :]
 
+    @property
+    def short_form(self) -> str:
+        """The layers in a few signs, as "64-128-10"."""
+        return "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
+
     def __repr__(self) -> str:
-        sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
         return (
-            f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
+            f"<Network {self.short_form}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
             f"{self.layout.n_parameters} parameters, {self.backend}>"
         )
 
