@@ -29,6 +29,18 @@ cdef Program bound_program(Engine engine, program) except *:
     return found
 
 
+cdef void join_loss(Engine engine) noexcept:
+    """A single linear output and its gradient lie side by side, where the layer's backward pass is one (join_outputs)."""
+    cdef BoundOperation* output = &engine.forward_program.at[engine.forward_program.n - 1]
+    cdef BoundOperation* gradient = &engine.backward_program.at[0]
+    if engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
+        return
+    if gradient.op.n_y != 1 or gradient.op.y != engine.sizes.output_gradient or output.op.c != engine.sizes.output:
+        return
+    if output.kernel == dense and output.op.by_columns and output.activation.backward == NULL:
+        output.op.ldc = gradient.op.ldy = gradient.along.op.lda = engine.ld_output = 1
+
+
 cdef int bind_loss(Engine engine, loss) except -1:
     cdef LossKernel found = find_loss(loss.name)
     engine.loss = found.rows

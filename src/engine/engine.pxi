@@ -59,6 +59,7 @@ cdef class Engine:
     cdef double* found                  # by `evaluate`
     cdef real* out
     cdef Py_ssize_t ld_out
+    cdef Py_ssize_t ld_output       # numbers from one row's outputs to the next in training
     cdef str transform_name
     cdef Activation transform
     cdef Call call
@@ -104,6 +105,8 @@ cdef class Engine:
             find_latency_layers(self)
         join_outputs(&self.backward_program, <BoundOperation*>self.memory(sizeof(BoundOperation), sizeof(void*)),
                      find_activation("tanh", 0, False).backward)
+        self.ld_output = self.sizes.ld_output
+        join_loss(self)
 
     cdef void* memory(self, Py_ssize_t size, Py_ssize_t alignment) except NULL:
         """Zeros that live as long as the engine."""

@@ -264,7 +264,7 @@ cdef void dense_outputs(BoundOperation* bound, RowTile* tile, Weights* weights, 
     own.b = weights.gradient + op.b if op.b >= 0 else NULL
     own.s = weights.gradient + bound.sums if bound.sums >= 0 else NULL
     if start == START_ZERO and own.b != NULL:
-        memset(own.b, 0, op.ldy * sizeof(real))
+        memset(own.b, 0, BLOCK * sizeof(real))
     if bound.along_tanh:
         outputs_of_tanh(<int>op.n_y, &own)
     else:

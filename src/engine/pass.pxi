@@ -31,7 +31,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             respond(engine, &tile, first)
         else:
             tile.metric = engine.tile_metric + index * MOST_METRICS
-            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, first, 1)
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, engine.ld_output, NULL, first, 1)
         if thread == 0:
             poll(engine, call, tile.rows)
 
@@ -104,7 +104,7 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
     cdef unsigned long mode = float_mode_flush()
     for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
-        total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean)
+        total += loss_of_tile(engine, call, &tile, engine.ld_output, NULL, tile.first, <real>mean)
     float_mode_restore(mode)
     return total * mean
 

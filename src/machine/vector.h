@@ -55,6 +55,7 @@ enum {
     LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    UP_TO_FOUR = LANES < 4 ? LANES : 4,           /* lanes */
     ROW_VECTORS = LANES < 4 ? 4 / LANES : 1,      /* vectors of a row of up to four numbers */
     OUTPUT_BLOCKS = VECTOR_BYTES == 64 ? 4 : 1,   /* of a single output's kernel, taken together (outputs.pxi) */
     WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
@@ -78,6 +79,7 @@ static inline vreal vcopysign(vreal x, vreal sign) { return real_copysign(x, sig
 static inline vreal vpower(vreal t) { return real_power(t); }
 static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
+CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) { column[0] = row[0][at]; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -245,12 +247,38 @@ CYTHON_INLINE static void vexchange(vreal *row, const int step) {
         if (!(i & step)) vexchange_pair(row + i, row + i + step, step);
 }
 
-/* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves. */
-CYTHON_INLINE static void vhalve(vreal *row, const int step) {
+/* column[j][i] = row[i][at + j] for LANES rows and UP_TO_FOUR of their numbers; four of a row are loaded together. */
+CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) {
     int i;
-    for (i = 0; i < step; i++) {
-        vexchange_pair(row + i, row + i + step, step);
-        row[i] = row[i] + row[i + step];
+    for (i = 0; i < UP_TO_FOUR; i++) {
+        const real *const p = row[i] + at;
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+        __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 4] + at), 1);
+        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 8] + at), 2);
+        column[i] = (vreal)_mm512_insertf32x4(v, _mm_loadu_ps(row[i + 12] + at), 3);
+#elif VECTOR_BYTES == 64
+        const __m512d v = _mm512_castpd256_pd512(_mm256_loadu_pd(p));
+        column[i] = (vreal)_mm512_insertf64x4(v, _mm256_loadu_pd(row[i + 4] + at), 1);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+        const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(p));
+        column[i] = (vreal)_mm256_insertf128_ps(v, _mm_loadu_ps(row[i + 4] + at), 1);
+#else
+        column[i] = vload(p);
+#endif
+    }
+    for (i = 0; i < UP_TO_FOUR; i += 2) vexchange_pair(column + i, column + i + 1, 1);
+    for (i = 0; i < UP_TO_FOUR - 2; i++) vexchange_pair(column + i, column + i + 2, 2);
+}
+
+/* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves.  With no more rows than `step`
+ * row i alone, in both halves. */
+CYTHON_INLINE static void vhalve(vreal *row, const int count, const int step) {
+    int i;
+    for (i = 0; i < step && i < count; i++) {
+        vreal other = step < count ? row[i + step] : row[i];
+        vexchange_pair(row + i, &other, step);
+        row[i] = row[i] + other;
     }
 }
 #endif
@@ -410,15 +438,15 @@ CYTHON_INLINE static void vtranspose(vreal *row) {
 #endif
 }
 
-/* Lane i of row[0] becomes the sum of the lanes of row[i], by halves; the other rows are used up. */
-CYTHON_INLINE static void vreduce(vreal *row) {
+/* Lane i of row[0] becomes the sum of the lanes of row[i], i < count, a power of two; the other rows are used up. */
+CYTHON_INLINE static void vreduce(vreal *row, const int count) {
 #if VECTOR_BYTES
-    if (LANES > 8) vhalve(row, 8);
-    if (LANES > 4) vhalve(row, 4);
-    if (LANES > 2) vhalve(row, 2);
-    vhalve(row, 1);
+    if (LANES > 8) vhalve(row, count, 8);
+    if (LANES > 4) vhalve(row, count, 4);
+    if (LANES > 2) vhalve(row, count, 2);
+    vhalve(row, count, 1);
 #else
-    (void)row;
+    (void)row, (void)count;
 #endif
 }
 
