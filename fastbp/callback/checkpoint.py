@@ -38,6 +38,8 @@ class ModelCheckpoint(MonitorCallback):
     ['01.npz', '02.npz']
     """
 
+    saves = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -88,6 +90,12 @@ class ModelCheckpoint(MonitorCallback):
                     "save_freq='epoch', or monitor='loss'"
                 )
 
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self._epoch, "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self._epoch, self._batches = state["best"], state["epoch"], state["batches"]
+
     def is_growing(self) -> bool:
         return self.save_best_only and super().is_growing()
 
@@ -122,7 +130,7 @@ class ModelCheckpoint(MonitorCallback):
                 return
             if not Patience(growing=self.is_growing()).improves(value, self.best):
                 return
-            self.best = value
+            self.best = value  # before the file is written, which holds it
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self.model.save(path)
         if self.verbose:

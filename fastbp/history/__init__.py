@@ -42,6 +42,7 @@ class History:
     # Of the class for those of older pickles.
     stopped: str | None = None
     reason: str | None = None
+    is_whole_run = False  # one that `net.history` alone shows, of several fits
     __iter__ = None  # neither names nor epochs
 
     def __init__(self) -> None:
@@ -52,15 +53,23 @@ class History:
 
     def append(self, epoch: int, values: Mapping[str, Any]) -> None:
         """Add the figures of one epoch; what is no number is left out."""
-        position = len(self.epoch)
         self.epoch.append(int(epoch))
+        self.amend(values)
+
+    def amend(self, values: Mapping[str, Any]) -> None:
+        """Set figures of the last epoch."""
+        position = len(self.epoch) - 1
         for name, value in values.items():
             try:
                 number = float(value)
             except (TypeError, ValueError):
                 continue
             found = self.history.setdefault(name, [])
-            if name in self._place or len(found) != position:
+            place = self._place.get(name)
+            if found and (len(found) - 1 if place is None else place[-1]) == position:
+                found[-1] = number
+                continue
+            if place is not None or len(found) != position:
                 self._place.setdefault(name, [*range(len(found))]).append(position)
             found.append(number)
 
@@ -79,6 +88,30 @@ class History:
         """A number for each epoch there is."""
         self.history[name] = [float(value) for value in values]
         self._place.pop(name, None)
+
+    def copy(self) -> History:
+        """Another of the same figures."""
+        twin = History()
+        twin.history = {name: [*values] for name, values in self.history.items()}
+        twin._place = {name: [*place] for name, place in self._place.items()}
+        twin.epoch, twin.stopped, twin.reason = [*self.epoch], self.stopped, self.reason
+        return twin
+
+    def cut(self, epoch: int) -> None:
+        """Leave out the epochs from this number on."""
+        n = sum(number < epoch for number in self.epoch)
+        if n == len(self.epoch):
+            return
+        for name, values in [*self.history.items()]:
+            place = self._place.get(name, range(len(values)))
+            kept = sum(position < n for position in place)
+            del values[kept:]
+            if name in self._place:
+                del self._place[name][kept:]
+            if not values:
+                del self.history[name]
+                self._place.pop(name, None)
+        del self.epoch[n:]
 
     def rows(self, name: str) -> list[float | None]:
         """The values of a name, one for each epoch; None where it has none.
