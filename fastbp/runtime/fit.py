@@ -238,6 +238,8 @@ class _Fit:
     def _take_epochs(self) -> None:
         """As many epochs as nobody wants to be called in, and all that comes after them."""
         hooks, steps, begin = self.hooks, self.state.steps, self.epoch
+        if self.unfinished is not None:
+            steps = self.unfinished.first_step
         if hooks.periods:
             hooks.epoch_begins(begin, begin - self.first)
         is_whole = not (hooks.per_batch or (self.is_timed and self._is_too_long()))

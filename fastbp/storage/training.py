@@ -101,7 +101,8 @@ def _read_history(entry: Any, arrays: Arrays) -> History:
             raise ModelFormatError(f"the places of {name!r} in the history are no epochs")
         history._place[name] = place.tolist()
     for name, values in history.history.items():
-        if len(values) != len(history._place.get(name, history.epoch)):
+        place = history._place.get(name)
+        if len(values) > n or (place is not None and len(values) != len(place)):
             raise ModelFormatError(f"the history has {len(values)} values of {name!r}")
     if history._place.keys() - history.history.keys():
         raise ModelFormatError("the history has places of figures that it lacks")

@@ -1,0 +1,113 @@
+"""A run that is stopped, saved and gone on with in a new process: the bits of one that is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import child
+from support.kernels import needs_kernels
+from support.mark import slow_but
+from support.resume_case import CASES, Stop, fit, make, result
+
+import fastbp as fb
+
+EPOCHS, BATCHES = 10, 6  # of each case
+
+# Stops a case, and goes on with it in another process: by other means, to the same numbers.
+GO_ON = """
+import json, sys
+from support.resume_case import result, go_on
+print(json.dumps([go_on(*one, n_threads=N_THREADS) for one in json.loads(WORK)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The numbers of each case that nobody stops."""
+    found = {}
+
+    def of(name, backend):
+        key = name, backend
+        if key not in found:
+            network, data = make(name, backend)
+            fit(name, network, data)
+            found[key] = result(network)
+        return found[key]
+
+    return of
+
+
+def _stopped(name, backend, path, **stop):
+    """The file of a run that was stopped so."""
+    network, data = make(name, backend)
+    fit(name, network, data, **stop)
+    network.save(path)
+    return str(path)
+
+
+def _elsewhere(work, *, n_threads=2, **environment):
+    code = GO_ON.replace("WORK", repr(json.dumps(work))).replace("N_THREADS", str(n_threads))
+    return child.result(code, timeout=300, **environment)
+
+
+@pytest.mark.parametrize("name", slow_but(["adam", "stops"], CASES))
+def test_after_each_epoch(name, backend, tmp_path, whole):
+    work = []
+    for epochs in range(1, EPOCHS):
+        path = _stopped(name, backend, tmp_path / f"{epochs}.npz", epochs=epochs)
+        work.append([name, backend, path])
+    assert _elsewhere(work) == [whole(name, backend)] * len(work)
+
+
+HOWS = ["interrupt", "error", "stop_training", "max_seconds", "saved in a hook"]
+STRETCHED = "schedule", "one cycle"  # by a limit of time: another training
+
+
+@pytest.mark.parametrize("name", slow_but(["adam", "stops"], CASES))
+def test_within_an_epoch(name, backend, tmp_path, whole):
+    """At five places of different epochs, the first batch and the last one too."""
+    work = []
+    for how in HOWS:
+        for step in (1, 2 * BATCHES + 3, 4 * BATCHES - 1, 6 * BATCHES + 1, 9 * BATCHES + 5):
+            if how == "max_seconds" and name in STRETCHED:
+                continue
+            path = tmp_path / f"{how} {step}.npz"
+            stop = Stop(how, step)
+            if how == "saved in a hook":
+                stop.path = str(path)
+                network, data = make(name, backend)
+                fit(name, network, data, stop=stop)
+            else:
+                _stopped(name, backend, path, stop=stop)
+            network = fb.Network.load(path)
+            assert (network.epochs, network.steps) == (step // BATCHES, step)
+            work.append([name, backend, str(path)])
+    assert _elsewhere(work) == [whole(name, backend)] * len(work)
+
+
+@needs_kernels
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["v3", "v4"])
+def test_on_another_build(isa, tmp_path, whole):
+    from fastbp.backend import supported
+
+    if isa not in supported():
+        pytest.skip(f"no {isa}")
+    work = []
+    for i, name in enumerate(CASES):
+        path = _stopped(name, "cython", tmp_path / f"{i}.npz", stop=Stop("error", 21))
+        work.append([name, "cython", path])
+    found = _elsewhere(work, n_threads=4, FASTBP_ISA=isa)
+    assert found == [whole(name, "cython") for name in CASES]
+
+
+def test_stopped_twice(backend, tmp_path, whole):
+    """Within one epoch, and in another; both formats."""
+    network, data = make("everything", backend)
+    for step, suffix in ((2, "npz"), (4, "safetensors"), (11, "npz"), (30, "safetensors")):
+        fit("everything", network, data, stop=Stop("stop_training", step))
+        network.save(tmp_path / f"net.{suffix}")
+        network = fb.Network.load(tmp_path / f"net.{suffix}", backend=backend)
+    fit("everything", network, data)
+    assert result(network) == whole("everything", backend)
