@@ -51,12 +51,14 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
+    from fastbp.runtime.backup import Backup
 
 __all__ = [
     "SGD",
     "Activation",
     "Adam",
     "AdamW",
+    "Backup",
     "Branch",
     "CSVLogger",
     "CallableSchedule",
@@ -103,13 +105,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples` and the callbacks, read in when one is first asked for."""
+    """`fastbp.examples`, `Backup` and the callbacks, read in when one is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        found = globals()[name] = getattr(import_module("fastbp.callback"), name)
+        module = "fastbp.runtime.backup" if name == "Backup" else "fastbp.callback"
+        found = globals()[name] = getattr(import_module(module), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

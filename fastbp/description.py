@@ -74,6 +74,7 @@ class Snapshot:
         kept, kept_rate: parameters by name and the learning rate that training goes on with, where
             the last hooks of callbacks have set others; else empty and None.
         unfinished: the epoch that it left between two batches, or None.
+        order: in a backup, as that of `Unfinished`; else None.
     """
 
     config: dict[str, Any]
@@ -88,6 +89,7 @@ class Snapshot:
     kept: dict[str, Array] = field(default_factory=dict)
     kept_rate: float | None = None
     unfinished: Unfinished | None = None
+    order: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)
@@ -101,6 +103,8 @@ class Unfinished:
         order: what the rows of its batches follow from, by name.
         sums: of the losses times their weights, of these, and of each metric; float64.
         outputs: of the rows so far, (n_rows, n_outputs), where metrics need them.
+        figures: loss and metrics by name, where all batches are done and what follows them is not:
+            instead of the sums.
     """
 
     number: int
@@ -109,6 +113,7 @@ class Unfinished:
     order: dict[str, Any]
     sums: Array
     outputs: Array | None = None
+    figures: dict[str, float] | None = None
 
 
 def describe(

@@ -92,13 +92,14 @@ class EarlyStopping(MonitorCallback):
     def get_state(self) -> dict[str, Any]:
         own = self.decision
         return {
-            "best": own.best, "best_epoch": own.best_epoch, "wait": own.wait,
+            "best": own.best, "best_epoch": own.best_epoch, "wait": own.wait, "last": own.last,
             "best_weights": self.best_weights,
         }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
         own = self.decision
         own.best, own.best_epoch, own.wait = state["best"], state["best_epoch"], state["wait"]
+        own.last = state["last"]
         if self.restore_best_weights:
             self.best_weights = state["best_weights"]
 

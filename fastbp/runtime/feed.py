@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
-from fastbp.runtime.figure import Figures
+from fastbp.runtime.figure import Figures, metric_divisor
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.prefetch import Prefetch
 from fastbp.runtime.rate import rates
@@ -146,10 +146,17 @@ def take_sums(counter: Any, total: NDArray[np.float64]) -> None:
         counter.left_at = None
 
 
-def mean_so_far(inside: dict[str, Any]) -> float:
-    """The mean loss of an epoch that goes on, by its `total`."""
-    loss, weight = inside["total"][:2].tolist()
-    return loss / weight if weight else 0.0
+def found_so_far(state: State, inside: dict[str, Any], unfinished: Unfinished) -> float:
+    """The mean loss of an epoch that goes on, by its `total`; its metrics go into `record`."""
+    metrics, figures, total = inside.get("metrics", ()), unfinished.figures, inside["total"]
+    if figures is not None:
+        if metrics:
+            inside["record"][0] = [figures[name] for name in metrics]
+        return figures["loss"]
+    if metrics:
+        divisors = np.array([metric_divisor(state, name) for name in metrics])
+        inside["record"][0] = total[2:] / (total[1] * divisors) if total[1] else 0.0
+    return float(total[0] / total[1]) if total[1] else 0.0
 
 
 def _after(parts: Iterator[Part], n_batches: int, batch_size: int) -> Iterator[Part]:
@@ -198,7 +205,7 @@ class FedEpoch:
         self.place = begin_place(feed, self._inside["total"], first, unfinished)
         parts = feed.parts(state.epochs, first)
         if unfinished is not None:
-            self.done, self.loss = unfinished.batches, mean_so_far(self._inside)
+            self.done, self.loss = unfinished.batches, found_so_far(state, self._inside, unfinished)
             parts = _after(parts, self.done, feed.batch_size)
         self._parts = Prefetch(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,17 +32,29 @@ from fastbp.runtime.state import State
 from fastbp.runtime.stopping import Stopping, served
 from fastbp.runtime.train import Epochs, warn_once
 
+if TYPE_CHECKING:
+    from fastbp.runtime.backup import Backup
+
 _NONE = np.zeros(0)
 _Columns = dict[str, list[float]]  # figures of some epochs, by name
 _LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
-def fit(state: State, X: Any, y: ArrayLike | None, **options: Any) -> History:
+def fit(
+    state: State, X: Any, y: ArrayLike | None, *, backup: object = None, **options: Any
+) -> History:
     """See `Network.fit`; the options are those of `_prepared` and `Epochs`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        return _prepared(state, token, X, y, **options).run()
+        if backup is None:
+            return _prepared(state, token, X, y, **options).run()
+        from fastbp.runtime.backup import TakenUp  # which few need
+
+        with TakenUp(state, backup, **options) as found:
+            fitting = _prepared(state, token, X, y, **found.options)
+            fitting.keep_by(found.backup_of(fitting.call))
+        return fitting.run()
     finally:
         guard.writers.discard(token)
 
@@ -106,6 +118,7 @@ class _Fit:
     validates_inside = False  # the engine does, after whole epochs
     stretch: Stretch | None = None
     unfinished: Unfinished | None = None  # the epoch to go on with first
+    backup: Backup | None = None
     mark: Mark | None = None  # where training stands, before hooks that may change it
 
     def __init__(
@@ -152,10 +165,17 @@ class _Fit:
         if past is not None and "learning_rate" in past:
             self.rates.is_constant = False
 
+    def keep_by(self, backup: Backup) -> None:
+        self.backup = backup
+        if not self.is_timed:
+            self.is_timed, self.pace = True, Pace()
+
     def run(self) -> History:
         history, hooks, state = self.history, self.hooks, self.state
         standing, state.history = state.standing, self.whole
         hooks.model.stop_training = False
+        if self.backup is not None:
+            self.backup.begin()
         state.standing = self._standing if hooks.callbacks else None
         try:
             hooks("on_train_begin", {})
@@ -164,8 +184,13 @@ class _Fit:
             self._run_to_the_end()
             self._set_mark()
             hooks("on_train_end", dict(self.logs))
+            if self.backup is not None:
+                is_over = history.stopped in (None, "early stopping", "stop_training")
+                self.backup.end(state, self.call, is_over=is_over)
         except BaseException as error:
             self._stopped(*self._ended_by(error))
+            if self.backup is not None:
+                self.backup.end(state, self.call, is_over=False)
             raise
         finally:
             state.standing = self._standing() if hooks.callbacks else None
@@ -251,8 +276,12 @@ class _Fit:
         self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
+        trained = dict(logs)
         try:
             self._add_figures(logs, is_whole)
+        except BaseException:
+            self._reopen(self.epoch, trained)
+            raise
         finally:
             self._add(self.epoch, logs)
             self.epoch += 1
@@ -260,6 +289,8 @@ class _Fit:
             self._set_mark()
         if hooks.periods:
             self._epoch_ends(logs, is_whole)
+        if self.backup is not None and self.backup.is_due():
+            self.backup.write(self.state, self.call)
         if self.progress.interval is not None:
             rows = [dict(zip(found, own, strict=True)) for own in zip(*found.values(), strict=True)]
             self.progress.show(begin, [*rows[:before], logs])
@@ -331,22 +362,31 @@ class _Fit:
         begin = time.perf_counter() if self.is_timed else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
-        except BaseException:
+        except BaseException as error:
             losses = self.call.finished  # the history tells what led here
             found = {"loss": losses.tolist()} | self.figures.found(len(losses))
             self._append(found, steps, steps + len(losses) * self.call.n_batches)
             if len(losses):
                 self.logs = {name: own[-1] for name, own in found.items()}
-            if self.state.left_at is not None and isinstance(self.call, Epochs):
-                resume.leave(
-                    self.state, number=self.epoch, order=self.call.order,
-                    outputs=self.figures.outputs,
-                )  # fmt: skip
+            if self.state.left_at is not None:
+                resume.leave(self.state, self.call, number=self.epoch, outputs=self.figures.outputs)
+            elif len(losses) and not isinstance(error, DivergenceError):
+                self._reopen(self.epoch - 1, self.logs)
             raise
         self.batches_done = self.call.n_batches
         if self.is_timed:
             self._measured(begin, steps)
         return {"loss": losses.tolist()} | self.figures.found(len(losses))
+
+    def _reopen(self, number: int, logs: Logs) -> None:
+        """What follows the batches of an epoch is left to a further fit, if there is something."""
+        is_due = self.validation is not None and not self.validates_inside
+        hooks = set(self.hooks.periods) - {id(self.hooks.served)}
+        if self.state.unfinished is None and (is_due or hooks or self.figures.others):
+            figures = {name: logs[name] for name in ("loss", *self.figures.metrics)}
+            resume.reopen(
+                self.state, self.call, number=number, figures=figures, outputs=self.figures.outputs
+            )
 
     def _parted_epoch(self) -> _Columns:
         """The next epoch batch by batch, or in pieces of a limited time."""
@@ -387,6 +427,8 @@ class _Fit:
             if self.is_timed:
                 self._measured(begin, steps)
                 self.progress.show_part(self.epoch, epoch.done / self.call.n_batches, epoch.loss)
+                if self.backup is not None and self.backup.is_due():
+                    self.backup.write(state, self.call)
                 if self.is_limited and self._time_is_over():
                     break
             if hooks.model.stop_training:
@@ -397,6 +439,8 @@ class _Fit:
     def _piece(self) -> float:
         """Seconds of training until the next look at the clock."""
         seconds = self.progress.interval or math.inf
+        if self.backup is not None:
+            seconds = min(seconds, self.backup.every_seconds / 2)
         return min(seconds, self.budget.piece()) if self.is_limited else seconds
 
     def _is_too_long(self) -> bool:
@@ -405,6 +449,9 @@ class _Fit:
         """
         if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
             return True
+        if self.backup is not None:
+            if self.pace.fits(self.backup.every_seconds) < self.call.n_batches:
+                return True
         if self.call.rows is None:
             return self.progress.shows_parts
         work = len(self.call.rows.X) * self.state.work_per_row

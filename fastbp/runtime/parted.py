@@ -8,8 +8,8 @@ import numpy as np
 
 from fastbp.description import Unfinished
 from fastbp.runtime import engine_cache
-from fastbp.runtime.feed import FedEpoch, Feed, Kept, begin_place, mean_so_far, take_sums
-from fastbp.runtime.figure import Figures, metric_divisor
+from fastbp.runtime.feed import FedEpoch, Feed, Kept, begin_place, found_so_far, take_sums
+from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
 from fastbp.runtime.rows import row_order
@@ -75,11 +75,7 @@ class PartedEpoch:
     def _go_on(self, unfinished: Unfinished) -> None:
         """With what the fit before had found."""
         call, inside, state = self.call, self.inside, self.call.state
-        self.done, self.loss = unfinished.batches, mean_so_far(inside)
-        if "record" in inside:
-            divisors = [metric_divisor(state, name) for name in inside["metrics"]]
-            total = inside["total"]
-            inside["record"][0] = total[2:] / (total[1] * np.array(divisors)) if total[1] else 0.0
+        self.done, self.loss = unfinished.batches, found_so_far(state, inside, unfinished)
         if inside.get("outputs") is not None and unfinished.outputs is not None:
             inside["outputs"][:] = unfinished.outputs
         if call.shuffled is not None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import warnings
 from copy import copy
-from typing import Any
+
+import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.check.message import level_of_caller
@@ -16,10 +17,12 @@ from fastbp.runtime.feed import Feed
 from fastbp.runtime.state import State
 from fastbp.runtime.train import Epochs
 
+Call = Epochs | Feed
+
 # an epoch that was left
 
 
-def unfinished_for(state: State, call: Epochs | Feed, first: int) -> Unfinished | None:
+def unfinished_for(state: State, call: Call, first: int) -> Unfinished | None:
     """The epoch that a fit of `call` from epoch `first` on has to finish before others.
 
     Raises ValueError where `first` asks for that, and it cannot be done.
@@ -42,13 +45,29 @@ def unfinished_for(state: State, call: Epochs | Feed, first: int) -> Unfinished 
     return None
 
 
-def leave(state: State, *, number: int, order: dict[str, Any], outputs: Array | None) -> None:
+def leave(state: State, call: Call, *, number: int, outputs: Array | None) -> None:
     """Keep the epoch in which the engine was interrupted."""
-    if state.left_at is not None:
-        batches, sums = state.left_at
-        own = None if outputs is None else outputs.copy()
-        state.unfinished = Unfinished(number, batches, state.steps - batches, order, sums, own)
-        state.left_at = None
+    assert state.left_at is not None
+    batches, sums = state.left_at
+    own = None if outputs is None else outputs.copy()
+    state.unfinished = Unfinished(number, batches, state.steps - batches, call.order, sums, own)
+    state.left_at = None
+
+
+def reopen(
+    state: State,
+    call: Call,
+    *,
+    number: int,
+    figures: dict[str, float],
+    outputs: Array | None,
+) -> None:
+    """The epoch that has just been trained, for what follows its batches."""
+    own = None if outputs is None else outputs.copy()
+    first = state.steps - call.n_batches
+    sums = np.zeros(len(figures) + 1)  # of no use
+    state.unfinished = Unfinished(number, call.n_batches, first, call.order, sums, own, figures)
+    state.epochs -= 1
 
 
 # the history

@@ -29,10 +29,11 @@ _REAL = {np.dtype(np.float32), np.dtype(np.float64)}
 @reading
 def snapshot(state: State, *, extra: Any = None) -> Snapshot:
     """Copies of all numbers, beside the description."""
-    return _snapshot(state, extra)
+    return take(state, extra)
 
 
-def _snapshot(state: State, extra: Any = None) -> Snapshot:
+def take(state: State, extra: Any = None) -> Snapshot:
+    """The same for a call that holds the guard."""
     powers = state.powers[: 3 if state.optimizer.ema else 2].copy()
     epochs = state.epochs + (state.left_at is not None)  # of one that is lost there is no rest
     counters = {"power": powers, "epochs": np.array([float(epochs)])}
@@ -56,6 +57,11 @@ def _snapshot(state: State, extra: Any = None) -> Snapshot:
 @writing
 def restore(state: State, held: Snapshot) -> None:
     """Take over the numbers of a network of the same description."""
+    put(state, held)
+
+
+def put(state: State, held: Snapshot) -> None:
+    """The same for a call that holds the guard."""
     values = held.parameters | held.state
     for name, view in (state.parameter_views() | state.optimizer_state_views()).items():
         view[...] = values[name]
@@ -82,7 +88,7 @@ def _standing(state: State, held: Snapshot) -> Standing | None:
 @reading
 def pickled(state: State) -> dict[str, Any]:
     """See `Network.__getstate__`."""
-    held: dict[str, Any] = {"snapshot": _snapshot(state), "config": state.description.to_config()}
+    held: dict[str, Any] = {"snapshot": take(state), "config": state.description.to_config()}
     held["learning_rate"] = state.optimizer.learning_rate  # a function too, which no config holds
     backend = None if state.backend == default_backend else state.backend
     if _functions(state):

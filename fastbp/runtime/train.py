@@ -161,10 +161,10 @@ class Epochs:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
             self.finished = all_losses[: begin + epoch]
-        self.is_stopped = status == STOPPED
-        if self.stopping is not None:
-            last = first + begin + epoch - 1
-            self.stopping.end(first + begin, last, stopped=self.is_stopped)
+            self.is_stopped = status == STOPPED
+            if self.stopping is not None:
+                last = first + begin + epoch - 1
+                self.stopping.end(first + begin, last, stopped=self.is_stopped)
         if status == DIVERGED:
             step = epoch * self.n_batches + batch
             rate = state.rate[0] if table is None else table[min(step, len(table) - 1)]

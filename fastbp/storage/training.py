@@ -36,6 +36,7 @@ def write_training(snapshot: Snapshot, arrays: Arrays) -> dict[str, Any]:
         "callbacks": callbacks,
         "kept": bool(snapshot.kept),
         "kept_rate": snapshot.kept_rate,
+        "order": snapshot.order,
         "unfinished": _write_unfinished(snapshot.unfinished, arrays),
     }
 
@@ -46,8 +47,10 @@ def read_training(entry: Any, arrays: Arrays, parameters: Arrays, n_outputs: int
 
     Raises ModelFormatError.
     """
-    keys = {"history", "callbacks", "kept", "kept_rate", "unfinished"}
+    keys = {"history", "callbacks", "kept", "kept_rate", "order", "unfinished"}
     entry = _object(entry, keys, "training")
+    if not isinstance(entry["order"], dict | None):
+        raise ModelFormatError("the header's 'order' is not an object")
     if not isinstance(entry["callbacks"], list):
         raise ModelFormatError("the header's 'callbacks' are no list")
     callbacks = []
@@ -61,6 +64,7 @@ def read_training(entry: Any, arrays: Arrays, parameters: Arrays, n_outputs: int
         "callbacks": callbacks,
         "kept": _read_kept(entry["kept"], arrays, parameters),
         "kept_rate": _read_rate(entry["kept_rate"]),
+        "order": entry["order"],
         "unfinished": _read_unfinished(entry["unfinished"], arrays, n_outputs),
     }
 
@@ -101,8 +105,8 @@ def _read_history(entry: Any, arrays: Arrays) -> History:
             raise ModelFormatError(f"the places of {name!r} in the history are no epochs")
         history._place[name] = place.tolist()
     for name, values in history.history.items():
-        place = history._place.get(name)
-        if len(values) > n or (place is not None and len(values) != len(place)):
+        own = history._place.get(name)
+        if len(values) > n or (own is not None and len(values) != len(own)):
             raise ModelFormatError(f"the history has {len(values)} values of {name!r}")
     if history._place.keys() - history.history.keys():
         raise ModelFormatError("the history has places of figures that it lacks")
@@ -144,27 +148,41 @@ def _write_unfinished(one: Unfinished | None, arrays: Arrays) -> dict[str, Any] 
     if one.outputs is not None:
         arrays["unfinished/outputs"] = one.outputs
     numbers = {name: int(getattr(one, name)) for name in ("number", "batches", "first_step")}
-    return numbers | {"order": one.order, "outputs": one.outputs is not None}
+    own = {"order": one.order, "figures": one.figures, "outputs": one.outputs is not None}
+    return numbers | own
 
 
 def _read_unfinished(entry: Any, arrays: Arrays, n_outputs: int) -> Unfinished | None:
     if entry is None:
         return None
     numbers = ("number", "batches", "first_step")
-    entry = _object(entry, {*numbers, "order", "outputs"}, "unfinished")
+    entry = _object(entry, {*numbers, "order", "figures", "outputs"}, "unfinished")
     for name in numbers:
         if type(entry[name]) is not int or not 0 <= entry[name] < 1 << 63:
             raise ModelFormatError(f"the header has {name} {entry[name]!r}")
     if not isinstance(entry["order"], dict) or not isinstance(entry["outputs"], bool):
         raise ModelFormatError("the header's 'unfinished' is no epoch")
+    _check_figures(entry["figures"], entry["order"])
     sums, outputs = _take(arrays, "unfinished/sums", np.float64), None
-    if len(sums) < 2:
-        raise ModelFormatError("unfinished/sums has too few numbers")
+    if len(sums) != 2 + len(entry["order"]["metrics"]):
+        raise ModelFormatError("unfinished/sums has another number of figures")
     if entry.pop("outputs"):
         outputs = arrays.pop("unfinished/outputs", None)
         if outputs is None or outputs.ndim != 2 or outputs.shape[1] != n_outputs:
             raise ModelFormatError("unfinished/outputs is not there, or of another shape")
     return Unfinished(**entry, sums=sums, outputs=outputs)
+
+
+def _check_figures(figures: Any, order: dict[str, Any]) -> None:
+    names = order.get("metrics")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelFormatError("the header's 'metrics' are no names")
+    if figures is not None and (
+        not isinstance(figures, dict)
+        or figures.keys() != {"loss", *names}
+        or not all(type(value) in (float, int) for value in figures.values())
+    ):
+        raise ModelFormatError("the header's 'figures' are no numbers of these metrics")
 
 
 # states of callbacks

@@ -111,3 +111,45 @@ def test_stopped_twice(backend, tmp_path, whole):
         network = fb.Network.load(tmp_path / f"net.{suffix}", backend=backend)
     fit("everything", network, data)
     assert result(network) == whole("everything", backend)
+
+
+CTRL_C = """
+import io, json, os, signal, threading, time
+import numpy as np
+import fastbp as fb
+from support.network_state import digest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(3000, 30)).astype("float32"), rng.integers(0, 4, 3000)
+def make():
+    metrics = ["accuracy", "f1_macro"][:n_metrics]
+    return fb.Network([30, 160, 160, 4], loss="cross_entropy", metrics=metrics, seed=0,
+                      backend=BACKEND)
+found = []
+for n_metrics, delay in ((1, 0.0), (1, 0.03), (1, 0.09), (2, 0.03), (2, 0.1)):
+    net, file = make(), io.BytesIO()
+    options = dict(batch_size=30, verbose=0)
+    try:
+        threading.Timer(delay + 0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+        net.fit(X, y, epochs=10**6, **options)
+    except KeyboardInterrupt:
+        pass
+    net.save(file)
+    file.seek(0)
+    steps, net = net.steps, fb.Network.load(file, backend=BACKEND)
+    epochs = net.epochs + 2
+    net.fit(X, y, epochs=epochs, initial_epoch=net.epochs, n_threads=2, **options)
+    whole = make()
+    whole.fit(X, y, epochs=epochs, n_threads=1, **options)
+    same = digest(net) == digest(whole) and net.history.history == whole.history.history
+    found.append([steps % 100, same])
+print(json.dumps(found))
+"""
+
+
+def test_ctrl_c(backend):
+    """Wherever it comes, in compiled code too."""
+    found = child.result(CTRL_C.replace("BACKEND", repr(backend)), timeout=120)
+    assert all(same for _, same in found), found
+    assert any(batch for batch, _ in found)

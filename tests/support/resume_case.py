@@ -117,7 +117,7 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndar
 
 def fit(
     name: str, network: fb.Network, data: tuple[np.ndarray, np.ndarray], *, epochs: int = 10,
-    stop: Stop | None = None, n_threads: int = 1,
+    stop: Any = None, n_threads: int = 1, backup: Any = None,
 ) -> None:  # fmt: skip
     """From where the network stands to the end, or to where it is stopped."""
     own, (X, y) = CASES[name], data
@@ -128,7 +128,8 @@ def fit(
         options["validation_data"] = X[:20], y[:20]
     kind = own.get("kind")
     callbacks = own["callbacks"]() if "callbacks" in own else []
-    if stop is not None and stop.how != "max_seconds":
+    limited = stop is not None and getattr(stop, "how", "") == "max_seconds"
+    if stop is not None and not limited:
         callbacks = [stop, *callbacks]
     first: Any = X
     if kind == "chunks":
@@ -142,14 +143,14 @@ def fit(
             stack.enter_context(patch("fastbp.runtime.rows.MOST_BYTES", 0))
             stack.enter_context(patch("fastbp.runtime.feed.PART_BYTES", 1000))
             first = X.astype(np.float16)
-        if stop is not None and stop.how == "max_seconds":
+        if limited:
             steps = network.steps
             stack.enter_context(patch("time.perf_counter", lambda: 1e3 + 0.5 * network.steps))
             options["max_seconds"] = (stop.step - steps) * 0.5
         with suppress(Stopped, KeyboardInterrupt):
             network.fit(
                 first, y, epochs=epochs, initial_epoch=network.epochs, callbacks=callbacks,
-                n_threads=n_threads, verbose=0, **options,
+                n_threads=n_threads, verbose=0, backup=backup, **options,
             )  # fmt: skip
 
 
