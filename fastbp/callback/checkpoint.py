@@ -8,6 +8,7 @@ from typing import Any
 
 from fastbp.callback.base import Logs
 from fastbp.callback.monitor import MonitorCallback, Patience
+from fastbp.check.file_name import check_suffix
 from fastbp.check.message import shown
 from fastbp.check.scalar import as_index, check_bool, check_real
 
@@ -16,9 +17,9 @@ class ModelCheckpoint(MonitorCallback):
     """Save the network after every epoch, after every `save_freq` batches, or where it is best.
 
     Args:
-        filepath: of the files; "{epoch:02d}-{val_loss:.2f}.npz" is filled with the number of the
-            epoch, from 1, and what `logs` holds.  Folders that are missing are made.  An epoch
-            without validation does not write a file named after one.
+        filepath: of the files, .npz or .safetensors; "{epoch:02d}-{val_loss:.2f}.npz" is filled
+            with the number of the epoch, from 1, and what `logs` holds.  Folders that are missing
+            are made.  An epoch without validation does not write a file named after one.
         monitor, mode: what is best, as in `EarlyStopping`.
         save_best_only: write only where the number is better than before.
         save_weights_only: only False, as a file holds the whole network.
@@ -53,6 +54,7 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
+        check_suffix(self.filepath)
         if any(not name or name[0].isdigit() for name in self._names()):
             raise ValueError(f"filepath must name what it is filled with: {shown(filepath)}")
         self.verbose = verbose

@@ -15,7 +15,6 @@ at worst describe a network nobody wants.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.check.array import nonfinite
-from fastbp.check.message import shown
+from fastbp.check.file_name import check_suffix, is_tensor_path
 from fastbp.description import Description, Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.layer.architecture import lower
@@ -37,13 +36,6 @@ from fastbp.storage.training import read_training, write_training
 
 # A width that needs no weights to be believed: identities side by side have none.
 _ANY_WIDTH = 1 << 16
-
-_TENSOR_SUFFIX = ".safetensors"
-_FOREIGN = {  # what others write under such names
-    ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch Lightning", ".h5": "Keras",
-    ".hdf5": "Keras", ".keras": "Keras", ".onnx": "ONNX", ".pkl": "pickle", ".pickle": "pickle",
-    ".joblib": "joblib", ".tflite": "TensorFlow Lite",
-}  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -67,7 +59,7 @@ def write(path: PathLike | IO[bytes], snapshot: Snapshot) -> None:
         path.write(pack(snapshot))
         return
     check_destination(path)
-    replace_file(path, pack(snapshot, as_tensors=_is_tensor_path(path)))
+    replace_file(path, pack(snapshot, as_tensors=is_tensor_path(path)))
 
 
 def pack(snapshot: Snapshot, *, as_tensors: bool = False) -> bytes:
@@ -89,19 +81,10 @@ def pack(snapshot: Snapshot, *, as_tensors: bool = False) -> bytes:
 def check_destination(path: PathLike) -> None:
     """Raise what `write` would raise of `path` alone, so that it comes before hours of training."""
     check_path(path)
-    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
-    if suffix in _FOREIGN:
-        raise ValueError(
-            f"a model file is .npz or .safetensors, {shown(os.fspath(path))} would be one of "
-            f"{_FOREIGN[suffix]}"
-        )
+    check_suffix(path)
     check_target(path)
-    if _is_tensor_path(path):
+    if is_tensor_path(path):
         tensor_file.library()
-
-
-def _is_tensor_path(path: PathLike) -> bool:
-    return os.fsdecode(path).lower().endswith(_TENSOR_SUFFIX)
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
