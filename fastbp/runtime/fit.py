@@ -172,7 +172,7 @@ class _Fit:
 
     def run(self) -> History:
         history, hooks, state = self.history, self.hooks, self.state
-        standing, state.history = state.standing, self.whole
+        standing, state.history, steps = state.standing, self.whole, state.steps
         hooks.model.stop_training = False
         if self.backup is not None:
             self.backup.begin()
@@ -193,7 +193,9 @@ class _Fit:
                 self.backup.end(state, self.call, is_over=False)
             raise
         finally:
-            state.standing = self._standing() if hooks.callbacks else None
+            if self.epoch > self.first or state.steps != steps:
+                standing = self._standing() if hooks.callbacks else None
+            state.standing = standing
             if self.stretch is not None:
                 self.stretch.undo()
             self.figures.close()
