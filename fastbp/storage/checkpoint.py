@@ -87,15 +87,21 @@ def check_destination(path: PathLike) -> None:
         tensor_file.library()
 
 
+def format_of(data: bytes) -> str:
+    """By what the bytes begin with: ".npz", ".safetensors", or "" for neither."""
+    if data.startswith(archive.MAGIC):
+        return ".npz"
+    return ".safetensors" if tensor_file.is_tensor_file(data) else ""
+
+
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and arrays of a file, of whichever kind its bytes are.
 
     Raises ModelFormatError.
     """
-    if data.startswith(archive.MAGIC):
-        return archive.unpack(data)
-    if tensor_file.is_tensor_file(data):
-        return tensor_file.unpack(data)
+    found = format_of(data)
+    if found:
+        return archive.unpack(data) if found == ".npz" else tensor_file.unpack(data)
     raise ModelFormatError(f"not a fastbp model (first bytes {data[:4].hex(' ') or 'none'})")
 
 
@@ -115,12 +121,13 @@ def read(path: PathLike | IO[bytes], *, allow_nonfinite: bool = False) -> Snapsh
         TypeError: `path` is none.
     """
     header, arrays = unpack(read_file(path))
-    return _snapshot(header, arrays, allow_nonfinite=allow_nonfinite)
+    return snapshot_of(header, arrays, allow_nonfinite=allow_nonfinite)
 
 
-def _snapshot(
-    header: dict[str, Any], arrays: dict[str, NDArray[Any]], *, allow_nonfinite: bool
+def snapshot_of(
+    header: dict[str, Any], arrays: dict[str, NDArray[Any]], *, allow_nonfinite: bool = False
 ) -> Snapshot:
+    """What `unpack` found, checked; errors as `read`."""
     config = header["network"]
     description, layout, graph = _network(config, arrays)
     shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
