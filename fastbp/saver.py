@@ -95,8 +95,8 @@ class Saver:
 
         Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
         """
-        backend = backend or config.get("backend")
-        return cls(**arguments(config), backend=backend)  # type: ignore[call-arg]
+        held = arguments(config)
+        return cls(**held, backend=backend or config.get("backend"))  # type: ignore[call-arg]
 
     def copy(self) -> Self:
         """An independent network in the same state: parameters, optimizer, random streams."""

@@ -53,25 +53,28 @@ class History:
 
     def append(self, epoch: int, values: Mapping[str, Any]) -> None:
         """Add the figures of one epoch; what is no number is left out."""
+        position = len(self.epoch)
         self.epoch.append(int(epoch))
-        self.amend(values)
-
-    def amend(self, values: Mapping[str, Any]) -> None:
-        """Set figures of the last epoch."""
-        position = len(self.epoch) - 1
         for name, value in values.items():
             try:
                 number = float(value)
             except (TypeError, ValueError):
                 continue
             found = self.history.setdefault(name, [])
-            place = self._place.get(name)
-            if found and (len(found) - 1 if place is None else place[-1]) == position:
-                found[-1] = number
-                continue
-            if place is not None or len(found) != position:
+            if name in self._place or len(found) != position:
                 self._place.setdefault(name, [*range(len(found))]).append(position)
             found.append(number)
+
+    def amend(self, values: Mapping[str, Any]) -> None:
+        """Set figures of the last epoch."""
+        epoch, position = self.epoch.pop(), len(self.epoch)
+        for name in values:
+            found, place = self.history.get(name), self._place.get(name)
+            if found and (len(found) - 1 if place is None else place[-1]) == position:
+                found.pop()
+                if place is not None:
+                    place.pop()
+        self.append(epoch, values)
 
     def extend(self, epoch: int, columns: Mapping[str, Sequence[float]]) -> None:
         """Add epochs, from this number on, all with the same names."""

@@ -91,7 +91,9 @@ def _prepared(
         state, X, y, epochs=epochs - first, validation_data=validation_data,
         validation_split=validation_split, check_finite=check_finite, **options,
     )  # fmt: skip
-    unfinished = resume.unfinished_for(state, call, first)
+    unfinished = None
+    if state.unfinished is not None:
+        unfinished = resume.unfinished_for(state, call, first)
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
         names = ["loss", *state.description.metrics]
@@ -104,7 +106,8 @@ def _prepared(
         state.feature_names = column_names(X)
     display = progress(verbose, first=first, epochs=epochs)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
-    fitting.go_on(unfinished)
+    if first or unfinished is not None:
+        fitting.go_on(unfinished)
     fitting.measure(validation, validation_freq)
     return fitting
 
@@ -119,6 +122,7 @@ class _Fit:
     stretch: Stretch | None = None
     unfinished: Unfinished | None = None  # the epoch to go on with first
     backup: Backup | None = None
+    goes_on = False  # with the history and the callbacks of another fit
     mark: Mark | None = None  # where training stands, before hooks that may change it
 
     def __init__(
@@ -179,10 +183,11 @@ class _Fit:
         state.standing = self._standing if hooks.callbacks else None
         try:
             hooks("on_train_begin", {})
-            if self.epoch < self.epochs:
+            if standing is not None or state.unfinished is not None or state.left_at is not None:
                 self._begin(standing)
             self._run_to_the_end()
-            self._set_mark()
+            if hooks.callbacks:
+                self._set_mark()
             hooks("on_train_end", dict(self.logs))
             if self.backup is not None:
                 is_over = history.stopped in (None, "early stopping", "stop_training")
@@ -220,6 +225,8 @@ class _Fit:
 
     def _begin(self, standing: Standing | None) -> None:
         """With the epoch that was left, and the states of callbacks; or with a new epoch."""
+        if self.epoch == self.epochs:
+            return  # there is nothing to train
         if self.unfinished is None:
             drop_unfinished(self.state)
         if standing is not None and (self.goes_on or self.unfinished is not None):
@@ -278,14 +285,15 @@ class _Fit:
         self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
-        trained = dict(logs)
         try:
             self._add_figures(logs, is_whole)
         except BaseException:
-            self._reopen(self.epoch, trained)
+            self._reopen(self.epoch, {name: own[before] for name, own in found.items()})
             raise
         finally:
-            self._add(self.epoch, logs)
+            self.history.append(self.epoch, logs)
+            if self.whole is not self.history:
+                self.whole.append(self.epoch, logs)
             self.epoch += 1
         if self.batches_done < self.call.n_batches:
             self._set_mark()
@@ -334,12 +342,6 @@ class _Fit:
                 self.whole.extend(self.epoch, found | own)
             self.epoch += len(losses)
         return rates
-
-    def _add(self, epoch: int, logs: Logs) -> None:
-        """The figures of one epoch."""
-        self.history.append(epoch, logs)
-        if self.whole is not self.history:
-            self.whole.append(epoch, logs)
 
     def _together(self) -> int:
         """Epochs until something has to be done between two of them."""

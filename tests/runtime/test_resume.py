@@ -13,6 +13,11 @@ from support.resume_case import CASES, Stop, fit, make, result
 import fastbp as fb
 
 EPOCHS, BATCHES = 10, 6  # of each case
+# The twin in NumPy has nothing of its own but the account of an epoch that is interrupted.
+PAIRS = [(name, "cython") for name in CASES] + [
+    (name, "numpy") for name in ("adam", "stops", "outputs", "converted", "everything")
+]
+QUICK = [(name, "cython") for name in ("adam", "stops")] + [("adam", "numpy")]
 
 # Stops a case, and goes on with it in another process: by other means, to the same numbers.
 GO_ON = """
@@ -51,9 +56,9 @@ def _elsewhere(work, *, n_threads=2, **environment):
     return child.result(code, timeout=300, **environment)
 
 
-@pytest.mark.parametrize("name", slow_but(["adam", "stops"], CASES))
-def test_after_each_epoch(name, backend, tmp_path, whole):
-    work = []
+@pytest.mark.parametrize("pair", slow_but(QUICK, PAIRS), ids="-".join)
+def test_after_each_epoch(pair, tmp_path, whole):
+    (name, backend), work = pair, []
     for epochs in range(1, EPOCHS):
         path = _stopped(name, backend, tmp_path / f"{epochs}.npz", epochs=epochs)
         work.append([name, backend, path])
@@ -64,10 +69,10 @@ HOWS = ["interrupt", "error", "stop_training", "max_seconds", "saved in a hook"]
 STRETCHED = "schedule", "one cycle"  # by a limit of time: another training
 
 
-@pytest.mark.parametrize("name", slow_but(["adam", "stops"], CASES))
-def test_within_an_epoch(name, backend, tmp_path, whole):
+@pytest.mark.parametrize("pair", slow_but(QUICK, PAIRS), ids="-".join)
+def test_within_an_epoch(pair, tmp_path, whole):
     """At five places of different epochs, the first batch and the last one too."""
-    work = []
+    (name, backend), work = pair, []
     for how in HOWS:
         for step in (1, 2 * BATCHES + 3, 4 * BATCHES - 1, 6 * BATCHES + 1, 9 * BATCHES + 5):
             if how == "max_seconds" and name in STRETCHED:
