@@ -280,8 +280,10 @@ class _Fit:
         is_whole = is_whole and self.unfinished is None
         found = self._whole_epochs(self._together()) if is_whole else self._parted_epoch()
         before = len(found["loss"]) - 1
-        first = {name: own[:before] for name, own in found.items()}
-        rates = self._append(first, steps, self.state.steps, 1)
+        rates: list[float] = []
+        if before or not self.rates.are_the_same():
+            first = {name: own[:before] for name, own in found.items()}
+            rates = self._append(first, steps, self.state.steps, 1)
         self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
