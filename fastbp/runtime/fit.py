@@ -312,15 +312,17 @@ class _Fit:
         hooks, known = self.hooks, dict(logs)
         is_last = self.epoch == self.epochs or hooks.model.stop_training
         is_last = is_last or (self.is_limited and self._time_is_over())
-        try:
-            hooks.epoch_ends(
-                self.epoch - 1, self.epoch - self.first, logs, is_last=is_last, is_whole=is_whole
-            )
-        finally:
+
+        def take() -> None:
             if logs != known:
                 self.history.amend(logs)
                 if self.whole is not self.history:
                     self.whole.amend(logs)
+
+        hooks.epoch_ends(
+            self.epoch - 1, self.epoch - self.first, logs, is_last=is_last, is_whole=is_whole,
+            take=take,
+        )  # fmt: skip
 
     def _append(self, found: _Columns, begin: int, end: int, more: int = 0) -> list[float]:
         """Write epochs into the history that went from `begin` steps to `end`; the learning rate of

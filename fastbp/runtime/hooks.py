@@ -82,8 +82,13 @@ class Hooks:
         for callback in self.callbacks:
             name = type(callback).__name__
             place = next((i for i, (own, _) in enumerate(left) if own == name), None)
-            if place is not None:
+            if place is None:
+                continue
+            try:
                 callback.set_state(deepcopy(left.pop(place)[1]))
+            except Exception as error:
+                error.add_note(f"{name}.set_state was to go on with what get_state had returned")
+                raise
 
     def __call__(self, name: str, *arguments: Any) -> None:
         """Call all hooks of one name."""
@@ -125,17 +130,33 @@ class Hooks:
             self._call(due, (epoch, {}))
 
     def epoch_ends(
-        self, epoch: int, done: int, logs: Logs, *, is_last: bool, is_whole: bool
+        self,
+        epoch: int,
+        done: int,
+        logs: Logs,
+        *,
+        is_last: bool,
+        is_whole: bool,
+        take: Callable[[], None],
     ) -> None:
-        """`done` counts this epoch; after a whole one the engine has served who it serves."""
+        """`done` counts this epoch; after a whole one the engine has served who it serves.  `take`
+        is called when `logs` are complete, before the network is written.
+        """
         hooks = self.found["on_epoch_end"]
         if is_whole and self.served is not None:
             hooks = [found for found in hooks if found[0] is not self.served]
             if self.asked is None and self.model.stop_training:
                 self.asked = self.served
         due = [found for found in hooks if is_last or self._is_due(found[0], done)]
-        if due:
-            self._call(due, (epoch, logs), all_of_them=True)
+        others = [found for found in due if not found[0].saves]
+        savers = [found for found in due if found[0].saves]
+        try:
+            if others:
+                self._call(others, (epoch, logs), all_of_them=True)
+        finally:
+            take()
+            if savers:
+                self._call(savers, (epoch, logs), all_of_them=True)
 
     def _is_due(self, callback: Callback, done: int) -> bool:
         return done % self.periods[id(callback)] == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
+from unittest.mock import patch
 
 import pytest
 from support import child
 from support.kernels import needs_kernels
 from support.mark import slow_but
-from support.resume_case import CASES, Stop, fit, make, result
+from support.resume_case import CASES, Stop, fit, go_on, make, result
 
 import fastbp as fb
 
@@ -116,6 +118,36 @@ def test_stopped_twice(backend, tmp_path, whole):
         network = fb.Network.load(tmp_path / f"net.{suffix}", backend=backend)
     fit("everything", network, data)
     assert result(network) == whole("everything", backend)
+
+
+@pytest.mark.parametrize("freq", ["epoch", 5])
+def test_from_checkpoints(freq, backend, tmp_path, whole):
+    """Written in hooks, by the first of the callbacks."""
+    network, data = make("everything", backend)
+    save = fb.ModelCheckpoint(tmp_path / "{epoch}.npz", save_freq=freq)
+    fit("everything", network, data, stop=save)
+    paths = sorted(tmp_path.iterdir())
+    assert len(paths) == 10
+    for path in paths:
+        if path.name == "10.npz":
+            continue  # of the last epoch: nothing is left but the end of the fit
+        found = go_on("everything", backend, str(path), n_threads=1)
+        assert found == whole("everything", backend), path.name
+
+
+def test_in_the_same_process(backend, whole):
+    """With the callbacks of before, or others; copies and pickles go on too."""
+    network, data = make("everything", backend)
+    callbacks = CASES["everything"]["callbacks"]()
+    with patch.dict(CASES["everything"], {"callbacks": lambda: callbacks}):
+        for epochs in (2, 2, 5):
+            fit("everything", network, data, epochs=epochs)
+    fit("everything", network, data, stop=Stop("interrupt", 35))
+    copies = [network.copy(), pickle.loads(pickle.dumps(network))]
+    copies[0].history = network.history.copy()
+    for one in (network, *copies):
+        fit("everything", one, data)
+        assert result(one) == whole("everything", backend)
 
 
 CTRL_C = """
