@@ -92,7 +92,7 @@ def _prepared(
         validation_split=validation_split, check_finite=check_finite, **options,
     )  # fmt: skip
     unfinished = None
-    if state.unfinished is not None:
+    if state.unfinished is not None and not callable(state.standing):  # of a fit under way
         unfinished = resume.unfinished_for(state, call, first)
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
@@ -198,7 +198,7 @@ class _Fit:
                 self.backup.end(state, self.call, is_over=False)
             raise
         finally:
-            if self.epoch > self.first or state.steps != steps:
+            if not callable(standing) and (self.epoch > self.first or state.steps != steps):
                 standing = self._standing() if hooks.callbacks else None
             state.standing = standing
             if self.stretch is not None:
@@ -223,10 +223,10 @@ class _Fit:
                 raise
             self._stopped(*self._ended_by(error))
 
-    def _begin(self, standing: Standing | None) -> None:
+    def _begin(self, standing: Any) -> None:
         """With the epoch that was left, and the states of callbacks; or with a new epoch."""
-        if self.epoch == self.epochs:
-            return  # there is nothing to train
+        if self.epoch == self.epochs or callable(standing):
+            return  # there is nothing to train, or it is a hook of another fit that trains
         if self.unfinished is None:
             drop_unfinished(self.state)
         if standing is not None and (self.goes_on or self.unfinished is not None):

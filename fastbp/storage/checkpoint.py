@@ -58,7 +58,8 @@ def write(path: PathLike | IO[bytes], snapshot: Snapshot) -> None:
     if hasattr(path, "write"):
         path.write(pack(snapshot))
         return
-    check_destination(path)
+    check_path(path)
+    check_suffix(path)
     replace_file(path, pack(snapshot, as_tensors=is_tensor_path(path)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from support import child
 from support.kernels import needs_kernels
 from support.mark import slow_but
-from support.resume_case import CASES, Stop, fit, go_on, make, result
+from support.resume_case import CASES, Counter, Stop, fit, go_on, make, result
 
 import fastbp as fb
 
@@ -133,6 +133,26 @@ def test_from_checkpoints(freq, backend, tmp_path, whole):
             continue  # of the last epoch: nothing is left but the end of the fit
         found = go_on("everything", backend, str(path), n_threads=1)
         assert found == whole("everything", backend), path.name
+
+
+def test_a_hook_that_trains(backend, tmp_path):
+    """It does not go on with the epoch under way, which stays the place of the fit around it."""
+    network, (X, y) = make("adam", backend)
+    seen = []
+
+    class Trains(fb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                before = self.model.steps
+                self.model.fit(X, y, batch_size=8)
+                seen.append(self.model.steps - before)
+                self.model.save(tmp_path / "net.npz")
+
+    network.fit(X, y, epochs=2, batch_size=8, callbacks=[Trains(), Counter()])
+    assert seen == [BATCHES, BATCHES] and network.steps == 4 * BATCHES
+    found = fb.Network.load(tmp_path / "net.npz")
+    assert found._state.unfinished.batches == 3
+    assert [name for name, _ in found._state.standing.callbacks] == ["Counter"]
 
 
 def test_in_the_same_process(backend, whole):
