@@ -52,12 +52,14 @@ if _TYPE_CHECKING:
         TerminateOnNaN,
     )
     from fastbp.picture.boundary import plot_decision_boundary
+    from fastbp.runtime.backup import Backup
 
 __all__ = [
     "SGD",
     "Activation",
     "Adam",
     "AdamW",
+    "Backup",
     "Branch",
     "CSVLogger",
     "CallableSchedule",
@@ -104,15 +106,21 @@ __all__ = [
 ]
 
 
+_LATER = {
+    "Backup": "fastbp.runtime.backup",
+    "plot_decision_boundary": "fastbp.picture.boundary",
+}
+
+
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples`, the callbacks and plots, read in when one is first asked for."""
+    """`fastbp.examples`, and what few programs need, read in when it is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        room = "picture.boundary" if name == "plot_decision_boundary" else "callback"
-        found = globals()[name] = getattr(import_module(f"fastbp.{room}"), name)
+        module = _LATER.get(name, "fastbp.callback")
+        found = globals()[name] = getattr(import_module(module), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

@@ -64,7 +64,7 @@ ROOMS = [
     {"layer", "description", "backend"},
     {"runtime", "storage", "tabular", "dataset"},
     {"inspection"},
-    {"trainer", "network"},
+    {"trainer", "saver", "network"},
     {"", "__main__", "benchmark", "command", "examples"},
 ]  # each may import from its own and those above
 

@@ -1,4 +1,5 @@
-"""The command line: `fastbp info | examples | demo | train | predict | bench`, one module each.
+"""The command line: `fastbp info | examples | demo | train | predict | inspect | bench`, a module
+for each.
 
 A subcommand's module has `add_parser(subcommands)` and `run(arguments) -> int`. What a user can get
 wrong raises ValueError, OSError or ImportError; `main` turns these into one line on stderr and the
@@ -10,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fastbp.command import bench, demo, examples, info, predict, train
+from fastbp.command import bench, demo, examples, info, inspect, predict, train
 from fastbp.error import DivergenceError
 from fastbp.version import __version__
 
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, examples, demo, train, predict, bench):
+    for module in (info, examples, demo, train, predict, inspect, bench):
         module.add_parser(subcommands)
     return parser
 

@@ -44,6 +44,7 @@ class History:
     # Of the class for those of older pickles.
     stopped: str | None = None
     reason: str | None = None
+    is_whole_run = False  # one that `net.history` alone shows, of several fits
     __iter__ = None  # neither names nor epochs
 
     def __init__(self) -> None:
@@ -66,6 +67,17 @@ class History:
                 self._place.setdefault(name, [*range(len(found))]).append(position)
             found.append(number)
 
+    def amend(self, values: Mapping[str, Any]) -> None:
+        """Set figures of the last epoch."""
+        epoch, position = self.epoch.pop(), len(self.epoch)
+        for name in values:
+            found, place = self.history.get(name), self._place.get(name)
+            if found and (len(found) - 1 if place is None else place[-1]) == position:
+                found.pop()
+                if place is not None:
+                    place.pop()
+        self.append(epoch, values)
+
     def extend(self, epoch: int, columns: Mapping[str, Sequence[float]]) -> None:
         """Add epochs, from this number on, all with the same names."""
         n, position = len(next(iter(columns.values()))), len(self.epoch)
@@ -81,6 +93,30 @@ class History:
         """A number for each epoch there is."""
         self.history[name] = [float(value) for value in values]
         self._place.pop(name, None)
+
+    def copy(self) -> History:
+        """Another of the same figures."""
+        twin = History()
+        twin.history = {name: [*values] for name, values in self.history.items()}
+        twin._place = {name: [*place] for name, place in self._place.items()}
+        twin.epoch, twin.stopped, twin.reason = [*self.epoch], self.stopped, self.reason
+        return twin
+
+    def cut(self, epoch: int) -> None:
+        """Leave out the epochs from this number on."""
+        n = sum(number < epoch for number in self.epoch)
+        if n == len(self.epoch):
+            return
+        for name, values in [*self.history.items()]:
+            place = self._place.get(name, range(len(values)))
+            kept = sum(position < n for position in place)
+            del values[kept:]
+            if name in self._place:
+                del self._place[name][kept:]
+            if not values:
+                del self.history[name]
+                self._place.pop(name, None)
+        del self.epoch[n:]
 
     def rows(self, name: str) -> list[float | None]:
         """The values of a name, one for each epoch; None where it has none.

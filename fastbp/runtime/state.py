@@ -15,7 +15,7 @@ from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.check.weight import NAN_ADVICE
-from fastbp.description import Description
+from fastbp.description import Description, Unfinished
 from fastbp.history import History
 from fastbp.layer.architecture import architecture
 from fastbp.plan import Graph
@@ -50,6 +50,11 @@ class State:
         gradient: flat, of the last `backward` or trace.
         forward_pass: what the last `forward` ran on.
         parts: what `forward`, `backward` and `step` run on, by the number of rows.
+        unfinished: the epoch that a fit left between two batches, or None.
+        left_at: batches and sums of one that nobody has made an `unfinished` of yet, or None.
+        standing: what else a fit left for the next one (`runtime.resume`), or None; during a fit
+            a function that returns it.
+        metadata: the user's.
         guard: the calls under way.
         engines, idle_predictors, idle_averages: those made so far, for `engine_cache` alone.
         scale_was_checked: of the inputs, at the first call that trains in many steps.
@@ -59,10 +64,11 @@ class State:
     __slots__ = (
         "architecture", "backend", "declared_activation", "description", "dtype", "engines",
         "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
-        "n_features", "n_outputs", "optimizer", "optimizer_state", "parameters", "parts", "powers",
-        "quick_input", "quick_target", "rate", "rates_ahead", "response_activation",
-        "scale_was_checked", "seed", "steps", "work_per_row",
+        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "left_at",
+        "loss", "metadata", "module", "n_features", "n_outputs", "optimizer", "optimizer_state",
+        "parameters", "parts", "powers", "quick_input", "quick_target", "rate", "rates_ahead",
+        "response_activation", "scale_was_checked", "seed", "standing", "steps", "unfinished",
+        "work_per_row",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +105,10 @@ class State:
             self.architecture.start.fill(self.parameters, seed=self.seed)
         self.history = History()
         self.feature_names: tuple[str, ...] | None = None
+        self.unfinished: Unfinished | None = None
+        self.left_at: tuple[int, Array] | None = None
+        self.standing: Any = None
+        self.metadata: dict[str, Any] = {}
         self.gradient: Array | None = None
         self.forward_pass: Parts | None = None
         self.parts: dict[int, Parts] = {}

@@ -268,15 +268,26 @@ cdef class Engine:
         """(status, epochs done, batch reached) of the last `train`, once; `counter.steps` and `counter.epochs` grow by it.
 
         A signal handler may raise after any call that Python code makes: neither what `train` returns nor a sum in Python
-        would be sure to be kept.  The steps of a diverged epoch are undone and do not count.
+        would be sure to be kept.  The steps of a diverged epoch are undone and do not count.  Of an epoch that was left
+        between two batches, `counter.left_at` has how many it had, and what `total` of `train` has after a part.
         """
         cdef Call* call = &self.call
         found = call.status, call.epoch, call.batch
+        if call.status == INTERRUPTED and call.batch:
+            counter.left_at = call.batch, self.sums_so_far()
         counter.steps += call.epoch * call.n_batches if call.status == DIVERGED else call.steps
         if call.epoch:
             counter.epochs += call.epoch
         call.status = RUNNING
         call.epoch = call.batch = call.steps = 0
+        return found
+
+    cdef sums_so_far(self):
+        cdef double[::1] sums
+        found = numpy.empty(2 + self.call.n_metrics)
+        sums = found
+        memcpy(&sums[0], self.call.left_at, sizeof(self.call.left_at))
+        memcpy(&sums[0] + 2, self.call.metric_sum, self.call.n_metrics * sizeof(double))
         return found
 
     def predict(self, const real[:, :] x, real[:, ::1] out, str transform, int n_threads):

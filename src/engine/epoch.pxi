@@ -45,6 +45,7 @@ cdef void train_epochs(Engine engine, Call* call, Engine validator) noexcept nog
             return
         restore_epoch(engine, call)
         engine.refresh()
+        call.batch = 0
         call.epoch = call.kept_epoch
         call.steps = call.kept_steps
         call.careful = True
@@ -93,6 +94,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         if not take_step(engine, call, order, first, rows, &loss):
             call.batch = batch
             call.losses[call.epoch] = loss
+            call.left_at[0] = sum
+            call.left_at[1] = seen
             return False
         call.keeps = False
         call.steps += 1

@@ -98,6 +98,7 @@ cdef struct Call:
     Py_ssize_t since_kept           # rows since then, and some for each step
     double* losses                  # one an epoch (OUT)
     double* total                   # of an epoch in parts: sum, weight and sums of metrics so far (IN and OUT), or NULL
+    double left_at[2]               # sum and weight of the epoch that was interrupted
     real* outputs                   # of each row's last step (OUT), before the loss's own activation, or NULL
     const double* rates             # learning rates, one a step, or NULL
     double* record                  # further figures of each epoch (OUT), n_columns of them, or NULL

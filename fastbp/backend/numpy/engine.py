@@ -48,6 +48,7 @@ class Engine(Operations):
         self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
         self.progress = (COMPLETED, 0, 0, 0)
+        self.left_at = np.zeros(2)
         self.n_rows = self.n_batches = 0
         # every name is looked up here, so that one that is unknown is an error now
         self.activation_kernels = {}
@@ -88,6 +89,7 @@ class Engine(Operations):
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
+            self.left_at = sums
             batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
@@ -129,6 +131,8 @@ class Engine(Operations):
 
     def take_progress(self, counter: Any) -> tuple[int, int, int]:
         (status, epoch, batch, steps), self.progress = self.progress, (COMPLETED, 0, 0, 0)
+        if status == INTERRUPTED and batch:
+            counter.left_at = batch, self.left_at.copy()
         counter.steps += epoch * self.n_batches if status == DIVERGED else steps
         counter.epochs += epoch
         return status, epoch, batch
