@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
+    from fastbp.tabular import TableModel
 
 __all__ = [
     "SGD",
@@ -91,6 +92,7 @@ __all__ = [
     "Residual",
     "Schedule",
     "StepDecay",
+    "TableModel",
     "TensorBoard",
     "TerminateOnNaN",
     "VarianceScaling",
@@ -103,13 +105,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples` and the callbacks, read in when one is first asked for."""
+    """`fastbp.examples`, `TableModel` and the callbacks, read in when one is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        found = globals()[name] = getattr(import_module("fastbp.callback"), name)
+        home = "fastbp.tabular" if name == "TableModel" else "fastbp.callback"
+        found = globals()[name] = getattr(import_module(home), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

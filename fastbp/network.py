@@ -475,12 +475,19 @@ class Network(Trainer):
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Self:
         """Read what `save` wrote.
 
-        Raises ModelFormatError, OSError; nothing in the file is ever run.
+        Raises ModelFormatError, also of a file of `TableModel`, whose network alone would take
+        cells for what they are not; OSError; nothing in the file is ever run.
         """
         from fastbp.storage import checkpoint
 
         backend = resolve_backend(backend)  # an unknown one is no fault of the file
-        return cls._from_snapshot(checkpoint.read(path), backend=backend)
+        held = checkpoint.read(path)
+        if isinstance(held.extra, dict) and {"preprocessing", "target"} <= held.extra.keys():
+            raise ModelFormatError(
+                f"{os.fspath(path)} was made by fastbp train: use fb.TableModel.load(path), whose "
+                ".network is the network without columns, categories and classes"
+            )
+        return cls._from_snapshot(held, backend=backend)
 
     @classmethod
     def _from_snapshot(cls, held: Snapshot, *, backend: str | None) -> Self:
