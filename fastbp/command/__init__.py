@@ -8,6 +8,7 @@ exit code 2 which argparse uses too.  What fails without that is one line too, a
 import argparse
 import os
 from collections.abc import Sequence
+from typing import NoReturn
 
 from fastbp.command import (
     bench,
@@ -55,10 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILURE if isinstance(error, ChildProcessError) else USAGE_ERROR
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are one line, those of its subcommands too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fastbp", description="Dense neural networks, trained in compiled code."
-    )
+    parser = _Parser(prog="fastbp", description="Dense neural networks, trained in compiled code.")
     parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:

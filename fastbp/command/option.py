@@ -54,7 +54,8 @@ def add_table(parser: argparse.ArgumentParser, *, is_training: bool = False) -> 
     found = "between the cells of a line, 'tab' for tabs (default: found out)"
     add_value(group, "--separator", "C", found, type=character)
     default = ". or ," + ("" if is_training else ", by default as in training")
-    group.add_argument("--decimal", choices=[".", ","], help=f"decimal point, {default}")
+    about = f"decimal point, {default}"
+    group.add_argument("--decimal", choices=[".", ","], metavar="C", help=about)
     add_repeated(group, "--na-value", "TEXT", "cells that mean a missing value, such as ?")
     add_value(group, "--encoding", "NAME", "of the text, such as cp1252 (default: UTF-8)")
     unnamed = "the first line is data; columns are column_1, column_2, ..."

@@ -27,7 +27,7 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "docs/command_line.md has a tutorial.",
     )
     option.add_table(parser, is_training=True)
-    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     _add_columns(parser.add_argument_group("columns"))
     _add_network(parser.add_argument_group("network"))
     _add_training(parser.add_argument_group("training"))
@@ -71,6 +71,8 @@ def _add_training(group: "argparse._ArgumentGroup") -> None:
     option.add_value(group, "--learning-rate", "X", rate, type=option.positive)
     balanced = "balanced: rare classes count as much as frequent ones"
     group.add_argument("--class-weight", choices=["balanced"], help=balanced)
+    shown = "0 nothing, 1 a bar, 2 a line an epoch (default: a bar in a terminal)"
+    group.add_argument("--verbose", type=int, choices=[0, 1, 2], help=shown)
     option.add_seed(group)
 
 
@@ -97,6 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_plot(arguments)
     model = _model(arguments)
     with option.open_table(arguments) as file:
+        if arguments.target is None:
+            columns = frame.listed(file.columns, 30)
+            raise ValueError(f"pass the column to predict: --target COLUMN, one of {columns}")
         if arguments.target not in file.columns and file.header_is_numbers():
             raise ValueError(
                 f"{file.name} has no column {arguments.target!r}, and its first line is mostly "
@@ -155,7 +160,7 @@ def _fit(
 
     model.fit(
         table, target=arguments.target, drop=arguments.drop,
-        verbose=0 if arguments.json else "auto", on_described=announce,
+        verbose=_verbose(arguments), on_described=announce,
     )  # fmt: skip
     summary.seconds = time.perf_counter() - start
     if model.validation is not None:
@@ -164,6 +169,12 @@ def _fit(
             "rows held out, which decided when to stop",
         )
     return summary
+
+
+def _verbose(arguments: argparse.Namespace) -> int | str:
+    if arguments.json:
+        return 0
+    return "auto" if arguments.verbose is None else int(arguments.verbose)
 
 
 def _check_plot(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -17,13 +18,14 @@ from typing import Any, Self
 import numpy as np
 
 from fastbp.tabular import frame
-from fastbp.tabular.frame import Frame
+from fastbp.tabular.frame import Frame, Mask
 
 STDIN = "-"
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1 << 18  # bytes to judge by
 _SAMPLE = 1000  # rows of them
 _CELLS = 1_000_000  # in a part of a table, about
+_SURPLUS = 3  # cells of a row beyond the columns that do not refuse the file
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -73,7 +75,7 @@ class TableFile:
             frame.check_unique(self.columns)
         except BaseException as error:
             self.close()
-            if isinstance(error, ValueError):
+            if isinstance(error, ValueError | csv.Error):
                 raise ValueError(f"{self.name}: {error}") from None
             if _is_damage(error):
                 raise ValueError(f"{self.name}: the compressed file is damaged ({error})") from None
@@ -90,24 +92,33 @@ class TableFile:
             self._file.close()
 
     def read(self, *, text: Sequence[str] = ()) -> Frame:
-        """The whole table; the columns of `text` as text, whatever they hold."""
-        pd = frame.import_pandas()
-        parts = list(self._parts(None, text))
-        return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        """The whole table; the columns of `text` as text, whatever they hold.
 
-    def parts(self, *, text: Sequence[str] = ()) -> Iterator[Frame]:
-        """The table in parts of about a million cells, the index running on."""
+        Raises ValueError: no rows, a row with more cells than columns.
+        """
+        tables = []
+        for table, broken in self._parts(None, text):
+            if broken.any():
+                rows, n = frame.rows_shown(broken, table), len(self.columns)
+                raise ValueError(f"{self.name}: more cells than the {n} columns in {rows}")
+            tables.append(table)
+        return tables[0] if len(tables) == 1 else frame.import_pandas().concat(tables)
+
+    def parts(self, *, text: Sequence[str] = ()) -> Iterator[tuple[Frame, Mask]]:
+        """The table in parts of about a million cells, the index running on, and which of their
+        rows have more cells than there are columns.
+
+        Raises ValueError: no rows, many cells more.
+        """
         return self._parts(max(_CELLS // len(self.columns), 1000), text)
 
-    def _parts(self, n_rows: int | None, text: Sequence[str]) -> Iterator[Frame]:
-        found = (
-            self._text_parts(n_rows, text) if self._parquet is None else self._arrow_parts(n_rows)
-        )
+    def _parts(self, n_rows: int | None, text: Sequence[str]) -> Iterator[tuple[Frame, Mask]]:
+        parse = self._text_parts if self._parquet is None else self._arrow_parts
         is_empty = True
-        for part in found:
+        for part, broken in parse(n_rows, text):
             if len(part):
                 is_empty = False
-                yield part
+                yield part, broken
         if is_empty:
             raise ValueError(f"{self.name} has a header and no rows")
 
@@ -128,6 +139,8 @@ class TableFile:
             raise ValueError("the file is empty")
         self.separator = separator or _find_separator(lines)
         rows = list(csv.reader(io.StringIO(lines), delimiter=self.separator, skipinitialspace=True))
+        blank = next(i for i, row in enumerate(rows) if row)
+        self._n_skipped = blank + 1 if self.has_header else 0
         rows = [row for row in rows if row]
         first = [cell.strip() for cell in rows[0]]
         self.columns = first if self.has_header else [f"column_{i + 1}" for i in range(len(first))]
@@ -170,44 +183,47 @@ class TableFile:
         numbers = [not np.isnan(frame.number_of(name, self.decimal)) for name in self.columns]
         return 2 * sum(numbers) > len(numbers)
 
-    def _text_parts(self, n_rows: int | None, text: Sequence[str]) -> Iterator[Frame]:
+    def _text_parts(self, n_rows: int | None, text: Sequence[str]) -> Iterator[tuple[Frame, Mask]]:
         pd = frame.import_pandas()
         kinds = {name: str for name in self.columns if name in text or name in self._text}
+        surplus = [f"\0{i}" for i in range(_SURPLUS)]
         try:
             reader = pd.read_csv(
-                self._stream, sep=self.separator, header=None, names=self.columns,
-                skiprows=1 if self.has_header else 0, dtype=kinds, decimal=self.decimal,
-                na_values=self.na_values, encoding=self.encoding, skipinitialspace=True,
-                low_memory=False, chunksize=n_rows,
+                self._stream, sep=self.separator, header=None, skiprows=self._n_skipped,
+                names=[*self.columns, *surplus], dtype=kinds | dict.fromkeys(surplus, str),
+                decimal=self.decimal, na_values=self.na_values, encoding=self.encoding,
+                skipinitialspace=True, low_memory=False, chunksize=n_rows,
             )  # fmt: skip
             for part in reader if n_rows else [reader]:
-                if not isinstance(part.index, pd.RangeIndex):  # made of surplus first cells
-                    line = "line 2" if self.has_header else "line 1"
-                    n = len(self.columns)
-                    raise ValueError(f"{self.name}: {line} has more cells than the {n} columns")
-                yield part
+                broken = part[surplus].notna().any(axis=1).to_numpy()
+                yield part[self.columns], broken
         except pd.errors.EmptyDataError:
             return
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.name}: {self._not_text(error)}") from None
         except pd.errors.ParserError as error:
-            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-            raise ValueError(f"{self.name}: {reason}") from None
+            raise ValueError(f"{self.name}: {self._unparsed(str(error))}") from None
         except Exception as error:
             if _is_damage(error):
                 raise ValueError(f"{self.name}: the compressed file is damaged ({error})") from None
             raise
 
+    def _unparsed(self, text: str) -> str:
+        found = re.search(r"Expected \d+ fields in line (\d+), saw (\d+)", text)
+        if found:
+            return f"line {found[1]} has {found[2]} cells, there are {len(self.columns)} columns"
+        return text.strip().removeprefix("Error tokenizing data. C error: ")
+
     # Parquet
 
-    def _arrow_parts(self, n_rows: int | None) -> Iterator[Frame]:
+    def _arrow_parts(self, n_rows: int | None, text: Sequence[str]) -> Iterator[tuple[Frame, Mask]]:
         assert self._parquet is not None
         first = 0
         for batch in self._parquet.iter_batches(batch_size=n_rows or 1 << 20):
             part = batch.to_pandas().reset_index(drop=True)
             part.index += first
             first += len(part)
-            yield part
+            yield part, np.zeros(len(part), bool)
 
 
 class _Joined(io.RawIOBase):

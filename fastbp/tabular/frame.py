@@ -92,7 +92,7 @@ def row_number(cells: Cells | Frame, place: int) -> int:
     return int(cells.index[place]) + 1
 
 
-def rows_shown(mask: Mask, cells: Cells, most: int = 3) -> str:
+def rows_shown(mask: Mask, cells: Cells | Frame, most: int = 3) -> str:
     """Such as "data row 4" or "data rows 4, 7, 9, ..."; counted from 1."""
     places = np.flatnonzero(mask)
     text = ", ".join(str(row_number(cells, place)) for place in places[:most])

@@ -156,6 +156,8 @@ class TableModel:
         data = _with_target(self.reading.cleaned(data), target, notes)
         fitted, train, held = self._describe(data, target, drop)
         network = self._network(len(fitted[0].feature_names), fitted[1])
+        if self.validation_split and not len(held):
+            notes.append("no row was held out: each class has a single one")
         notes += [*fitted[0].notes, *self._class_notes(fitted[1], data[target])]
         inputs, _ = fitted[0].transform(data, dtype=self.dtype)
         y = fitted[1].encode(data[target])

@@ -71,8 +71,8 @@ def predict_file(
         header += [f"probability_{label}" for label in target.classes]
     writer = csv.writer(stream, lineterminator="\n")
     done = Predicted()
-    for part in file.parts(text=[*_text_columns(model), *ids]):
-        response, odd = _response(model, part)
+    for part, broken in file.parts(text=[*_text_columns(model), *ids]):
+        response, odd = _response(model, part, broken)
         if odd.unfit and strict:
             row, why = next(iter(odd.unfit.items()))
             raise ValueError(f"{file.name}: data row {row + 1} cannot be predicted: {why}")
@@ -104,9 +104,9 @@ def evaluate_file(model: TableModel, file: TableFile) -> tuple[Evaluation, Predi
     done = Predicted()
     truths: list[NDArray[Any]] = []
     responses: list[NDArray[Any]] = []
-    for part in file.parts(text=text):
+    for part, broken in file.parts(text=text):
         part = model.preprocessing.reading.cleaned(part)
-        response, odd = _response(model, part)
+        response, odd = _response(model, part, broken)
         usable = ~frame.missing_cells(part[target.name])
         usable &= ~part.index.isin(list(odd.unfit))
         if usable.any():
@@ -161,8 +161,10 @@ def _text_columns(model: TableModel) -> list[str]:
     return [column.name for column in columns if not isinstance(column, NumberColumn)]
 
 
-def _response(model: TableModel, part: Frame) -> tuple[NDArray[Any], Oddities]:
+def _response(model: TableModel, part: Frame, broken: frame.Mask) -> tuple[NDArray[Any], Oddities]:
     inputs, odd = model.preprocessing.transform(part, dtype=model.network.dtype)
+    for place in np.flatnonzero(broken):
+        odd.unfit[int(part.index[place])] = "more cells than columns"
     return model.network.predict(inputs), odd
 
 

@@ -103,6 +103,9 @@ class TestTrain:
     def test_progress_where_nobody_looks(self, capsys, flowers):
         printed = run(capsys, "train", flowers, "--target", "species", "--epochs", "2", "--no-save")
         assert "epoch 1/2" not in printed.out and printed.err == ""
+        lines = run(capsys, "train", flowers, "--target", "species", "--epochs", "2", "--no-save",
+                    "--verbose", "2").out  # fmt: skip
+        assert "epoch 1/2  loss" in lines and "epoch 2/2  loss" in lines
 
     def test_standard_input(self, capsys, tmp_path, monkeypatch, flowers):
         content = Path(flowers).read_bytes()
@@ -207,21 +210,25 @@ class TestPredict:
 
     def test_a_bad_row_does_not_refuse_the_file(self, capsys, tmp_path, model, fails):
         rows = [[1, 2, "north"], ["x", 2, "north"], [1, "", "north"], [1, 2, "east"]]
+        rows += [[1, 2, "south", 7]]
         new = write_csv(tmp_path / "new.csv", ["size", "weight", "side"], rows)
         printed = run(capsys, "predict", model, new, "--id", "side")
         lines = printed.out.splitlines()
-        assert lines[2] == "north," and all(line.split(",")[1] for i, line in enumerate(lines)
-                                            if i != 2)  # fmt: skip
+        assert lines[2] == "north," and lines[5] == "south,"
+        assert all(line.split(",")[1] for i, line in enumerate(lines)
+                                            if i not in (2, 5))  # fmt: skip
         assert printed.err == (
-            "fastbp: note: no prediction for 1 row: data row 2 ('size' 'x' is no number)\n"
+            "fastbp: note: no prediction for 2 rows: data row 2 ('size' 'x' is no number), "
+            "data row 5 (more cells than columns)\n"
             "fastbp: note: column 'side': 1 cell with categories that training did not see, "
             "encoded as none: 'east'\n"
             "fastbp: note: missing cells imputed: 'weight' 1\n"
         )
         output = tmp_path / "out.csv"
         found = json.loads(run(capsys, "predict", model, new, "--output", output, "--json").out)
-        assert found["rows"] == 4 and found["predicted"] == 3
-        assert found["not_predicted"] == {"2": "'size' 'x' is no number"}
+        assert found["rows"] == 5 and found["predicted"] == 3
+        reasons = {"2": "'size' 'x' is no number", "5": "more cells than columns"}
+        assert found["not_predicted"] == reasons
         before = output.read_bytes()
         fails(["predict", model, new, "--strict", "--output", output], "data row 2 cannot be pred")
         assert output.read_bytes() == before
@@ -288,7 +295,7 @@ class TestBadTable:
             ("x,y\n1,a\n1,b\n", "no column to learn from ('x': constant)"),
             ("x,y\n1,a\n2,a\n", "target 'y' is constant"),
             ("y\na\nb\n", "no column to learn from"),
-            ("x,y\n1,2,3\n", "line 2 has more cells than the 2 columns"),
+            ("x,y\n1,2,3\n", "more cells than the 2 columns in data row 1"),
             ("x,y\ninf,a\n2,b\n", "column 'x': data row 1 has 'inf'"),
             ("5.1,3.5,setosa\n4,3,virginica\n", "mostly numbers (5.1, 3.5, setosa): if it is data"),
             ("x;y\n1,5;a\n2,5;b\n", "decimal comma, such as '1,5': pass --decimal ,"),
@@ -314,6 +321,9 @@ class TestBadTable:
         save = tmp_path / "none" / "m.npz"
         train = ["train", flowers, "--target", "species", "--save", save]
         assert fails(train, "No such file or directory") == ""
+
+    def test_the_target_is_not_named(self, flowers, fails):
+        fails(["train", flowers], "--target COLUMN, one of 'size', 'weight', 'side', 'species'")
 
     def test_options(self, flowers, fails):
         train = ["train", flowers, "--target", "species", "--no-save"]

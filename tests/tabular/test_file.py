@@ -50,6 +50,7 @@ def test_numbers_are_numbers_and_text_stays_text(tmp_path):
         ('a,b\n"1;2",3\n"1;2",3\n', ["a", "b"]),
         ("a b\n1\n", ["a b"]),
         ("a,b\n1,2,3\n4,5\n", ["a", "b"]),
+        ("\n\na,b\n1,2\n", ["a", "b"]),
         ("\ufeffa;b\r\n1;2\r\n", ["a", "b"]),
     ],
 )
@@ -99,6 +100,13 @@ def test_standard_input(tmp_path, monkeypatch):
         assert cells(read("-", decimal=","))["b"] == [1.5, 2.5]
 
 
+def test_blank_lines_and_empty_cells_at_the_end(tmp_path):
+    table = read(put(tmp_path, 'x,"b\nc"\n\n1,2,\n\n3\n\n'))
+    assert cells(table) == {"x": [1, 3], "b\nc": [2, None]}
+    table = read(put(tmp_path, "\n\nx,y\n1,2\n"))
+    assert cells(table) == {"x": [1], "y": [2]}
+
+
 def test_encodings(tmp_path):
     path = put(tmp_path, "a,b\n1,ü\n".encode("cp1252"))
     with pytest.raises(ValueError, match=r"not UTF-8 text \(byte 6\): pass --encoding"):
@@ -125,8 +133,10 @@ def test_without_header(tmp_path):
         ("a,b\n", "has a header and no rows"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
         ("a,,c\n1,2,3\n", "column 2 has no name"),
-        ("a,b\n1,2,3\n", "line 2 has more cells than the 2 columns"),
-        ("a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
+        ("a,b\n1,2,3\n", "more cells than the 2 columns in data row 1"),
+        ("a,b\n1,2\n1,2,3,4\n5,6\n", "more cells than the 2 columns in data row 2"),
+        ("a,b\n1,2\n" + "1," * 50 + "1\n", "line 3 has 51 cells, there are 2 columns"),
+        ("a,b\n1,2\n3," + '"' + "4" * 200000, "field larger than field limit|EOF inside string"),
         (b"a,b\n1,\0\n", "this is no text: a byte is 0"),
         (b"PK\x03\x04xl/workbook.xml", "an Excel workbook"),
         (gzip.compress(TEXT.encode() * 9)[:40], "the compressed file is damaged"),
@@ -153,7 +163,7 @@ def test_parts_are_the_whole(tmp_path, monkeypatch):
     path = put(tmp_path, "a,b,c\n" + rows)
     monkeypatch.setattr(module, "_CELLS", 3000)
     with TableFile(path) as file:
-        parts = list(file.parts())
+        parts = [part for part, broken in file.parts() if not broken.any()]
     assert [len(part) for part in parts] == [1000] * 5
     assert list(parts[3].index) == list(range(3000, 4000))
     assert pd.concat(parts).equals(read(path))

@@ -81,6 +81,10 @@ class TestClassification:
         found = model(validation_split=0, epochs=3).fit(flowers, target="species")
         assert found.validation is None and len(found.history) == 3
 
+    def test_too_few_rows_to_hold_any_out(self):
+        found = model(epochs=2).fit({"x": [1, 2], "y": ["a", "b"]}, target="y")
+        assert found.validation is None and "no row was held out" in found.notes[0]
+
     def test_weights_of_classes_by_name(self, flowers):
         weight = {"aster": 1e-6, "birch": 1.0, "cedar": 1.0}
         found = model(class_weight=weight).fit(flowers, target="species")
