@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.callback import EarlyStopping
-from fastbp.check.message import level_of_caller
-from fastbp.check.scalar import check_integer, check_real
+from fastbp.check.message import level_of_caller, shown
+from fastbp.check.scalar import check_integer, check_real, check_size
 from fastbp.error import ModelFormatError
 from fastbp.history import History
 from fastbp.loss import resolve_loss
@@ -106,7 +106,10 @@ class TableModel:
         dtype: str = "float32",
         backend: str | None = None,
     ) -> None:
-        self.hidden, self.activation, self.loss = list(hidden), activation, loss
+        if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+            raise TypeError(f"hidden must be a list of sizes, got {shown(hidden)}")
+        self.hidden = [check_size(size, name=f"hidden[{i}]") for i, size in enumerate(hidden)]
+        self.activation, self.loss = activation, loss
         self.optimizer = _optimizer(optimizer, learning_rate)
         self.epochs = check_integer(epochs, name="epochs", minimum=1)
         self.batch_size = batch_size
@@ -147,8 +150,8 @@ class TableModel:
         """
         data = frame.as_frame(table)
         names = list(map(str, data.columns))
-        if isinstance(drop, str):
-            drop = [drop]
+        target = str(target)
+        drop = [drop] if isinstance(drop, str) else list(map(str, drop))
         frame.check_columns([target, *drop, *self.reading.categorical], names, where="the table")
         if target in drop:
             raise ValueError(f"column {target!r} is both the target and dropped")

@@ -13,6 +13,7 @@ from fastbp.tabular.evaluation import Evaluation
 
 _SIZE = (4.8, 4.0)  # inches of a panel
 _BINS = 10
+_FEW = 5  # rows of a probability
 _MOST_POINTS = 5000
 _MOST_CLASSES = 20
 _MOST_NAMED = 12
@@ -71,7 +72,7 @@ def _draw_calibration(ax: Any, evaluation: Evaluation) -> None:
         about, share = "probability of the predicted class", "share of rows predicted rightly"
     places = np.minimum((probability * _BINS).astype(int), _BINS - 1)
     count = np.bincount(places, minlength=_BINS)
-    has = count > 0
+    has = count >= min(_FEW, count.max())  # fewer tell nothing
     mean = np.bincount(places, probability, _BINS)[has] / count[has]
     hits = np.bincount(places, right, _BINS)[has] / count[has]
     below = ax.twinx()
@@ -96,16 +97,19 @@ def _draw_confusion(ax: Any, evaluation: Evaluation) -> None:
         matrix, names = matrix[np.ix_(order, order)], [names[i] for i in order]
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1.15)
-    names = [name if len(name) <= 14 else name[:13] + "…" for name in names]
-    long = max(map(len, names)) > 5 and len(names) > 2
-    ax.set_xticks(range(len(names)), names, rotation=40 if long else 0,
-                  ha="right" if long else "center")  # fmt: skip
-    ax.set_yticks(range(len(names)), names)
+    longest = 14 if len(names) <= _MOST_NAMED else 18
+    names = [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]
+    size = "medium" if len(names) <= _MOST_NAMED else "xx-small"
+    is_turned = max(map(len, names)) > 5 and len(names) > 2
+    ax.set_xticks(range(len(names)), names, fontsize=size, rotation=90 if is_turned else 0)
+    ax.set_yticks(range(len(names)), names, fontsize=size)
     if len(names) <= _MOST_NAMED:
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if share[row, column] > 0.6 else "black"
-            ax.text(column, row, str(count), ha="center", va="center", color=color)
-    ax.set(xlabel="predicted", ylabel="true", title="confusion (rows)")
+            if count or len(names) <= 3:
+                ax.text(column, row, str(count), ha="center", va="center", color=color)
+    cut = f", the {len(names)} most frequent" if len(names) < len(evaluation.classes) else ""
+    ax.set(xlabel="predicted", ylabel="true", title=f"confusion, in rows{cut}")
     ax.tick_params(length=0)
 
 

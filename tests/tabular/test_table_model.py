@@ -164,6 +164,17 @@ class TestArguments:
         with pytest.raises(ValueError, match=message):
             model(**options).fit(flowers, target="species")
 
+    def test_sizes(self):
+        with pytest.raises(TypeError, match="hidden must be a list of sizes, got 8"):
+            fb.TableModel(hidden=8)
+        with pytest.raises(ValueError, match=r"hidden\[1\] must be >= 1, got 0"):
+            fb.TableModel(hidden=[8, 0])
+
+    def test_names_that_are_numbers(self, flowers):
+        table = flowers.set_axis(range(4), axis=1)
+        found = model(epochs=1).fit(table, target=3, drop=[0])
+        assert found.columns == ("1", "2") and len(found.predict(table)) == 120
+
     def test_columns_that_are_not_there(self, flowers):
         with pytest.raises(ValueError, match=r"no column 'specie' \(did you mean 'species'\?\)"):
             model().fit(flowers, target="specie")
