@@ -195,6 +195,9 @@ class TableFile:
                 skipinitialspace=True, low_memory=False, chunksize=n_rows,
             )  # fmt: skip
             for part in reader if n_rows else [reader]:
+                if not isinstance(part.index, pd.RangeIndex):  # pandas made one of the first cells
+                    n = len(self.columns)
+                    raise ValueError(f"{self.name}: far more cells than the {n} columns in a row")
                 broken = part[surplus].notna().any(axis=1).to_numpy()
                 yield part[self.columns], broken
         except pd.errors.EmptyDataError:

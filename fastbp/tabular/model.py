@@ -158,6 +158,8 @@ class TableModel:
         notes: list[str] = []
         data = _with_target(self.reading.cleaned(data), target, notes)
         fitted, train, held = self._describe(data, target, drop)
+        if self.class_weight is not None and not isinstance(fitted[1], ClassTarget):
+            raise ValueError(f"class_weight needs classes; {target!r} is a number")
         network = self._network(len(fitted[0].feature_names), fitted[1])
         if self.validation_split and not len(held):
             notes.append("no row was held out: each class has a single one")
@@ -217,8 +219,7 @@ class TableModel:
     ) -> None:  # fmt: skip
         weight = self.class_weight
         if isinstance(weight, Mapping):
-            if not isinstance(target, ClassTarget):
-                raise ValueError("class_weight needs a classification")
+            assert isinstance(target, ClassTarget)
             place = {str(name): i for i, name in enumerate(target.classes)}
             for name in weight:
                 if str(name) not in place:

@@ -135,6 +135,7 @@ def test_without_header(tmp_path):
         ("a,,c\n1,2,3\n", "column 2 has no name"),
         ("a,b\n1,2,3\n", "more cells than the 2 columns in data row 1"),
         ("a,b\n1,2\n1,2,3,4\n5,6\n", "more cells than the 2 columns in data row 2"),
+        ("a,b\n1,2,3,4,5,6,7\n1,2\n", "far more cells than the 2 columns in a row"),
         ("a,b\n1,2\n" + "1," * 50 + "1\n", "line 3 has 51 cells, there are 2 columns"),
         ("a,b\n1,2\n3," + '"' + "4" * 200000, "field larger than field limit|EOF inside string"),
         (b"a,b\n1,\0\n", "this is no text: a byte is 0"),

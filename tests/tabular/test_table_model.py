@@ -110,6 +110,10 @@ class TestRegression:
         with pytest.raises(TypeError, match="predict_proba needs classes; 'price' is a number"):
             found.predict_proba(prices)
 
+    def test_weights_of_classes_that_there_are_not(self, prices):
+        with pytest.raises(ValueError, match="class_weight needs classes; 'price' is a number"):
+            model(class_weight="balanced").fit(prices, target="price")
+
     @pytest.mark.parametrize("loss", ["mae", "huber"])
     def test_other_losses(self, prices, loss):
         assert model(loss=loss).fit(prices, target="price").network.loss.name == loss
