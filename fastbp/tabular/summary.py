@@ -15,6 +15,7 @@ from fastbp.tabular.target import ClassTarget
 from fastbp.version import __version__
 
 _SHOWN_COLUMNS = 30
+_SHOWN_IGNORED = 8
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em;
        color: #222; }
@@ -85,10 +86,13 @@ class Summary:
 
     def before(self) -> str:
         """What is worth reading before the training begins."""
-        columns = self.columns()
+        columns = self.columns()[: len(self.model.columns)]
         lines = [self.heading(), *aligned_left(columns[:_SHOWN_COLUMNS])]
         if len(columns) > _SHOWN_COLUMNS:
             lines.append(f"  ... and {len(columns) - _SHOWN_COLUMNS} columns more")
+        if self.model.ignored:
+            names = list(self.model.ignored)[:_SHOWN_COLUMNS]
+            lines.append(f"  ignored, see below: {', '.join(names)}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def after(self) -> str:
@@ -102,12 +106,21 @@ class Summary:
             lines += ["", f"{self.held_out} ({rows})", str(self.evaluation)]
         lines.append("")
         if self.model.ignored:
-            lines.append(f"ignored columns: {', '.join(self.model.ignored)}")
+            lines += self._ignored()
         if self.path:
             lines.append(f"wrote {self.path}")
         if self.command:
             lines.append(f"next: {self.command}")
         return "\n".join(lines)
+
+    def _ignored(self) -> list[str]:
+        """The first columns that were, and why; of the others how many."""
+        found = list(self.model.ignored.items())
+        more = len(found) - _SHOWN_IGNORED
+        if more > 0:
+            found = found[:_SHOWN_IGNORED]
+        lines = [f"ignored {name!r}: {why}" for name, why in found]
+        return lines + ([f"ignored {counted(more, 'further column')}"] if more > 0 else [])
 
     def _fold_rows(self) -> list[list[str]]:
         names = list(self.folds[0])

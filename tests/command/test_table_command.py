@@ -49,8 +49,8 @@ class TestTrain:
         model = tmp_path / "m.npz"
         out = run(capsys, "train", prices, "--target", "price", "--save", model, "--hidden", "16",
                   "--activation", "tanh", "--learning-rate", "0.01").out  # fmt: skip
-        assert "regression of 'price'" in out and "ignored: constant" in out
-        assert "ignored columns: unit" in out
+        assert "regression of 'price'" in out and "ignored, see below: unit" in out
+        assert "\nignored 'unit': constant\nwrote " in out
         assert figures(out, "r2")[0] > 0.9
         # In the unit of the target, whose standard deviation is over a hundred.
         assert 0.1 < figures(out, "mae")[0] < 50 < figures(out, "mae")[1]

@@ -298,6 +298,14 @@ class TestFrames:
         arrow = pytest.importorskip("pyarrow")
         assert as_frame(arrow.table({"a": [1, 2]}))["a"].tolist() == [1, 2]
 
+    def test_polars(self):
+        polars = pytest.importorskip("polars")
+        pytest.importorskip("pyarrow")
+        table = polars.DataFrame({"a": [1, None], "b": ["x", "y"]})
+        assert fit({"a": [1.0, None], "b": ["x", "y"]}) == (
+            Preprocessing.fit(as_frame(table), reading=Reading())
+        )
+
     def test_no_table(self):
         with pytest.raises(TypeError, match="a table must be a frame or a dict of columns, got 3"):
             as_frame(3)
