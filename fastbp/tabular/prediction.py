@@ -34,7 +34,7 @@ class Predicted:
         odd = self.oddities
         return {
             "rows": self.rows,
-            "predicted": self.rows - len(odd.unfit),
+            "predicted": self.rows - odd.n_unfit,
             "not_predicted": {str(row + 1): why for row, why in odd.unfit.items()},
             "unknown_categories": odd.unknown,
             "imputed": odd.missing,
@@ -164,7 +164,7 @@ def _text_columns(model: TableModel) -> list[str]:
 def _response(model: TableModel, part: Frame, broken: frame.Mask) -> tuple[NDArray[Any], Oddities]:
     inputs, odd = model.preprocessing.transform(part, dtype=model.network.dtype)
     for place in np.flatnonzero(broken):
-        odd.unfit[int(part.index[place])] = "more cells than columns"
+        odd.refuse(int(part.index[place]), "more cells than columns")
     return model.network.predict(inputs), odd
 
 

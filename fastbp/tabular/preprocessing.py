@@ -15,6 +15,7 @@ from fastbp.tabular.column import KINDS, Column, NumberColumn
 from fastbp.tabular.frame import Frame, Mask
 from fastbp.tabular.recognition import Ignored, Reading, check_numbers, recognise
 
+_KEPT_ROWS, _KEPT_CATEGORIES = 1000, 100  # of what was odd in a long table
 _UNEVEN = 100.0  # ratio of two columns' scales from which it is worth a word
 
 
@@ -23,23 +24,36 @@ class Oddities:
     """What was odd in rows that were encoded, by columns.
 
     Attributes:
-        unfit: number of a row, from 0, that has no inputs -> why.
+        unfit: number of a row, from 0, that has no inputs -> why; of many parts together no more
+            than a thousand of the `n_unfit`.
         missing: column -> how many cells were imputed.
-        unknown: column -> category that training did not see -> how many cells.
+        unknown: column -> category that training did not see -> how many cells; of many parts the
+            first categories by name, then "others".
     """
 
     unfit: dict[int, str] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, dict[str, int]] = field(default_factory=dict)
+    n_unfit: int = 0
+
+    def refuse(self, row: int, why: str) -> None:
+        """Add a row that has no inputs."""
+        if row not in self.unfit:
+            self.unfit[row] = why
+            self.n_unfit += 1
 
     def add(self, other: Oddities) -> None:
-        """Those of further rows."""
-        self.unfit |= other.unfit
+        """Those of further rows, in memory that does not grow with them."""
+        self.n_unfit += other.n_unfit
+        for row, why in list(other.unfit.items())[: max(_KEPT_ROWS - len(self.unfit), 0)]:
+            self.unfit[row] = why
         for name, count in other.missing.items():
             self.missing[name] = self.missing.get(name, 0) + count
         for name, counts in other.unknown.items():
             own = self.unknown.setdefault(name, {})
             for category, count in counts.items():
+                if category not in own and len(own) >= _KEPT_CATEGORIES:
+                    category = "others"
                 own[category] = own.get(category, 0) + count
 
     def notes(self) -> list[str]:
@@ -47,9 +61,9 @@ class Oddities:
         found = []
         if self.unfit:
             told = [f"data row {row + 1} ({why})" for row, why in list(self.unfit.items())[:3]]
-            more = ", ..." if len(self.unfit) > 3 else ""
+            more = ", ..." if self.n_unfit > 3 else ""
             found.append(
-                f"no prediction for {counted(len(self.unfit), 'row')}: {', '.join(told)}{more}"
+                f"no prediction for {counted(self.n_unfit, 'row')}: {', '.join(told)}{more}"
             )
         for name, counts in self.unknown.items():
             found.append(
@@ -169,7 +183,7 @@ class Preprocessing:
             for row in np.flatnonzero(mask):
                 cell = str(table[name].iloc[row])
                 why = f"no {name!r}" if reason == "missing" else f"{name!r} {cell!r} {reason}"
-                odd.unfit.setdefault(int(table.index[row]), why)
+                odd.refuse(int(table.index[row]), why)
             encoded[mask] = 0.0
         odd.unfit = dict(sorted(odd.unfit.items()))
         return encoded.astype(dtype), odd

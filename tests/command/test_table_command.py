@@ -196,6 +196,7 @@ class TestPredict:
         header, line = run(capsys, "predict", model, new).out.split()
         assert header == "species" and line in {"aster", "birch", "cedar"}
 
+    @pytest.mark.skipif(fb.backend() != "cython", reason="NumPy sums a row by the others")
     def test_in_parts_as_at_once(self, capsys, monkeypatch, model, flowers):
         from fastbp.tabular import file
 

@@ -236,11 +236,22 @@ class TestTransform:
         assert odd.unfit == {1: "no 'age'"}
 
     def test_oddities_add_up(self):
-        total, part = Oddities(), Oddities({4: "x"}, {"a": 2}, {"b": {"c": 1}})
+        total, part = Oddities(), Oddities({}, {"a": 2}, {"b": {"c": 1}})
+        part.refuse(4, "x")
+        part.refuse(4, "z")
         total.add(part)
-        total.add(Oddities({9: "y"}, {"a": 1}, {"b": {"c": 2, "d": 1}}))
-        assert total == Oddities({4: "x", 9: "y"}, {"a": 3}, {"b": {"c": 3, "d": 1}})
+        total.add(Oddities({9: "y"}, {"a": 1}, {"b": {"c": 2, "d": 1}}, 1))
+        assert total == Oddities({4: "x", 9: "y"}, {"a": 3}, {"b": {"c": 3, "d": 1}}, 2)
         assert part.unknown == {"b": {"c": 1}}
+
+    def test_oddities_of_a_long_table_take_no_more_memory(self):
+        total = Oddities()
+        for first in range(0, 3000, 500):
+            rows = {first + i: "x" for i in range(500)}
+            total.add(Oddities(rows, {}, {"b": {f"c{i}": 1 for i in rows}}, 500))
+        assert len(total.unfit) == 1000 and total.n_unfit == 3000
+        assert len(total.unknown["b"]) == 101 and sum(total.unknown["b"].values()) == 3000
+        assert total.notes()[0].startswith("no prediction for 3000 rows: data row 1 (x), ")
 
 
 class TestConfig:
