@@ -39,6 +39,7 @@ def _add_columns(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
     option.add_repeated(group, "--drop", "COLUMN", "leave a column out")
     option.add_repeated(group, "--categorical", "COLUMN", "a column is names, though it has digits")
+    option.add_repeated(group, "--keep", "COLUMN", "use a column that seems to number the rows")
     group.add_argument(
         "--missing", choices=["indicator", "impute", "error"], default="indicator",
         help="missing cells become the mean or no category, and are marked by an input of their "
@@ -139,7 +140,8 @@ def _model(arguments: argparse.Namespace) -> "TableModel":
         max_seconds=arguments.max_seconds, class_weight=arguments.class_weight,
         task=arguments.task, missing=arguments.missing, categorical=arguments.categorical,
         decimal=arguments.decimal or ".", date_format=arguments.date_format,
-        na_values=arguments.na_value, seed=arguments.seed, backend=arguments.backend,
+        na_values=arguments.na_value, keep=arguments.keep, seed=arguments.seed,
+        backend=arguments.backend,
     )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class TableModel:
             different whole numbers.
         missing: "indicator", "impute" or "error", see `fastbp.tabular.recognition.Reading`.
         categorical: columns that are names, whatever they look like.
+        keep: columns to use although they seem to number the rows, which are left out.
         decimal, date_format, na_values: how text is read; `na_values` are cells that mean a missing
             value.
         seed, dtype, backend: as in `Network`.
@@ -102,6 +103,7 @@ class TableModel:
         decimal: str = ".",
         date_format: str | None = None,
         na_values: Sequence[str] = (),
+        keep: Sequence[str] = (),
         seed: int | None = None,
         dtype: str = "float32",
         backend: str | None = None,
@@ -118,7 +120,7 @@ class TableModel:
         )
         self.patience = check_integer(patience, name="patience", minimum=1)
         self.max_seconds, self.class_weight, self.task = max_seconds, class_weight, task
-        self.reading = Reading(missing, categorical, decimal, date_format, na_values)
+        self.reading = Reading(missing, categorical, decimal, date_format, na_values, keep)
         self.seed = draw_seed() if seed is None else seed
         self.dtype, self.backend = dtype, backend
         self.notes: list[str] = []
@@ -152,7 +154,9 @@ class TableModel:
         names = list(map(str, data.columns))
         target = str(target)
         drop = [drop] if isinstance(drop, str) else list(map(str, drop))
-        frame.check_columns([target, *drop, *self.reading.categorical], names, where="the table")
+        frame.check_columns(
+            [target, *drop, *self.reading.categorical, *self.reading.keep], names, where="the table"
+        )
         if target in drop:
             raise ValueError(f"column {target!r} is both the target and dropped")
         notes: list[str] = []

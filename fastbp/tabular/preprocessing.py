@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -125,6 +125,8 @@ class Preprocessing:
         if rows is None:
             rows = np.arange(len(table))
         table = reading.cleaned(table)
+        if len(table.columns) == 1:  # what else is there to learn from
+            reading = replace(reading, keep=list(map(str, table.columns)))
         notes: list[str] = []
         columns, ignored = [], {}
         for name in table.columns:
@@ -137,7 +139,7 @@ class Preprocessing:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in ignored.items())
             raise ValueError(f"no column to learn from ({reasons})")
         notes += _gaps(table, columns, reading) + _unevenness(columns)
-        return cls(tuple(columns), ignored, reading, tuple(notes))
+        return cls(tuple(columns), ignored, replace(reading, keep=()), tuple(notes))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class Reading:
         decimal: the decimal point of numbers in text.
         date_format: of `datetime.strptime`, for dates in text; None finds it.
         na_values: cells of text that mean a missing value.
+        keep: columns that are used although they seem to number the rows.
     """
 
     missing: str = "indicator"
@@ -54,6 +55,7 @@ class Reading:
     decimal: str = "."
     date_format: str | None = None
     na_values: Sequence[str] = ()
+    keep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.missing not in MISSING:
@@ -61,7 +63,7 @@ class Reading:
             raise ValueError(f"unknown missing {shown(self.missing)}; known: {known}")
         if self.decimal not in (".", ","):
             raise ValueError(f"decimal must be '.' or ',', got {shown(self.decimal)}")
-        for name in ("categorical", "na_values"):
+        for name in ("categorical", "na_values", "keep"):
             given = getattr(self, name)
             if isinstance(given, str) or not all(isinstance(one, str) for one in given):
                 raise TypeError(f"{name} must be a list of text, got {shown(given)}")
@@ -115,7 +117,9 @@ def recognise(
             raise ValueError(
                 f"column {name!r}: {frame.first_cell(unfit, cells)}, expected a finite number"
             )
-        return _number(values, common, rows, notes)
+        if name not in reading.keep and _numbers_rows(values):
+            return Ignored(f"it numbers the rows; --keep {name!r} uses it nevertheless")
+        return _number(values, common, rows)
     distinct = [cell for cell in frame.factorize(cells)[1] if str(cell).strip()]
     if all(frame.text_of(cell).casefold() in BOOLEANS for cell in distinct):
         return _boolean(cells, common)
@@ -172,15 +176,22 @@ def _has_no_dates(cells: Cells, format: str) -> bool:
     return bool(np.isnan(date.to_seconds(cells, format)).all())
 
 
+def _numbers_rows(values: NDArray[np.float64]) -> bool:
+    """Whether these are whole numbers from 0 or 1 on that grow from row to row, with few gaps: the
+    order of a file often tells of the target what new rows do not.
+    """
+    if len(values) <= _FEW or np.isnan(values).any() or (values != np.round(values)).any():
+        return False
+    grows = (np.diff(values) > 0).all() and values[-1] - values[0] < 3 * len(values)
+    return bool(grows and 0 <= values[0] < _FEW)  # the first ones may be those of other parts
+
+
 def _number(
-    values: NDArray[np.float64], common: dict[str, Any], rows: NDArray[np.int64], notes: list[str]
+    values: NDArray[np.float64], common: dict[str, Any], rows: NDArray[np.int64]
 ) -> Column | Ignored:
     found = moments(values[rows])
     if found is None:
         return Ignored("constant")
-    if len(values) > _FEW and (np.diff(values) == 1).all():
-        name = common["name"]
-        notes.append(f"{name!r} numbers the rows: pass --drop {name!r} if it does nothing else")
     return NumberColumn(**common, mean=found[0], scale=found[1])
 
 

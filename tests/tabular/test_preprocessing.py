@@ -137,16 +137,20 @@ class TestRecognition:
 
     def test_what_is_left_out(self):
         table = {
-            "a": [*map(str, range(30))], "b": ["3", "3.0"] * 15, "c": ["x"] * 30,
-            "d": [None] * 30, "e": [f"name {i}" for i in range(30)], "f": ["yes"] * 30,
-            "g": ["2020-01-01"] * 30,
+            "a": [*map(str, range(30, 0, -1))], "h": [*range(1, 60, 2)],
+            "b": ["3", "3.0"] * 15, "c": ["x"] * 30, "d": [None] * 30,
+            "e": [f"name {i}" for i in range(30)], "f": ["yes"] * 30, "g": ["2020-01-01"] * 30,
         }  # fmt: skip
         fitted = fit(table)
         assert fitted.names == ("a",)
         text = "text: 30 different values in 30 rows, as 'name 0'"
         constant = dict.fromkeys("bcfg", "constant")
-        assert fitted.ignored == constant | {"d": "no value in any row", "e": text}
-        assert "'a' numbers the rows: pass --drop 'a' if it does nothing else" in fitted.notes
+        counter = "it numbers the rows; --keep 'h' uses it nevertheless"
+        assert fitted.ignored == constant | {"d": "no value in any row", "e": text, "h": counter}
+        assert fit(table, keep=["h"]).names == ("a", "h")
+        assert fit({"h": table["h"]}).names == ("h",)
+        years = {"h": range(1990, 2020), "a": table["a"]}
+        assert fit(years).names == ("h", "a")
 
     def test_of_many_categories_the_most_frequent_have_inputs(self):
         cells = [f"town {i}" for i in range(120) for _ in range(2 + (i < 50))]
@@ -175,7 +179,7 @@ class TestRecognition:
     )  # fmt: skip
     def test_refused(self, cells, message):
         with pytest.raises(ValueError, match=message):
-            fit({"a": cells, "b": range(len(cells))})
+            fit({"a": cells, "b": [1, 2] * (len(cells) // 2) + [1] * (len(cells) % 2)})
 
     def test_the_remedies_work(self):
         assert encode(fit({"a": ["1,5", "2,5"]}, decimal=","), {"a": ["2,0"]}).tolist() == [[0]]
