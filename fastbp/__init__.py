@@ -53,6 +53,7 @@ if _TYPE_CHECKING:
     )
     from fastbp.picture.boundary import plot_decision_boundary
     from fastbp.runtime.backup import Backup
+    from fastbp.tabular import TableModel
 
 __all__ = [
     "SGD",
@@ -94,6 +95,7 @@ __all__ = [
     "Residual",
     "Schedule",
     "StepDecay",
+    "TableModel",
     "TensorBoard",
     "TerminateOnNaN",
     "VarianceScaling",
@@ -108,6 +110,7 @@ __all__ = [
 
 _LATER = {
     "Backup": "fastbp.runtime.backup",
+    "TableModel": "fastbp.tabular",
     "plot_decision_boundary": "fastbp.picture.boundary",
 }
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 SHUFFLE = 1
 INITIALIZE = 2
-# 3 divides tables (tabular/split.py)
+FOLD = 3
 HELD_OUT = 4
 CHUNK = 5
 

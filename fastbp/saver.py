@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import IO, Any, Self
 
 from fastbp.backend import resolve_backend
+from fastbp.check.message import shown
 from fastbp.check.metadata import check_metadata
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
@@ -62,12 +63,19 @@ class Saver:
     def load(cls, path: str | os.PathLike[str] | IO[bytes], *, backend: str | None = None) -> Self:
         """Read what `save` wrote, of either format whatever the file is called.
 
-        Raises ModelFormatError, OSError; nothing in the file is ever run.
+        Raises ModelFormatError, also of a file of `TableModel`, whose network alone would take
+        cells for what they are not; OSError; nothing in the file is ever run.
         """
         from fastbp.storage import checkpoint
 
         backend = resolve_backend(backend)  # an unknown one is no fault of the file
-        return cls._from_snapshot(checkpoint.read(path), backend=backend)
+        held = checkpoint.read(path)
+        if isinstance(held.extra, dict) and {"preprocessing", "target"} <= held.extra.keys():
+            raise ModelFormatError(
+                f"{shown(path)} was made by fastbp train: use fb.TableModel.load(path), whose "
+                ".network is the network without columns, categories and classes"
+            )
+        return cls._from_snapshot(held, backend=backend)
 
     @property
     def metadata(self) -> dict[str, Any]:

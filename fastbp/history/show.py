@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastbp.check.extra import missing_extra
 from fastbp.check.message import counted
 from fastbp.picture import html as html_page
 from fastbp.picture.chart import Panel, Point, chart
@@ -82,7 +83,7 @@ def frame(columns: Columns) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("a DataFrame needs pandas: pip install 'fastbp[csv]'") from error
+        raise missing_extra("a DataFrame", "pandas", "csv") from error
     values = {name: np.array(column, np.float64) for name, column in columns.items()}
     del values["epoch"]
     return pandas.DataFrame(values, index=pandas.Index(columns["epoch"], name="epoch"))
@@ -129,7 +130,7 @@ def _new_axes(n: int) -> list[Any]:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("a plot needs matplotlib: pip install 'fastbp[plot]'") from error
+        raise missing_extra("a plot", "matplotlib", "plot") from error
     n_columns = 2 if n == 4 else min(n, _PANELS_A_ROW)
     n_rows = math.ceil(n / n_columns)
     size = (_PANEL[0] * n_columns, _PANEL[1] * n_rows)
