@@ -265,7 +265,7 @@ CONSTRUCTORS = [
         "unknown name",
         lambda: fb.Branch([[]], merge="mul"),
         ValueError,
-        "^unknown merge 'mul'; known: add, concat$",
+        "^unknown merge 'mul'; known: add, concat, multiply, average$",
     ),
     Bad(
         "unknown name",
