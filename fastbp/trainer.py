@@ -197,7 +197,7 @@ class Trainer:
         Rows after a `backward` count on from its own, so that several batches for one step draw as
         one of all their rows would.
         """
-        return step.forward(self._state, X, training=training)
+        return step.forward(self._state, X, training)
 
     def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,

@@ -14,7 +14,7 @@ from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
 
-def forward(state: State, X: ArrayLike, *, training: bool = True) -> Array:
+def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
     """See `Network.forward`."""
     guard, token = state.guard, object()
     try:

@@ -48,13 +48,13 @@ cdef void scale_rows(BoundOperation* bound, RowTile* tile, Weights* weights, int
     cdef const real* centre = bound.constant
     cdef const real* factor = scale_factor(bound, weights)
     cdef const real* offset = centre + 2 * ld if centre != NULL else weights.w + op.b
+    cdef vreal x
     for r in range(tile.rows):
-        if centre != NULL:
-            for j in range(ld):
-                to[j] = real_fma(a[j] - centre[j], factor[j], offset[j])
-        else:
-            for j in range(ld):
-                to[j] = real_fma(a[j], factor[j], offset[j])
+        for j in range(0, ld // LANES):
+            x = vload(a + j * LANES)
+            if centre != NULL:
+                x = x - vload(centre + j * LANES)
+            vstore(to + j * LANES, vfma(x, vload(factor + j * LANES), vload(offset + j * LANES)))
         a += ld
         to += ld
     activate_rows(bound, tile, z)
@@ -90,13 +90,15 @@ cdef void scale_input(BoundOperation* bound, RowTile* tile, Weights* weights, in
     cdef real* c = buffer(tile, op.c, ld)
     cdef const real* a = buffer(tile, op.a, ld)
     cdef const real* factor = scale_factor(bound, weights)
+    cdef vreal x
     for r in range(tile.rows):
-        if op.accumulate:
-            for j in range(ld):
-                c[j] = real_fma(a[j], factor[j], c[j])
-        else:
-            for j in range(ld):
-                c[j] = a[j] * factor[j]
+        for j in range(0, ld // LANES):
+            x = vload(a + j * LANES)
+            if op.accumulate:
+                x = vfma(x, vload(factor + j * LANES), vload(c + j * LANES))
+            else:
+                x = x * vload(factor + j * LANES)
+            vstore(c + j * LANES, x)
         a += ld
         c += ld
 
