@@ -167,6 +167,7 @@ def test_learns_what_it_should(backend):
     assert net.evaluate(x, kind)["accuracy"] > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [2, 17, 100])
 def test_against_pytorch(width, dtype):
     torch = pytest.importorskip("torch")
