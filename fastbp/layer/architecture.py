@@ -62,7 +62,7 @@ def initialized(
     """
     first, *rest = layers
     assert isinstance(first, Input)
-    opaque = [layer for layer in rest if not layer.is_transparent]
+    opaque = [layer for layer in rest if not layer.is_transparent] if len(rest) > 1 else rest
     alone = len(opaque) == 1 and isinstance(opaque[0], Dense)
     return (first, *Choice(kernel, bias, first.units, alone).chain(rest))
 

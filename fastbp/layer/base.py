@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
@@ -111,13 +111,16 @@ class Choice:
 
     def chain(self, layers: Sequence[Layer]) -> tuple[Layer, ...]:
         """Layers one after another, of which only the first reads what the chain reads."""
-        found, n_features = [], self.n_features
-        for i, layer in enumerate(layers):
-            behind = _activation_behind(layers[i + 1 :])
-            own = Choice(self.kernel, self.bias, n_features, self.alone, behind)
-            found.append(layer.initialized(own))
-            if not layer.is_transparent:
-                n_features = None
+        found, own = [], self
+        if self.activation is not None:
+            own = replace(self, activation=None)
+        for i, layer in enumerate(layers, 1):
+            behind = None
+            if i < len(layers) and layers[i].is_transparent:
+                behind = _activation_behind(layers[i:])
+            found.append(layer.initialized(replace(own, activation=behind) if behind else own))
+            if own.n_features is not None and not layer.is_transparent:
+                own = Choice(own.kernel, own.bias, None, own.alone)
         return tuple(found)
 
     @staticmethod

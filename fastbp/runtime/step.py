@@ -55,7 +55,8 @@ def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> A
         parts.output_gradient[...] = given
         parts.padding.fill(0)
         parts.engine.backward()
-        state.rows_back += parts.n_rows
+        if state.draws:
+            state.rows_back += parts.n_rows
         if before is not None:
             parts.gradient += before
         state.gradient = parts.gradient if parts.lends else parts.gradient.copy()

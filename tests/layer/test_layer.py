@@ -20,7 +20,10 @@ from fastbp.layer import (
     ActivationLayer,
     Branch,
     Dense,
+    Dropout,
+    GaussianNoise,
     Input,
+    LayerNorm,
     Residual,
     Scale,
     Standardize,
@@ -43,6 +46,9 @@ LAYERS = [
     ActivationLayer(Activation("elu", alpha=0.5)),
     Scale(0.1, [1, -2.5]),
     Standardize([1 / 3, 2], std=[0.1, 1e-3]),
+    Dropout(0.25),
+    GaussianNoise(0.25),
+    LayerNorm(1e-5, trainable=False, name="norm"),
 ]  # fmt: skip
 
 
