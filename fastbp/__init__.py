@@ -16,7 +16,18 @@ from fastbp.check.threads import get_num_threads, set_num_threads
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
+from fastbp.layer import (
+    Branch,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    Layer,
+    LayerNorm,
+    Residual,
+    Scale,
+    Standardize,
+)
 from fastbp.loss import Loss
 from fastbp.metric import Metric
 from fastbp.network import Network
@@ -71,14 +82,17 @@ __all__ = [
     "CosineDecayRestarts",
     "Dense",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "ExponentialDecay",
+    "GaussianNoise",
     "History",
     "Input",
     "InverseSquareRoot",
     "InverseTimeDecay",
     "LambdaCallback",
     "Layer",
+    "LayerNorm",
     "LearningRateScheduler",
     "Loss",
     "Metric",
@@ -93,7 +107,9 @@ __all__ = [
     "PolynomialDecay",
     "ReduceLROnPlateau",
     "Residual",
+    "Scale",
     "Schedule",
+    "Standardize",
     "StepDecay",
     "TableModel",
     "TensorBoard",

@@ -203,9 +203,15 @@ class Trainer:
 
     # bring your own loss
 
-    def forward(self, X: ArrayLike) -> FloatArray:
-        """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        return step.forward(self._state, X)
+    def forward(self, X: ArrayLike, *, training: bool = True) -> FloatArray:
+        """What the declared layers output, (n, n_outputs), all activations kept for `backward`.
+
+        Layers that act in training alone, as `Dropout`, do so unless `training` is False: what they
+        draw is that of the next step, and until it is taken the same for the same row of a batch.
+        Rows after a `backward` count on from its own, so that several batches for one step draw as
+        one of all their rows would.
+        """
+        return step.forward(self._state, X, training)
 
     def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,

@@ -286,6 +286,8 @@ class FedEpoch:
         n_batches = part.n_batches(feed.batch_size)
         table = self._rates(min(n_batches, most) if most >= 0 else n_batches)
         order = None if part.offsets is None else np.arange(len(X), dtype=np.uint32)
+        if state.draws:
+            state.seed_draws(self._engine)
         try:
             self._engine.train(
                 X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,

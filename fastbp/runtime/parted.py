@@ -97,6 +97,8 @@ class PartedEpoch:
             state, call.batch_size, call.n_threads, self.steps_at_once
         )
         order, before = self._order(begin, end), state.steps
+        if state.draws:
+            state.seed_draws(engine)
         try:
             engine.train(
                 call.X, call.y, batch_size=call.batch_size, epochs=1, losses=self.losses,

@@ -141,7 +141,7 @@ def reset(state: State, *, seed: object = None) -> None:
     state.parameters[:] = parameters
     state.optimizer_state[:] = 0
     state.powers[:] = 1
-    state.steps = state.epochs = 0
+    state.steps = state.epochs = state.rows_back = 0
     state.start_rate()
     state.gradient = state.forward_pass = None
     state.history = History()

@@ -44,7 +44,10 @@ class State:
         rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
         rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
             `runtime.rate` alone; None where the learning rate is a number.
-        steps, epochs: taken and trained so far; the order of rows follows from the latter.
+        steps, epochs: taken and trained so far; the order of rows follows from the latter, what
+            layers draw from the former.
+        draws: whether there are layers that draw random numbers.
+        rows_back: rows that went backward since the last step.
         feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
@@ -62,13 +65,13 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "architecture", "backend", "declared_activation", "description", "dtype", "engines",
-        "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "left_at",
-        "loss", "metadata", "module", "n_features", "n_outputs", "optimizer", "optimizer_state",
-        "parameters", "parts", "powers", "quick_input", "quick_target", "rate", "rates_ahead",
-        "response_activation", "scale_was_checked", "seed", "standing", "steps", "unfinished",
-        "work_per_row",
+        "architecture", "backend", "declared_activation", "description", "draws", "dtype",
+        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "history", "idle_averages", "idle_predictors", "instruction_set", "layers",
+        "layout", "left_at", "loss", "metadata", "module", "n_features", "n_outputs",
+        "optimizer", "optimizer_state", "parameters", "parts", "powers", "quick_input",
+        "quick_target", "rate", "rates_ahead", "response_activation", "rows_back",
+        "scale_was_checked", "seed", "standing", "steps", "unfinished", "work_per_row",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +84,7 @@ class State:
         self.dtype = dtype = description.dtype
         self.architecture = architecture(self.layers, self.loss, dtype)
         self.layout, self.graph = self.architecture.layout, self.architecture.graph
+        self.draws = self.graph.n_random > 0
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         # how the output is shown where the loss fuses its activation: by `predict`, by `net(X)`
@@ -129,12 +133,18 @@ class State:
         self.start_rate()
         self.steps = 0
         self.epochs = 0
+        self.rows_back = 0
 
     def start_rate(self) -> None:
         """The rate of an optimizer that is new: a number once and for all, or that of step 0."""
         scheduled = isinstance(self.optimizer.learning_rate, Schedule)
         self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
         self.rate[0] = self.optimizer.initial_learning_rate
+
+    def seed_draws(self, engine: Any) -> None:
+        """Before an engine trains: its layers draw for the step that comes next."""
+        self.rows_back = 0
+        engine.draw_from(self.seed, self.steps, 0, True)
 
     @property
     def declared(self) -> Graph:

@@ -149,6 +149,8 @@ class Epochs:
         if state.rates_ahead is not None:
             n_steps = n_steps if max_steps < 0 else min(n_steps, max_steps)
             table = rates(state, n_steps, steps_per_epoch=self.n_batches)
+        if state.draws:
+            state.seed_draws(engine)
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
@@ -212,7 +214,7 @@ def check_batch_size(batch_size: object, accumulate: object) -> int:
 
 def warn_once(state: State, X: Array, given: object) -> None:
     """Of columns of very different size, where `fit` or `train_steps` of a network was called."""
-    if state.scale_was_checked:
+    if state.scale_was_checked or state.layers[1].scales_columns:
         return
     text = unevenness(X, given)
     if text:
@@ -229,6 +231,8 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         engine = engine_cache.engine(state, "train", len(rows))[0]
         if state.rates_ahead is not None:
             set_rate(state)
+        if state.draws:
+            state.seed_draws(engine)
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
@@ -253,6 +257,8 @@ def train_on_weighted_batch(
     engine = engine_cache.engine(state, "train", len(held.X))[0]
     if state.rates_ahead is not None:
         set_rate(state)
+    if state.draws:
+        state.seed_draws(engine)
     try:
         loss: float = engine.train_batch(held.X, held.y, **held.weights.options())
     finally:

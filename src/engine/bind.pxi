@@ -12,6 +12,7 @@ cdef int bind_segments(Engine engine, table) except -1:
 cdef Program bound_program(Engine engine, program) except *:
     """The operations of a program, each with the kernels that its names stand for."""
     cdef const Operation[::1] rows = program.table
+    cdef const real[:, ::1] constant
     cdef Program found
     cdef Py_ssize_t i
     check_names(program.table, OPERATION_NAMES)
@@ -25,6 +26,12 @@ cdef Program bound_program(Engine engine, program) except *:
             raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
         if found.at[i].gradient != NULL and not 0 <= rows[i].kernel < engine.n_segments:
             raise ValueError(f"operation {operation.kind!r} names no segment")
+        if operation.constant is not None:
+            constant = operation.constant
+            if constant.shape[1] < rows[i].ldc or constant.shape[0] < 3:
+                raise ValueError(f"operation {operation.kind!r} has constants of another shape")
+            engine.owners.append(operation.constant)
+            found.at[i].constant = &constant[0, 0]
         found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha, rows[i].slope >= 0)
     return found
 

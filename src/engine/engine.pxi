@@ -63,6 +63,7 @@ cdef class Engine:
     cdef str transform_name
     cdef Activation transform
     cdef Call call
+    cdef Draw draw                      # of the first step of a call; of its first row
     cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
@@ -263,6 +264,12 @@ cdef class Engine:
             restore_epoch(self, &self.call)
         memcpy(self.kept_power, self.power, sizeof(self.power))
         return 0
+
+    def draw_from(self, unsigned long long seed, unsigned long long step, unsigned long long row, bint is_on):
+        """What the random numbers of layers depend on from now on: `step` is that of the next step, or of `forward`, `row`
+        the number of its first row; nothing is random unless `is_on`, as before the first call of this.
+        """
+        self.draw.seed, self.draw.step, self.draw.row, self.draw.is_on = seed, step, row, is_on
 
     def take_progress(self, counter):
         """(status, epochs done, batch reached) of the last `train`, once; `counter.steps` and `counter.epochs` grow by it.

@@ -19,6 +19,24 @@ cdef operation_kernel find_lane_operation(str name) except NULL:
         return lane_copy
     if name == "accumulate":
         return lane_accumulate
+    if name == "activate":
+        return lane_activate
+    if name == "scale":
+        return lane_scale
+    if name == "scale_input":
+        return lane_scale_input
+    if name == "multiply":
+        return lane_multiply
+    if name == "dropout":
+        return lane_drop
+    if name == "noise":
+        return lane_noise
+    if name == "normalize":
+        return lane_normalize
+    if name == "normalize_input":
+        return lane_normalize_input
+    if name == "scale_gradient":
+        return lane_scale_gradient
     raise unknown("operation", name)
 
 

@@ -75,6 +75,8 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.packing = packing_of(engine, 0)
     tile.weight = engine.weight_room
     tile.metric = engine.tile_metric
+    tile.draw = engine.draw
+    tile.draw.row += tile.first
     tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1

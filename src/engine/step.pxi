@@ -175,6 +175,9 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.packing = packing_of(engine, thread)
     tile.weight = engine.weight_room + thread * engine.weight_stride
     tile.metric = engine.tile_metric + index * MOST_METRICS
+    tile.draw = engine.draw
+    tile.draw.step += call.steps
+    tile.draw.row += begin
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters

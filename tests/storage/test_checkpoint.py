@@ -398,7 +398,7 @@ class TestSignedNonsense:
             (network["layers"] + [doubling] * 60, "is 1152921504606846976 wide, more than"),
             ([], "layers must be a non-empty list"),
             (network["layers"][1:], "the first layer must be an Input"),
-            (network["layers"][:1] * 2, r"layers\[1\] must be a Dense, Residual or Branch"),
+            (network["layers"][:1] * 2, r"layers\[1\] must be a Dense, .* or GaussianNoise"),
         ):
             changed = self.with_header(members, network={**network, "layers": layers})
             self.refuse(tmp_path, changed, message)

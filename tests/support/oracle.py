@@ -177,8 +177,20 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
         return _dense(layer, tape, x, skipped)
     if kind == "Residual":
         return _residual(layer, tape, x, skipped)
-    assert kind == "Branch", kind
-    return _branch(layer, tape, x, skipped)
+    if kind == "Branch":
+        return _branch(layer, tape, x, skipped)
+    if kind in ("Activation", "ActivationLayer"):
+        return _activated(getattr(layer, "activation", layer), tape, x, skipped)
+    if kind == "LayerNorm":
+        return _layer_norm(layer, tape, x)
+    if kind in ("Dropout", "GaussianNoise"):  # outside of training
+        return x, lambda d: d
+    if kind == "Scale":
+        factor = np.asarray(layer.scale)
+        return x * factor + np.asarray(layer.offset), lambda d: d * factor
+    assert kind == "Standardize", kind
+    std = np.asarray(layer.std)
+    return (x - np.asarray(layer.mean)) / std, lambda d: d / std
 
 
 def _activated(activation: Any, tape: Tape, z: Array, skipped: str | None) -> tuple[Array, Pull]:
@@ -212,6 +224,23 @@ def _dense(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
     return a, lambda d: back(pull(d))
 
 
+def _layer_norm(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
+    (gamma_place, gamma), (beta_place, beta) = tape.take(), tape.take()
+    part = x - x.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((part * part).mean(axis=1, keepdims=True) + layer.epsilon)
+    normal = part / deviation
+    tape.layers_in.append(x.shape[1])
+
+    def back(d: Array) -> Array:
+        tape.put(gamma_place, (d * normal).sum(axis=0), np.abs(d * normal).sum(axis=0))
+        tape.put(beta_place, d.sum(axis=0), np.abs(d).sum(axis=0))
+        d = d * gamma
+        along = (d * normal).mean(axis=1, keepdims=True)
+        return (d - d.mean(axis=1, keepdims=True) - normal * along) / deviation
+
+    return normal * gamma + beta, back
+
+
 def _residual(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array, Pull]:
     body, body_back = _chain(layer.layers, tape, x, None)
     around, around_back = x, None
@@ -231,9 +260,18 @@ def _branch(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Arra
     single = len(layer.branches) == 1
     ends = [_chain(part, tape, x, skipped if single else None) for part in layer.branches]
     outs = [out for out, _ in ends]
-    if layer.merge == "add":
-        merged = sum(outs[1:], outs[0])
-        return merged, lambda d: sum((back(d) for _, back in ends), np.zeros_like(x))
+    if layer.merge in ("add", "average"):
+        part = 1 / len(outs) if layer.merge == "average" else 1.0
+        merged = sum(outs[1:], outs[0]) * part
+        return merged, lambda d: sum((back(d * part) for _, back in ends), np.zeros_like(x))
+    if layer.merge == "multiply":
+
+        def others(i: int) -> Array:
+            return np.prod([out for k, out in enumerate(outs) if k != i], axis=0)
+
+        return np.prod(outs, axis=0), lambda d: sum(
+            (back(d * others(i)) for i, (_, back) in enumerate(ends)), np.zeros_like(x)
+        )
     edges = np.cumsum([out.shape[1] for out in outs])[:-1]
 
     def split(d: Array) -> Array:
@@ -349,9 +387,11 @@ def _penalties(layers: Any, width: int, found: list[tuple[float, float, bool]]) 
             if after != width:
                 found.append((0.0, 0.0, False))
             width = after
-        else:
+        elif kind == "LayerNorm":
+            found += 2 * [(0.0, 0.0, True)]
+        elif kind == "Branch":
             widths = [_penalties(part, width, found) for part in layer.branches]
-            width = widths[0] if layer.merge == "add" else sum(widths)
+            width = sum(widths) if layer.merge == "concat" else widths[0]
     return width
 
 

@@ -58,6 +58,26 @@ _NARROW_GRAPH = [
     fb.Dense(2, l1=0.001),
 ]
 
+
+def _every_layer(n: int, hidden: int) -> list[Any]:
+    """What stands between and around the dense layers of `_GRAPH`."""
+    norm = [fb.LayerNorm(), fb.Dense(hidden, "tanh"), fb.Dropout(0.2)]
+    return [
+        fb.Input(n),
+        fb.Standardize(0.1, std=1.5),
+        fb.Dropout(0.1),
+        fb.Dense(hidden),
+        fb.LayerNorm(),
+        fb.Activation("gelu"),
+        fb.Residual(norm, activation="silu"),
+        fb.Branch([[fb.Dense(5), fb.Activation("elu")], [fb.GaussianNoise(0.1)], []]),
+        fb.Activation("softplus"),
+        fb.Branch([[fb.Dense(9, "tanh")], [fb.Dense(9)], [fb.Dense(9)]], merge="multiply"),
+        fb.Branch([[fb.Dropout(0.5)], [fb.Scale(0.5, 0.1)]], merge="average"),
+        fb.Dense(3),
+    ]
+
+
 CASES = {
     "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
     "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
@@ -67,6 +87,10 @@ CASES = {
     "four blocks": Case([20, 64, 33, 3], "cross_entropy", 300, False, 4, {}),
     "lanes": Case([3, 7, 20, 5], "cross_entropy", 21, False, 1, {"activation": "tanh"}),
     "lanes, blocks": Case([17, 30, 21, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
+    "lanes, layers": Case(_every_layer(4, 6), "mse", 150, False, 2, {}),
+    "layers": Case(_every_layer(12, 20), "mse", 260, False, 4, {"optimizer": fb.SGD(0.01)}),
+    "layers, few rows": Case(_every_layer(4, 6), "mae", 3, False, 1, {}),
+    "parameters, layers": Case(_every_layer(70, 130), "mse", 37, True, 1, {}),
     "lanes, graph": Case(_NARROW_GRAPH, "binary_cross_entropy", 150, False, 2, {}),
     "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),

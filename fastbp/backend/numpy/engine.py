@@ -47,6 +47,8 @@ class Engine(Operations):
         self.transposes = scratch[arena.transposes : arena.activations]
         self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
+        self.draw = None
+        self._first_draw: dict[str, int] | None = None
         self.progress = (COMPLETED, 0, 0, 0)
         self.left_at = np.zeros(2)
         self.n_rows = self.n_batches = 0
@@ -98,7 +100,7 @@ class Engine(Operations):
                 try:
                     own = None if weight is None else weight[rows]
                     n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
-                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n)
+                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
                     if math.isfinite(loss):
                         self._update_whole(self.rate[0] if rates is None else rates[steps])
                         sums += [loss * n, n, *self._row_metrics]
@@ -129,6 +131,17 @@ class Engine(Operations):
             if stops or steps == max_steps:
                 return
 
+    def draw_from(self, seed: int, step: int, row: int, is_on: bool) -> None:
+        begin = {"seed": seed, "step": step, "row": row}
+        self._first_draw = begin if is_on else None
+
+    def _draw_for(self, steps: int, rows: int) -> None:
+        """Of the step after `steps` of this call, its rows from `rows` on."""
+        self.draw = first = self._first_draw
+        if first is not None:
+            step, row = first["step"] + steps, first["row"] + rows
+            self.draw = {"seed": first["seed"], "step": step, "row": row}
+
     def take_progress(self, counter: Any) -> tuple[int, int, int]:
         (status, epoch, batch, steps), self.progress = self.progress, (COMPLETED, 0, 0, 0)
         if status == INTERRUPTED and batch:
@@ -153,7 +166,9 @@ class Engine(Operations):
         if good is not None:
             self.w[:], self.states[:], self.power[:] = good
 
-    def _row_phase(self, x: Array, y: Array, weight: Array | None, divisor: float) -> float:
+    def _row_phase(
+        self, x: Array, y: Array, weight: Array | None, divisor: float, steps: int
+    ) -> float:
         """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
         left in place.
         """
@@ -165,6 +180,7 @@ class Engine(Operations):
             part = x[begin : begin + plan.tile_rows]
             first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
+            self._draw_for(steps, begin)
             self._run(plan.forward, part, first)
             tile = slice(begin, begin + plan.tile_rows)
             total += self._loss(len(part), y[tile], first, mean, _part(weight, tile), begin)
@@ -280,6 +296,7 @@ class Engine(Operations):
         self.n_rows = len(x)
         rows = self._input()
         rows[...] = x
+        self._draw_for(0, 0)
         self._run(self.plan.forward, rows)
 
     def _input(self) -> Array:
