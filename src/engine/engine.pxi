@@ -32,6 +32,8 @@ cdef class Engine:
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy
+    cdef bint has_penalties             # the loss: each batch's are divided by what it weighs, and reported
+    cdef double penalty_scale           # 1, or what they are multiplied by for the batch of the step
     cdef Parameters loss_parameters
     cdef StepKernel optimizer
     cdef double number[MOST_NUMBERS]    # of the optimizer

@@ -77,7 +77,7 @@ cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
 
 cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil:
     """One epoch and its figures; False where the call was interrupted or something is not finite."""
-    cdef double loss = 0, sum = 0, seen = 0
+    cdef double loss = 0, sum = 0, seen = 0, penalty = 0
     cdef Py_ssize_t batch, first = 0, rows
     cdef const unsigned int* order = NULL
     if call.total != NULL:
@@ -90,6 +90,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         rows = find_batch(call, batch, &first, &order)
         if call.rates != NULL:
             engine.number[engine.rate_index] = call.rates[call.steps]
+        if engine.has_penalties:
+            penalty = penalties(engine)
         if not take_step(engine, call, order, first, rows, &loss):
             call.batch = batch
             call.losses[call.epoch] = loss
@@ -98,6 +100,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         call.steps += 1
         call.since_kept += rows + ROWS_OF_A_STEP
         sum += loss * call.batch_weight
+        if engine.has_penalties and call.batch_weight > 0:
+            sum += penalty
         seen += call.batch_weight
         if call.n_metrics > 0:
             add_metrics(engine, call, rows)

@@ -98,8 +98,9 @@ class Engine(Operations):
                     n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n)
                     if math.isfinite(loss):
-                        self._update_whole(self.rate[0] if rates is None else rates[steps])
-                        sums += [loss * n, n, *self._row_metrics]
+                        penalties = self._update.penalties() if n > 0 else 0.0
+                        self._update_whole(self.rate[0] if rates is None else rates[steps], n)
+                        sums += [loss * n + penalties, n, *self._row_metrics]
                         if outputs is not None:
                             outputs[rows] = self._outputs[: len(x[rows])]
                         steps += 1  # and no call in between, in which a signal could be handled
@@ -133,11 +134,14 @@ class Engine(Operations):
         counter.epochs += epoch
         return status, epoch, batch
 
-    def _update_whole(self, rate: float) -> None:
+    def _update_whole(self, rate: float, weight: float) -> None:
         """The update, or the state before it where an exception comes in between."""
         before = self._state()
+        scale = 1.0
+        if self._update.has_penalties:
+            scale = 1.0 / weight if weight > 0 else 0.0
         try:
-            self._step(rate)
+            self._step(rate, scale)
         except BaseException:
             self._restore(before)
             raise
@@ -180,14 +184,14 @@ class Engine(Operations):
         self._outputs[begin : begin + rows] = out
         return self._loss_rows(out, y, scale, d, weight)
 
-    def _step(self, rate: float) -> None:
+    def _step(self, rate: float, scale: float) -> None:
         plan = self.plan
         if plan.weight_gradient.operations:
             gradient = np.zeros_like(self.w)
             self._run(plan.weight_gradient, self._x, 0, gradient)
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
-        self._update.apply(gradient, float(rate))
+        self._update.apply(gradient, float(rate), scale)
         self.refresh()
 
     def _bind_metrics(self, names: Sequence[str]) -> None:
@@ -300,7 +304,7 @@ class Engine(Operations):
     def step(self) -> None:
         self.plan.check("step")
         self.n_gradients = 1
-        self._step(self.rate[0])
+        self._step(self.rate[0], 1.0)
 
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
