@@ -10,7 +10,9 @@ from support import child
 import fastbp
 
 # Rooms that a program reads in when it uses them.
-LATER = {"benchmark", "command", "dataset", "examples", "inspection", "storage", "tabular"}
+LATER = {
+    "benchmark", "command", "dataset", "examples", "inspection", "sklearn", "storage", "tabular",
+}  # fmt: skip
 
 CODE = """
 import json, sys
@@ -64,7 +66,7 @@ ROOMS = [
     {"runtime", "storage", "tabular", "dataset"},
     {"inspection"},
     {"trainer", "network"},
-    {"", "__main__", "benchmark", "command", "examples"},
+    {"", "__main__", "benchmark", "command", "examples", "sklearn"},
 ]  # each may import from its own and those above
 
 

@@ -17,9 +17,7 @@ from __future__ import annotations
 try:
     import sklearn as _sklearn  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        "fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'"
-    ) from error
+    raise ImportError("fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'") from error
 
 from fastbp.sklearn.classifier import MLPClassifier
 from fastbp.sklearn.regressor import MLPRegressor

@@ -19,20 +19,20 @@ from fastbp.sklearn.parameter import activation_of
 # The losses of MLPRegressor by scikit-learn's names.  Each is what the gradient is taken of.
 REGRESSION = {"squared_error": "half_sse", "absolute_error": "mae", "huber": "huber"}
 
+_FEW_ROWS = 100  # of which a step is short beside what is around it
 
-def network_of(own: Any, sizes: Sequence[int]) -> Network:
+
+def network_of(own: Any, sizes: Sequence[int], *, n_rows: int) -> Network:
     """The network that an estimator describes, for layers of these sizes.
 
     Raises TypeError, ValueError for a `network` that does not fit.
     """
     layers = _layers(own, sizes)
-    seed = None
+    seed = 0  # initial values are given
     if own.network is not None:
         seed = int(own._random_state.randint(2**31 - 1))
-    elif own.random_state is None:
-        seed = 0  # initial values are given: nothing is drawn
     network = Network(
-        layers, loss=_loss(own), optimizer=_optimizer(own), dtype=dtype_of(own), seed=seed or 0
+        layers, loss=_loss(own), optimizer=_optimizer(own), dtype=_dtype(own, n_rows), seed=seed
     )
     if network.n_outputs != sizes[-1]:
         raise ValueError(
@@ -42,11 +42,11 @@ def network_of(own: Any, sizes: Sequence[int]) -> Network:
     return network
 
 
-def dtype_of(own: Any) -> str:
-    """The real type: L-BFGS needs the digits of float64."""
+def _dtype(own: Any, n_rows: int) -> str:
+    """The real type: L-BFGS needs the digits of float64, and few rows have them for nothing."""
     if own.dtype != "auto":
         return str(own.dtype)
-    return "float64" if own.solver == "lbfgs" else "float32"
+    return "float64" if own.solver == "lbfgs" or n_rows < _FEW_ROWS else "float32"
 
 
 def penalties(state: State) -> float:

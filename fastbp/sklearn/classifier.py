@@ -14,7 +14,7 @@ from fastbp.sklearn.estimator import Estimator
 from fastbp.sklearn.parameter import CONSTRAINTS
 
 
-class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
+class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):
     """scikit-learn's MLPClassifier, trained by fastbp.
 
     Parameters, attributes and methods are those of scikit-learn's class, which is its base, with
@@ -32,7 +32,8 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):  # type: i
         callbacks: `fastbp.Callback`s, called as by `Network.fit`.
         n_threads: at most so many; "auto" as many as pay.  The result is the same to the bit.
         dtype: of parameters and arithmetic: "float32", "float64", or "auto": float64 for "lbfgs",
-            whose line search needs its digits, else float32.
+            whose line search needs its digits, and for fewer than 100 rows, of which it costs
+            next to nothing; else float32.
         ema: decay in (0, 1) of the moving average of the parameters, which then predicts; not for
             "lbfgs".  `coefs_` stay the parameters themselves.
         scale: standardise the features inside (of sparse X without the mean), `scaler_`.
@@ -47,7 +48,7 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):  # type: i
         loss_curve_: after each epoch the mean over its batches, weighted by their rows (by the sum
             of their weights), of the loss of each batch before its step, which is
             (sum over the rows + alpha / 2 |W|^2) / rows.  No probability is clipped in it.
-        validation_loss_curve_: with ``monitor="loss"``; `validation_scores_` are then its negatives.
+        validation_loss_curve_: with ``monitor="loss"``; `validation_scores_` has its negatives.
         scaler_: with ``scale=True``.
 
     Raises:
@@ -126,9 +127,7 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):  # type: i
             return y.argmax(axis=1).astype(np.int32)
         return y.astype(self.network_.dtype)
 
-    def _weighted(
-        self, y: Array, sample_weight: Array | None, incremental: bool
-    ) -> Array | None:
+    def _weighted(self, y: Array, sample_weight: Array | None, incremental: bool) -> Array | None:
         if self.class_weight is None:
             return sample_weight
         if self._label_binarizer.y_type_.startswith("multilabel"):

@@ -34,7 +34,9 @@ class Estimator:
 
     network_: Network
 
-    def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+    def _fit(
+        self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
+    ) -> Any:
         sizes = _sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -69,16 +71,19 @@ class Estimator:
         elif incremental and hasattr(self, "network_"):
             self._take_coefs()
             return
-        network = network_of(self, sizes)
+        network = network_of(self, sizes, n_rows=len(y))
         if first and self.network is not None:
             self.n_layers_ = len(network.layers)
             self.coefs_, self.intercepts_ = _views(network)
         self.network_ = network
         self._take_coefs()
         if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):  # after L-BFGS
-            self.loss_curve_, self.best_loss_ = [], np.inf
-            self.validation_scores_, self.best_validation_score_ = [], -np.inf
-            self._no_improvement_count = 0
+            vars(self).update(
+                loss_curve_=[], best_loss_=np.inf, validation_scores_=[],
+                best_validation_score_=-np.inf, _no_improvement_count=0,
+            )  # fmt: skip
+        if first and self.early_stopping and self.monitor == "loss":
+            self.validation_loss_curve_: list[float] = []
 
     def _take_coefs(self: Any) -> None:
         """Bring what stands in `coefs_` and `intercepts_`, which users may set, into the network;

@@ -24,18 +24,20 @@ class HeldOut:
         self.own, self.target, self.weight = own, target, sample_weight
         self.by_loss = own.monitor == "loss"
         self.names = ["val_loss"] if self.by_loss else ["val_score"]
+        if own.callbacks:
+            self.names = ["val_loss", "val_score"]
         dtype = own.network_.dtype
         self.X = np.ascontiguousarray(X, dtype) if isinstance(X, np.ndarray) else X
         self.response = np.empty((len(target), own.n_outputs_), own.network_.dtype)
 
     def measure(self, state: State) -> tuple[float, dict[str, float]]:
         """What is to grow, and the figures of an epoch."""
+        figures = {"val_loss": self._loss, "val_score": self._score}
+        logs = {name: figures[name](state) for name in self.names}
         if not self.by_loss:
-            score = self._score(state)
-            return score, {"val_score": score}
-        loss = self._loss(state)
-        self.own.validation_loss_curve_.append(loss)
-        return -loss, {"val_loss": loss}
+            return logs["val_score"], logs
+        self.own.validation_loss_curve_.append(logs["val_loss"])
+        return -logs["val_loss"], logs
 
     def _loss(self, state: State) -> float:
         total = weighed = 0.0

@@ -13,7 +13,7 @@ from fastbp.sklearn.estimator import Estimator
 from fastbp.sklearn.parameter import CONSTRAINTS
 
 
-class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
+class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
     """scikit-learn's MLPRegressor, trained by fastbp; all but `loss` as for `MLPClassifier`.
 
     Args:
@@ -23,7 +23,8 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):  # type: ign
 
     Attributes:
         loss_curve_: as for `MLPClassifier`.  Of several outputs the squared error is their sum for
-            the gradient and their mean here, as in scikit-learn.
+            the gradient and their mean here, as in scikit-learn; the penalty beside it is then that
+            of a straight way from the beginning of the epoch to its end.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

@@ -15,7 +15,7 @@ from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.parted import parted_epoch
 from fastbp.sklearn.architecture import penalties
 from fastbp.sklearn.held_out import HeldOut
-from fastbp.sklearn.rows import SparseFeed, epochs_of
+from fastbp.sklearn.rows import epochs_of
 
 _SMALLEST_RATE = 1e-6  # an adaptive one below that stops
 
@@ -146,7 +146,9 @@ class _Training:
         else:
             losses = self.epochs.run(n_epochs, first=own.n_iter_).tolist()
         if sums_outputs:  # scikit-learn reports the mean over the outputs, beside the penalty
-            penalty = (before + penalties(self.state)) / 2 * self.epochs.n_batches / self.n_rows
+            n = self.epochs.n_batches  # of which each begins where the one before has ended
+            mean = before + (penalties(self.state) - before) * (n - 1) / (2 * n)
+            penalty = mean * n / self.n_rows
             losses = [(loss - penalty) / k + penalty for loss in losses]
         return losses
 

@@ -43,6 +43,8 @@ FOURTH_MOMENT = 0.05
 DECIMAL = 1e-9
 REPLAY_ROUNDING = 1e-12  # of the replay of a page's arithmetic in float64
 METRIC = 1e-12  # of a metric in float64 beside scikit-learn's, and of a weight beside copies
+# Of a parameter after up to 100 float64 steps beside scikit-learn's, of the largest of its tensor.
+ESTIMATOR = 1e-9
 # What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
 BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
 
