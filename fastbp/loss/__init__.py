@@ -73,8 +73,8 @@ class Loss:
         sum_outputs: the k outputs of a row are summed: the division by k is left out.
         with_penalties: the l1 and l2 of the layers are part of the loss of a batch, as in
             scikit-learn: (the sum over its rows + penalties) / (the rows, or the sum of their
-            weights), in the loss that training reports and in its gradient.  Otherwise the
-            penalties join the gradient alone, undivided.
+            weights), in the loss that training reports and in its gradient.  Otherwise, and in
+            `Network.step`, the penalties join the gradient alone, undivided.
 
     Raises:
         TypeError: sum_outputs or with_penalties is no bool.

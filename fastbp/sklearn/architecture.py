@@ -13,6 +13,7 @@ from fastbp.layer.base import with_fields
 from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, Optimizer
+from fastbp.runtime.rate import assign
 from fastbp.runtime.state import State
 from fastbp.sklearn.parameter import activation_of
 
@@ -47,6 +48,14 @@ def _dtype(own: Any, n_rows: int) -> str:
     if own.dtype != "auto":
         return str(own.dtype)
     return "float64" if own.solver == "lbfgs" or n_rows < _FEW_ROWS else "float32"
+
+
+def go_on(network: Network, before: Network) -> None:
+    """Give `network` the optimizer's state of another of the same shapes, its counters and rate."""
+    state, old = network._state, before._state
+    state.optimizer_state[:], state.powers[:] = old.optimizer_state, old.powers
+    state.steps, state.epochs = old.steps, old.epochs
+    assign(state, float(old.rate[0]))
 
 
 def penalties(state: State) -> float:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastbp.check.array import Array
 from fastbp.error import DivergenceError
 from fastbp.network import Network
-from fastbp.sklearn.architecture import network_of
+from fastbp.sklearn.architecture import go_on, network_of
 from fastbp.sklearn.lbfgs import minimize
 from fastbp.sklearn.rows import readable, respond
 from fastbp.sklearn.training import train
@@ -68,21 +68,29 @@ class Estimator:
         if first:
             self._initialize(y, sizes, dtype)
             del self._best_coefs, self._best_intercepts
-        elif incremental and hasattr(self, "network_"):
+        before = getattr(self, "network_", None) if incremental and not first else None
+        if before is not None and self._made_for == (self.solver, self.alpha):
             self._take_coefs()
             return
         network = network_of(self, sizes, n_rows=len(y))
+        if before is not None and self._made_for[0] == self.solver:
+            go_on(network, before)
+        self._made_for = self.solver, self.alpha
         if first and self.network is not None:
             self.n_layers_ = len(network.layers)
             self.coefs_, self.intercepts_ = _views(network)
         self.network_ = network
         self._take_coefs()
-        if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):  # after L-BFGS
+        watched = getattr(self, "best_loss_", 0.0) is None
+        if self.solver != "lbfgs" and not (
+            hasattr(self, "loss_curve_") and watched == bool(self.early_stopping)
+        ):  # the fit before had another solver, or another rule
             vars(self).update(
-                loss_curve_=[], best_loss_=np.inf, validation_scores_=[],
-                best_validation_score_=-np.inf, _no_improvement_count=0,
+                loss_curve_=[], best_loss_=None if self.early_stopping else np.inf,
+                validation_scores_=[], best_validation_score_=-np.inf, _no_improvement_count=0,
             )  # fmt: skip
-        if first and self.early_stopping and self.monitor == "loss":
+        by_loss = self.early_stopping and self.monitor == "loss"
+        if by_loss and (first or not hasattr(self, "validation_loss_curve_")):
             self.validation_loss_curve_: list[float] = []
 
     def _take_coefs(self: Any) -> None:

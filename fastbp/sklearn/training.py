@@ -13,6 +13,7 @@ from fastbp.check.array import Array
 from fastbp.history import History
 from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.parted import parted_epoch
+from fastbp.runtime.rate import assign
 from fastbp.sklearn.architecture import penalties
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.rows import epochs_of
@@ -109,6 +110,8 @@ class _Training:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
         hooks("on_train_end", {})
+        if self.schedule != "constant":  # for copies, which know the optimizer alone
+            assign(self.state, float(self.state.rate[0]))
         if self.best is not None:
             self._restore()
 
@@ -183,7 +186,7 @@ class _Training:
             logs |= self._validate(self.held)
         self.state.history.append(own.n_iter_ - 1, logs)
         if self.schedule == "invscaling":
-            self.network_rate(own.learning_rate_init / (own.t_ + 1) ** own.power_t)
+            self._set_rate(own.learning_rate_init / (own.t_ + 1) ** own.power_t)
         stops = own._no_improvement_count > own.n_iter_no_change and self._is_over()
         if self.calls_back:
             self.hooks.epoch_ends(
@@ -239,13 +242,13 @@ class _Training:
             said += " Learning rate too small." if self.schedule == "adaptive" else ""
             said += " Stopping."
         else:
-            self.network_rate(rate / 5)
+            self._set_rate(rate / 5)
             own._no_improvement_count = 0
             said += f" Setting learning rate to {rate / 5:f}"
         if own.verbose:
             print(said)
         return over
 
-    def network_rate(self, rate: float) -> None:
+    def _set_rate(self, rate: float) -> None:
         """The learning rate of the steps to come, which every engine reads."""
         self.state.rate[0] = rate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -140,11 +142,29 @@ def test_partial_fit_and_warm_start(kind: str, solver: str) -> None:
             model.partial_fit(X[:10], y[:10])
     assert_agrees(*both)
     assert len(both[1].loss_curve_) == 5
+    with_alpha = [copy.deepcopy(both[0]), pickle.loads(pickle.dumps(both[1]))]
+    for model in with_alpha:
+        model.set_params(alpha=2.0).partial_fit(X, y).partial_fit(X, y)
+    assert_agrees(*with_alpha)
     both = pair(kind, batch_size=BATCH, max_iter=3, warm_start=True, **SOLVERS[solver])
     for model in both:
         model.fit(X, y).fit(X, y)
     assert_agrees(*both)
     assert both[1].loss_curve_ == pytest.approx(both[0].loss_curve_, rel=ESTIMATOR)
+
+
+def test_another_solver_or_rule_after_a_fit() -> None:
+    _, X, y = table("classes", 60)
+    ours = pair("classes", solver="lbfgs", max_iter=5)[1].fit(X, y)
+    ours.set_params(solver="adam").partial_fit(X, y)
+    assert type(ours.network_.optimizer).__name__ == "Adam" and len(ours.loss_curve_) == 1
+    ours.set_params(warm_start=True, early_stopping=True, validation_fraction=0.3).fit(X, y)
+    assert ours.best_loss_ is None and len(ours.validation_scores_) == ours.n_iter_
+    ours.set_params(early_stopping=False).fit(X, y)
+    assert ours.best_loss_ == min(ours.loss_curve_)
+    ours.set_params(hidden_layer_sizes=(3,))
+    with pytest.raises(ValueError, match="coefs_ have shapes"):
+        ours.fit(X, y)
 
 
 @pytest.mark.parametrize("kind", ["classes", "binary", "labels", "regression"])
