@@ -28,7 +28,7 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MLPRegressor(hidden_layer_sizes=32, solver="lbfgs", alpha=100, max_iter=1000,
+    >>> model = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", alpha=1000, tol=1.0,
     ...                      random_state=0, scale=True).fit(X[:350], y[:350])
     >>> model.score(X[350:], y[350:]) > 0.4
     True
