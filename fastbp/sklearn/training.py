@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -14,10 +15,12 @@ from fastbp.history import History
 from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.parted import parted_epoch
 from fastbp.runtime.rate import assign
+from fastbp.runtime.train import Epochs
 from fastbp.sklearn.architecture import penalties
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.rows import epochs_of
 
+_ORDERED_ROWS = 2**16  # whose orders are drawn at a time; a longer epoch hides its own call
 _SMALLEST_RATE = 1e-6  # an adaptive one below that stops
 
 
@@ -83,8 +86,6 @@ class _Training:
         self.network, self.state = own.network_, own.network_._state
         self.incremental = incremental
         self.order = np.arange(n_rows, dtype=np.uint32) if own.shuffle else None
-        if self.order is not None:
-            epochs.batch_rows = self.order
         self.hooks = Hooks(
             check_callbacks(own.callbacks), model=self.network, guard=self.state.guard, token=token
         )
@@ -118,25 +119,41 @@ class _Training:
     def _take_epochs(self) -> bool:
         """Some epochs and what follows from each; whether they were the last."""
         own, done = self.own, self.own.n_iter_
+        together = self._together()
         if self.order is not None:
-            own._random_state.shuffle(self.order)
+            self._shuffle(self.order, together)
         if self.calls_back:
             self.hooks.epoch_begins(done, done)
-        for loss in self._losses(self._together()):
+        for loss in self._losses(together):
             if self._ends(loss):
                 return True
         return self.incremental or own.n_iter_ == own.max_iter
+
+    def _shuffle(self, order: NDArray[np.uint32], n_epochs: int) -> None:
+        """The orders of the next epochs, each the one before shuffled, as scikit-learn has them."""
+        if n_epochs == 1:
+            self.own._random_state.shuffle(order)
+            self.epochs.batch_rows = order
+            return
+        orders = np.empty((n_epochs, self.n_rows), np.uint32)
+        for i in range(n_epochs):
+            self.own._random_state.shuffle(order)
+            orders[i] = order
+        self.epochs.batch_rows = orders.ravel()
 
     def _together(self) -> int:
         """Epochs in which nothing but their losses is asked for, and of which only the last can be
         the one after which training stops.
         """
         own = self.own
-        if self.order is not None or self.held is not None or self.calls_back:
+        if self.held is not None or self.calls_back:
             return 1
         if own.verbose or self.incremental or self.schedule == "invscaling":
             return 1
         left = own.max_iter - own.n_iter_
+        if self.order is not None:
+            direct = isinstance(self.epochs, Epochs) and self.epochs.rows.is_direct
+            left = min(left, max(1, _ORDERED_ROWS // self.n_rows) if direct else 1)
         return int(min(left, max(1, own.n_iter_no_change + 1 - own._no_improvement_count)))
 
     def _losses(self, n_epochs: int) -> list[float]:

@@ -125,7 +125,7 @@ cdef inline Py_ssize_t find_batch(Call* call, Py_ssize_t batch, Py_ssize_t* firs
     """The rows of a batch: their number, and OUT the first of them, or where the order of theirs begins."""
     if call.batch_offsets != NULL:
         first[0] = call.batch_offsets[batch]
-        order[0] = call.batch_rows + first[0]
+        order[0] = call.batch_rows + call.epoch * call.epoch_rows + first[0]
         return call.batch_offsets[batch + 1] - first[0]
     first[0] = batch * call.batch_size
     order[0] = call.shuffled + first[0] if call.shuffled != NULL else NULL

@@ -88,7 +88,8 @@ class Engine(Operations):
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
-            batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
+            rows_of_epoch = _order_of_epoch(epoch, epochs, batch_rows, batch_offsets)
+            batches = _batches(len(x), batch_size, shuffled, rows_of_epoch, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
                 if steps == max_steps:
@@ -327,6 +328,18 @@ def _batches(
     if shuffled is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
     return [shuffled[i : i + batch_size] for i in starts]
+
+
+def _order_of_epoch(
+    epoch: int, epochs: int, rows: Array | None, offsets: Array | None
+) -> Array | None:
+    """Of an explicit order for every epoch, or of one for all of them."""
+    if rows is None or offsets is None or len(rows) == offsets[-1]:
+        return rows
+    n_rows = int(offsets[-1])
+    if len(rows) < epochs * n_rows:
+        raise ValueError(f"batch_rows has {len(rows)} rows for {epochs} epochs of {n_rows}")
+    return rows[epoch * n_rows :]
 
 
 def _divisor(n_rows: int, row_weight: Array | None) -> float:
