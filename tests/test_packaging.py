@@ -110,7 +110,7 @@ def test_numpy_is_the_only_requirement() -> None:
 
 def test_extras(about: metadata.PackageMetadata) -> None:
     extras = {"bench", "completion", "csv", "dev", "docs", "plot", "progress", "safetensors"}
-    extras |= {"study", "tensorboard", "test"}
+    extras |= {"sklearn", "study", "tensorboard", "test"}
     assert set(about.get_all("Provides-Extra") or ()) == extras
     needed = [Requirement(text) for text in metadata.requires("fastbp") or ()]
     for requirement in needed:

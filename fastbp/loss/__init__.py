@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fastbp.check.message import shown
-from fastbp.check.scalar import check_name, check_real
+from fastbp.check.scalar import check_bool, check_name, check_real
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,14 @@ class Loss:
     Args:
         name: one of `LOSSES`, or a name other libraries use ("squared_error", "MSELoss", "bce").
         delta: where huber turns from square to straight, > 0. The others take none.
+        sum_outputs: the k outputs of a row are summed: the division by k is left out.
+        with_penalties: the l1 and l2 of the layers are part of the loss of a batch, as in
+            scikit-learn: (the sum over its rows + penalties) / (the rows, or the sum of their
+            weights), in the loss that training reports and in its gradient.  Otherwise, and in
+            `Network.step`, the penalties join the gradient alone, undivided.
 
     Raises:
+        TypeError: sum_outputs or with_penalties is no bool.
         ValueError: unknown name; delta not finite, not positive, or where there is none.
 
     >>> Loss("huber", delta=0.5)
@@ -82,14 +88,25 @@ class Loss:
 
     name: str
     delta: float
+    sum_outputs: bool
+    with_penalties: bool
 
-    def __init__(self, name: str, *, delta: float = _DELTA) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        delta: float = _DELTA,
+        sum_outputs: bool = False,
+        with_penalties: bool = False,
+    ) -> None:
         name = check_name(name, kind="loss", known=LOSSES, aliases=_ALIASES)
         value = check_real(delta, name="delta", minimum=0, exclude_minimum=True)
         if value != _DELTA and "delta" not in dict(LOSSES[name].parameters):
             raise ValueError(f"loss '{name}' takes no delta, got {shown(delta)}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "delta", value)
+        for option, given in (("sum_outputs", sum_outputs), ("with_penalties", with_penalties)):
+            object.__setattr__(self, option, check_bool(given, name=option))
 
     @property
     def link(self) -> str:
@@ -110,7 +127,7 @@ class Loss:
 
     def divisor(self, n_outputs: int) -> int:
         """What the sum over the outputs of one row is divided by."""
-        return 1 if LOSSES[self.name].is_mean_of_rows else n_outputs
+        return 1 if self.sum_outputs or LOSSES[self.name].is_mean_of_rows else n_outputs
 
     @property
     def parameters(self) -> tuple[float, ...]:
@@ -118,12 +135,17 @@ class Loss:
         return tuple(getattr(self, name) for name, _ in LOSSES[self.name].parameters)
 
     def to_config(self) -> dict[str, object]:
-        """Name, and parameters where there are any, as JSON can hold them."""
+        """Name, parameters where there are any, and options that are set, as JSON can hold them."""
         own = {name: getattr(self, name) for name, _ in LOSSES[self.name].parameters}
-        return {"name": self.name, **own}
+        return {"name": self.name, **own, **self._options()}
+
+    def _options(self) -> dict[str, bool]:
+        names = ("sum_outputs", "with_penalties")
+        return {name: True for name in names if getattr(self, name)}
 
     def __repr__(self) -> str:
         own = f", delta={self.delta}" if self.delta != _DELTA else ""
+        own += "".join(f", {name}=True" for name in self._options())
         return f"Loss({self.name!r}{own})"
 
 

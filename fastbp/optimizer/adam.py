@@ -24,6 +24,9 @@ class Adam(Optimizer):
             `CallableSchedule` takes it.
         beta1, beta2: in [0, 1).
         epsilon: finite, > 0.
+        epsilon_hat: epsilon stands beside sqrt(v) instead, the "epsilon hat" of the paper: with
+            a = learning_rate sqrt(1 - beta2^t) / (1 - beta1^t), w -= a m / (sqrt(v) + epsilon), as
+            in Keras and scikit-learn.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
@@ -39,7 +42,9 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
 
+    later = (*Optimizer.later, "epsilon_hat")
     formula = "adam"
     state_names = ("m", "v")
 
@@ -48,6 +53,7 @@ class Adam(Optimizer):
         self._set_real("beta1", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)
+        self._set_bool("epsilon_hat")
 
 
 @refuses_unknown
@@ -56,8 +62,8 @@ class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon, clipvalue, clipnorm, global_clipnorm, ema: as for
-            `Adam`.
+        learning_rate, beta1, beta2, epsilon, epsilon_hat, clipvalue, clipnorm, global_clipnorm,
+            ema: as for `Adam`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 

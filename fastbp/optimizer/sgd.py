@@ -15,8 +15,7 @@ class SGD(Optimizer):
     """Gradient descent: w -= learning_rate g.
 
     With momentum b = momentum b + g; w -= learning_rate b. With nesterov
-    w -= learning_rate (g + momentum b). b starts at 0, as in PyTorch with dampening 0; Keras
-    scales b by the learning rate, which differs only if that changes.
+    w -= learning_rate (g + momentum b). b starts at 0, as in PyTorch with dampening 0.
 
     Args:
         learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
@@ -26,6 +25,9 @@ class SGD(Optimizer):
         weight_decay: finite, >= 0: g grows by weight_decay w on kernels, as in PyTorch, and so
             passes through the momentum; as `l2` in each Dense does.
         decay_bias: on biases too.
+        scaled_momentum: the learning rate stands inside b, as in Keras and scikit-learn, which
+            differs only where it changes: b = momentum b + learning_rate g; w -= b, or with
+            nesterov w -= learning_rate g + momentum b.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
@@ -42,8 +44,9 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_bias: bool = False
+    scaled_momentum: bool = False
 
-    later = (*Optimizer.later, "weight_decay", "decay_bias")
+    later = (*Optimizer.later, "weight_decay", "decay_bias", "scaled_momentum")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +54,7 @@ class SGD(Optimizer):
         self._set_bool("decay_bias")
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
+        self._set_bool("scaled_momentum")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum in (0, 1), got 0")
 
@@ -62,7 +66,10 @@ class SGD(Optimizer):
     @property
     def formula(self) -> str:
         """Its step in formula/optimizer.py."""
-        return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+        if not self.momentum:
+            return "sgd"
+        kind = "nesterov" if self.nesterov else "momentum"
+        return f"scaled_{kind}" if self.scaled_momentum else kind
 
     @property
     def state_names(self) -> tuple[str, ...]:

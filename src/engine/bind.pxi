@@ -54,6 +54,8 @@ cdef int bind_loss(Engine engine, loss) except -1:
     engine.lane_loss = found.lanes
     engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
+    engine.has_penalties = loss.with_penalties
+    engine.penalty_scale = 1
     for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
         engine.loss_parameters.at[i] = <real><double>value
     return 0

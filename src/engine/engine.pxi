@@ -32,6 +32,8 @@ cdef class Engine:
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy
+    cdef bint has_penalties             # the loss: each batch's are divided by what it weighs, and reported
+    cdef double penalty_scale           # 1, or what they are multiplied by for the batch of the step
     cdef Parameters loss_parameters
     cdef StepKernel optimizer
     cdef double number[MOST_NUMBERS]    # of the optimizer
@@ -167,7 +169,8 @@ cdef class Engine:
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
-        shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it.
+        shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it;
+        `batch_rows` may hold an order for each epoch, one behind the other.
         `rates`: the learning rate of each step.  `weight` (n_rows, n_outputs), with a column stride of 0 where a row has
         one, multiplies loss and gradient of an element; `row_weight` (n_rows,) is what a row adds to the divisor of its
         batch.  `record` (epochs, any) OUT: the `metrics` of each epoch from the outputs of its steps, then loss and metrics
@@ -187,6 +190,11 @@ cdef class Engine:
         call.n_batches = (x.shape[0] + batch_size - 1) // batch_size
         if batch_offsets is not None:
             call.n_batches = batch_offsets.shape[0] - 1
+            call.epoch_rows = <Py_ssize_t>batch_offsets[call.n_batches]
+            if batch_rows.shape[0] == call.epoch_rows:
+                call.epoch_rows = 0
+            elif batch_rows.shape[0] < epochs * call.epoch_rows:
+                raise ValueError(f"batch_rows has {batch_rows.shape[0]} rows for {epochs} epochs of {call.epoch_rows}")
         call.seed = seed
         call.epochs = epochs
         call.first_epoch = first_epoch

@@ -78,7 +78,7 @@ cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
 
 cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil:
     """One epoch and its figures; False where the call was interrupted or something is not finite."""
-    cdef double loss = 0, sum = 0, seen = 0
+    cdef double loss = 0, sum = 0, seen = 0, penalty = 0
     cdef Py_ssize_t batch, first = 0, rows
     cdef const unsigned int* order = NULL
     if call.total != NULL:
@@ -91,6 +91,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         rows = find_batch(call, batch, &first, &order)
         if call.rates != NULL:
             engine.number[engine.rate_index] = call.rates[call.steps]
+        if engine.has_penalties:
+            penalty = penalties(engine)
         if not take_step(engine, call, order, first, rows, &loss):
             call.batch = batch
             call.losses[call.epoch] = loss
@@ -101,6 +103,8 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         call.steps += 1
         call.since_kept += rows + ROWS_OF_A_STEP
         sum += loss * call.batch_weight
+        if engine.has_penalties and call.batch_weight > 0:
+            sum += penalty
         seen += call.batch_weight
         if call.n_metrics > 0:
             add_metrics(engine, call, rows)
@@ -124,7 +128,7 @@ cdef inline Py_ssize_t find_batch(Call* call, Py_ssize_t batch, Py_ssize_t* firs
     """The rows of a batch: their number, and OUT the first of them, or where the order of theirs begins."""
     if call.batch_offsets != NULL:
         first[0] = call.batch_offsets[batch]
-        order[0] = call.batch_rows + first[0]
+        order[0] = call.batch_rows + call.epoch * call.epoch_rows + first[0]
         return call.batch_offsets[batch + 1] - first[0]
     first[0] = batch * call.batch_size
     order[0] = call.shuffled + first[0] if call.shuffled != NULL else NULL

@@ -84,6 +84,7 @@ cdef struct Call:
     Py_ssize_t batch_size
     const unsigned int* batch_rows  # explicit order of rows, or NULL
     const long long* batch_offsets  # and the first position of each batch in it
+    Py_ssize_t epoch_rows           # from one epoch's order to the next, or 0: all have one
     Py_ssize_t n_batches
     unsigned int* shuffled          # the epoch's order of rows where it is shuffled, or NULL
     unsigned long long seed

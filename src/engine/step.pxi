@@ -297,8 +297,10 @@ cdef inline double mean_factor(Engine engine, Call* call, const unsigned int* or
         call.batch_weight = 0
         for r in range(rows):
             call.batch_weight += call.row_weight[order[r] if order != NULL else first + r]
-        if call.batch_weight == 0:
-            return 0
+    if engine.has_penalties:
+        engine.penalty_scale = 1.0 / call.batch_weight if call.batch_weight > 0 else 0
+    if call.batch_weight == 0:
+        return 0
     return 1.0 / (call.batch_weight * engine.sizes.loss_divisor)
 
 

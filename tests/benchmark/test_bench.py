@@ -243,7 +243,12 @@ class TestResult:
     @in_repository
     @pytest.mark.parametrize(
         "words",
-        [["bench.report", "--check"], ["bench.study.report", "--check"], ["bench", "--help"]],
+        [
+            ["bench.report", "--check"],
+            ["bench.study.report", "--check"],
+            ["bench.sklearn.report", "--check"],
+            ["bench", "--help"],
+        ],
     )
     def test_modules_of_the_repository_run(self, words):
         done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True)

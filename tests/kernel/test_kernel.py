@@ -176,6 +176,9 @@ OPTIMIZERS: list[SGD | Adam] = [
     Adam(0.01, epsilon=0.3),
     AdamW(0.01, weight_decay=0.5),
     AdamW(0.01, weight_decay=0.0),
+    SGD(0.1, momentum=0.9, scaled_momentum=True),
+    SGD(0.1, momentum=0.5, nesterov=True, scaled_momentum=True),
+    Adam(0.01, epsilon=0.3, epsilon_hat=True),
 ]
 
 

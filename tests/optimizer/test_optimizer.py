@@ -26,6 +26,9 @@ OPTIMIZERS: list[fb.SGD | fb.Adam] = [
     fb.Adam(0.01, epsilon=0.3),
     fb.AdamW(0.01, weight_decay=0.5),
     fb.AdamW(0.01, weight_decay=0.5, decay_bias=True),
+    fb.SGD(0.1, momentum=0.9, scaled_momentum=True),
+    fb.SGD(0.1, momentum=0.5, nesterov=True, scaled_momentum=True),
+    fb.Adam(0.01, epsilon=0.3, epsilon_hat=True),
 ]
 PENALTIES: list[dict[str, Any]] = [
     {},

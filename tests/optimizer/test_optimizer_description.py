@@ -36,15 +36,15 @@ UNKNOWN = [
      "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
      "each Dense for a decay that passes through m and v"),
     (lambda: Adam(lr=1e-3, amsgrad=True), "Adam got lr, amsgrad; write learning_rate=0.001; "
-     f"known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+     f"known: learning_rate, beta1, beta2, epsilon, epsilon_hat, {EVERY}"),
     (lambda: Adam(betas=0.9),
-     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, epsilon_hat, {EVERY}"),
     (lambda: Adam(decay=1e-6),
-     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, {EVERY}"),
+     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, epsilon_hat, {EVERY}"),
     (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
     (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
     (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
-     f"weight_decay, decay_bias, {EVERY}"),
+     f"epsilon_hat, weight_decay, decay_bias, {EVERY}"),
     (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
     (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
      "SGD got nesterov_momentum; write nesterov=True"),
@@ -54,7 +54,7 @@ UNKNOWN = [
     (lambda: SGD(lr=0.1, decay=5e-4),
      "SGD got lr, decay; write learning_rate=0.1, weight_decay=0.0005"),
     (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov, weight_decay, "
-     f"decay_bias, {EVERY}"),
+     f"decay_bias, scaled_momentum, {EVERY}"),
 ]  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_unknown_argument_of_an_optimizer(make, text):
 
 def test_optimizers_are_still_what_dataclasses_make():
     assert list(inspect.signature(AdamW).parameters) == [
-        "learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "decay_bias",
+        "learning_rate", "beta1", "beta2", "epsilon", "epsilon_hat", "weight_decay", "decay_bias",
         "clipvalue", "clipnorm", "global_clipnorm", "ema"]  # fmt: skip
     assert str(inspect.signature(SGD)).startswith("(learning_rate: 'LearningRate' = 0.01, *,")
     assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
@@ -91,6 +91,28 @@ def test_optimizer(one, formula, state_names):
     for key in config:
         with pytest.raises(ModelFormatError):
             optimizer_from_config({k: v for k, v in config.items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("one", "formula"),
+    [
+        (SGD(0.5, momentum=0.9, scaled_momentum=True), "scaled_momentum"),
+        (SGD(0.5, momentum=0.9, nesterov=True, scaled_momentum=True), "scaled_nesterov"),
+        (SGD(0.5, scaled_momentum=True), "sgd"),
+        (Adam(0.01, epsilon_hat=True), "adam"),
+        (AdamW(0.01, epsilon_hat=True), "adam"),
+    ],
+    ids=repr,
+)
+def test_later_options_are_described_where_they_are_set(one, formula):
+    assert one.formula == formula
+    option = "epsilon_hat" if formula == "adam" else "scaled_momentum"
+    config = json.loads(json.dumps(one.to_config()))
+    assert config.pop(option) is True and f"{option}=True" in repr(one)
+    assert optimizer_from_config({**config, option: True}) == one
+    assert option not in optimizer_from_config(config).to_config()
+    with refuses(TypeError, f"{option} must be True or False, got 1"):
+        type(one)(**{option: 1})
 
 
 def test_optimizer_defaults():

@@ -355,6 +355,9 @@ def step(
     if kind == "SGD":
         if not optimizer.momentum:
             return w - rate * g, state
+        if optimizer.scaled_momentum:
+            b = optimizer.momentum * state[0] + rate * g
+            return w - (rate * g + optimizer.momentum * b if optimizer.nesterov else b), [b]
         b = optimizer.momentum * state[0] + g
         return w - rate * (g + optimizer.momentum * b if optimizer.nesterov else b), [b]
     m = optimizer.beta1 * state[0] + (1 - optimizer.beta1) * g
@@ -362,6 +365,9 @@ def step(
     m_hat, v_hat = m / (1 - optimizer.beta1**t), v / (1 - optimizer.beta2**t)
     if kind == "AdamW" and decays:
         w = w - rate * optimizer.weight_decay * w
+    if optimizer.epsilon_hat:
+        rate *= np.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
+        return w - rate * m / (np.sqrt(v) + optimizer.epsilon), [m, v]
     return w - rate * m_hat / (np.sqrt(v_hat) + optimizer.epsilon), [m, v]
 
 

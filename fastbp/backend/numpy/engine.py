@@ -92,7 +92,8 @@ class Engine(Operations):
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
             self.left_at = sums
-            batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
+            rows_of_epoch = _order_of_epoch(epoch, epochs, batch_rows, batch_offsets)
+            batches = _batches(len(x), batch_size, shuffled, rows_of_epoch, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
                 if steps == max_steps:
@@ -102,8 +103,9 @@ class Engine(Operations):
                     n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
                     if math.isfinite(loss):
-                        self._update_whole(self.rate[0] if rates is None else rates[steps])
-                        sums += [loss * n, n, *self._row_metrics]
+                        penalties = self._update.penalties() if n > 0 else 0.0
+                        self._update_whole(self.rate[0] if rates is None else rates[steps], n)
+                        sums += [loss * n + penalties, n, *self._row_metrics]
                         if outputs is not None:
                             outputs[rows] = self._outputs[: len(x[rows])]
                         steps += 1  # and no call in between, in which a signal could be handled
@@ -150,11 +152,14 @@ class Engine(Operations):
         counter.epochs += epoch
         return status, epoch, batch
 
-    def _update_whole(self, rate: float) -> None:
+    def _update_whole(self, rate: float, weight: float) -> None:
         """The update, or the state before it where an exception comes in between."""
         before = self._state()
+        scale = 1.0
+        if self._update.has_penalties:
+            scale = 1.0 / weight if weight > 0 else 0.0
         try:
-            self._step(rate)
+            self._step(rate, scale)
         except BaseException:
             self._restore(before)
             raise
@@ -200,14 +205,14 @@ class Engine(Operations):
         self._outputs[begin : begin + rows] = out
         return self._loss_rows(out, y, scale, d, weight)
 
-    def _step(self, rate: float) -> None:
+    def _step(self, rate: float, scale: float) -> None:
         plan = self.plan
         if plan.weight_gradient.operations:
             gradient = np.zeros_like(self.w)
             self._run(plan.weight_gradient, self._x, 0, gradient)
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
-        self._update.apply(gradient, float(rate))
+        self._update.apply(gradient, float(rate), scale)
         self.refresh()
 
     def _bind_metrics(self, names: Sequence[str]) -> None:
@@ -321,7 +326,7 @@ class Engine(Operations):
     def step(self) -> None:
         self.plan.check("step")
         self.n_gradients = 1
-        self._step(self.rate[0])
+        self._step(self.rate[0], 1.0)
 
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
@@ -344,6 +349,18 @@ def _batches(
     if shuffled is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
     return [shuffled[i : i + batch_size] for i in starts]
+
+
+def _order_of_epoch(
+    epoch: int, epochs: int, rows: Array | None, offsets: Array | None
+) -> Array | None:
+    """Of an explicit order for every epoch, or of one for all of them."""
+    if rows is None or offsets is None or len(rows) == offsets[-1]:
+        return rows
+    n_rows = int(offsets[-1])
+    if len(rows) < epochs * n_rows:
+        raise ValueError(f"batch_rows has {len(rows)} rows for {epochs} epochs of {n_rows}")
+    return rows[epoch * n_rows :]
 
 
 def _divisor(n_rows: int, row_weight: Array | None) -> float:
