@@ -208,7 +208,7 @@ class _Training:
         if self.calls_back:
             self.hooks.epoch_ends(
                 own.n_iter_ - 1, own.n_iter_, logs, is_whole=True,
-                is_last=stops or own.n_iter_ == own.max_iter,
+                is_last=stops or own.n_iter_ == own.max_iter, take=lambda: None,
             )  # fmt: skip
             stops = stops or self.network.stop_training
         if not stops and not self.incremental and own.n_iter_ == own.max_iter:

@@ -21,9 +21,7 @@ cdef inline void group_sums(const bint is_product, Py_ssize_t rows, Py_ssize_t b
                     part[v * LANES + i] = vfma(vload(x + at), vload(y + at), part[v * LANES + i])
                 else:
                     part[v * LANES + i] = part[v * LANES + i] + vload(x + at)
-    halve_parts(part)
-    vreduce(part)
-    vstore(sums, part[0])
+    sum_parts(LANES, part, sums)
 
 
 cdef void row_sums(Py_ssize_t rows, Py_ssize_t blocks, const real* x, Py_ssize_t ld, real* sums) noexcept nogil:
