@@ -48,6 +48,13 @@ def test_cases_meet_everything() -> None:
         "merge='concat'",
         "branches=((),",
         "use_bias=False",
+        "merge='multiply'",
+        "merge='average'",
+        "LayerNorm(",
+        "Scale(",
+        "Standardize(",
+        "Dropout(",
+        "GaussianNoise(",
     ):
         assert part in text, part
     rows = {len(case_of(seed)[0].X) for seed in SEEDS}
