@@ -10,36 +10,36 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 
 import fastbp as fb
 
-_SAVES = """
-import sys
-import fastbp as fb
-path, n = sys.argv[1], 0
-net = fb.Network([200, 400, 10], seed=0)
-while True:
-    net.parameters["dense_1/bias"][:] = n
-    net.save(path, metadata={"n": n})
-    if n == 0:
-        print("begun", flush=True)
-    n += 1
-"""
+
+def save_for_ever(path: str, ready: int) -> None:
+    """A number in the parameters and in the metadata, one more in each file."""
+    net, n = fb.Network([200, 400, 10], seed=0), 0
+    while True:
+        net.parameters["dense_1/bias"][:] = n
+        net.save(path, metadata={"n": n})
+        if n == 0:
+            os.write(ready, b".")
+        n += 1
 
 
 def kill(path: str, seconds: float) -> tuple[bool, int]:
     """Whether the file is whole, and how many files were left beside it until the next save."""
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", _SAVES, path], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(seconds)
-        process.kill()
+    begun, ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        save_for_ever(path, ready)
+    os.read(begun, 1)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(begun)
+    os.close(ready)
     left = len(os.listdir(os.path.dirname(path))) - 1
     network = fb.Network.load(path)
     is_whole = bool((network.parameters["dense_1/bias"] == network.metadata["n"]).all())

@@ -168,7 +168,7 @@ def _kill(path, delay):
 @pytest.mark.parametrize("name", ["m.npz", "m.safetensors"])
 def test_kills(tmp_path, name):
     """bench/storage/kill.py has more of them."""
-    delays = np.random.default_rng(0).uniform(0, 0.02, 20 if name == "m.npz" else 5)
+    delays = np.random.default_rng(0).uniform(0, 0.02, 30 if name == "m.npz" else 10)
     found = [_kill(tmp_path / name, delay) for delay in delays]
     assert any(n for n, _ in found)
 
