@@ -4,42 +4,58 @@ Everything else is in pyproject.toml.
 
 FASTBP_BUILD          comma-separated builds instead of the default of this machine, such as
                       "portable" or "v3,portable"
-FASTBP_REQUIRE_BUILD  "1": a build that fails is an error; by default the package then installs for
-                      the NumPy backend
+FASTBP_REQUIRE_BUILD  "1": a build that fails is an error; by default the package then installs
+                      without it, and fastbp/backend/build_error.txt says why
 FASTBP_DEBUG          "1": bounds checks and an unoptimised build
 """
 
+import contextlib
 import hashlib
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, ExecError, LinkError
 
 sys.path.insert(0, "src")
 from generate import FORMULA, formula_source  # noqa: E402
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
-GNU = sys.platform != "win32"
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
-# No -ffast-math: it would link code that changes the arithmetic of the whole process, and sums must
-# keep their order.
-COMMON = [
-    "-O1" if DEBUG else "-O3",
-    "-g0",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-fno-stack-protector",
-    "-fvisibility=hidden",
-    # A panel of tiles needs every register: what is not marked inline must stay a function of its
-    # own.
-    "-fno-inline-functions-called-once",
-    "-fno-ipa-cp-clone",
-]
+# What compilers are asked for, and why; each flag is used where the compiler takes it.
+FLAGS = {
+    "unix": {
+        "-O1" if DEBUG else "-O3": "",
+        "-g0": "debugging symbols of eight builds are larger than the builds",
+        # No -ffast-math: it would link code that changes the arithmetic of the whole process, and
+        # sums must keep their order.
+        "-ffp-contract=off": "a multiply-add is written out where it is meant",
+        "-fno-math-errno": "nobody reads errno after a square root",
+        "-fno-trapping-math": "nobody unmasks floating-point traps",
+        "-fno-stack-protector": "it would spill registers in the tiles",
+        "-fvisibility=hidden": "",
+        # A panel of tiles needs every register: what is not marked inline must stay a function of
+        # its own.
+        "-fno-inline-functions-called-once": "of GCC",
+        "-fno-ipa-cp-clone": "of GCC",
+        "-finline-hint-functions": "of clang",
+        "-mllvm -unroll-threshold=2000": "of clang, which would leave the largest tiles in memory",
+    },
+    "msvc": {
+        "/O2": "",
+        "/fp:precise": "a multiply-add is written out where it is meant",
+    },
+}
+# What bits depend on: a build without it is none.
+REQUIRED = {"-ffp-contract=off"}
+INLINE = {"unix": "__inline__ __attribute__((always_inline))", "msvc": "__forceinline"}
 INSTRUCTION_SET = {
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
@@ -73,7 +89,7 @@ def source_hash():
 
 
 def builds():
-    default = "v2,v3,v4,portable" if X86_64 and GNU else "portable"
+    default = "v2,v3,v4,portable" if X86_64 and sys.platform != "win32" else "portable"
     names = os.environ.get("FASTBP_BUILD", default).split(",")
     unknown = [name for name in names if name not in INSTRUCTION_SET]
     if unknown:
@@ -101,15 +117,7 @@ include "kernels.pxi"
 
 
 def kernel_extension(real, name):
-    flags = COMMON + INSTRUCTION_SET[name] if GNU else ["/O2", "/fp:precise"]
-    macros = [
-        ("FASTBP_FLAGS", '"' + " ".join(flags) + '"'),
-        ("FASTBP_SOURCE_HASH", f'"{source_hash()}"'),
-    ]
-    if GNU:
-        # The tiles unroll only where they are inlined with literal sizes, and GCC would rather call
-        # bodies that long.
-        macros.append(("CYTHON_INLINE", "__inline__ __attribute__((always_inline))"))
+    macros = [("FASTBP_SOURCE_HASH", f'"{source_hash()}"')]
     if real == "float32":
         macros.append(("FASTBP_FLOAT32", "1"))
     if name == "portable":
@@ -117,17 +125,81 @@ def kernel_extension(real, name):
     return Extension(
         f"fastbp.backend._{real}_{name}",
         [kernel_source(real, name)],
-        extra_compile_args=flags,
         define_macros=macros,
         depends=[str(path) for path in sources()],
     )
 
 
+class BuildKernels(build_ext):
+    """`build_ext` that asks the compiler for its flags and keeps what it says where it fails."""
+
+    def run(self):
+        self.errors = {}
+        super().run()
+        package = self.get_finalized_command("build_py").get_package_dir("fastbp.backend")
+        folders = [Path(self.build_lib, "fastbp", "backend")]
+        for folder in [*folders, Path(package)] if self.inplace else folders:
+            file = folder / "build_error.txt"
+            file.unlink(missing_ok=True)
+            if self.errors:
+                folder.mkdir(parents=True, exist_ok=True)
+                lines = (f"{name}: {line}\n" for name, line in sorted(self.errors.items()))
+                file.write_text("".join(lines), encoding="utf-8")
+
+    def build_extensions(self):
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        if kind == "unix":
+            self.compiler.call = self.compiler.spawn = run_compiler
+        flags = [flag for flag in FLAGS[kind] if kind == "msvc" or self.takes(flag)]
+        for extension in self.extensions:
+            own = flags + INSTRUCTION_SET.get(extension.name.rpartition("_")[2], [])
+            extension.extra_compile_args = " ".join(own).split()
+            extension.define_macros.append(("FASTBP_FLAGS", f'"{" ".join(own)}"'))
+            # The tiles unroll only where they are inlined with literal sizes, and compilers would
+            # rather call bodies that long.
+            extension.define_macros.append(("CYTHON_INLINE", INLINE[kind]))
+        super().build_extensions()
+
+    def takes(self, flag):
+        """Whether the compiler takes a flag without a word."""
+        if flag in REQUIRED:
+            return True
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "empty.c")
+            source.write_text("int empty;\n")
+            command = [*self.compiler.compiler_so, "-Werror", *flag.split(), "-c", source]
+            with contextlib.suppress(OSError):  # a compiler that is not there is told of later
+                done = subprocess.run([*command, "-o", f"{source}.o"], capture_output=True)
+                return done.returncode == 0
+        return False
+
+    def build_extension(self, extension):
+        try:
+            super().build_extension(extension)
+        except (CompileError, LinkError, ExecError) as error:
+            self.errors[extension.name.rpartition("._")[2]] = str(error)
+            raise
+
+
+class CompilerError(ExecError, OSError):
+    """What setuptools expects of a compiler that fails, before and since version 83."""
+
+
+def run_compiler(command, **_):
+    """Run a command. The error has the first line that tells of one."""
+    try:
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    except OSError as error:
+        raise CompilerError(f"{command[0]}: {error.strerror}") from None
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        lines.append(f"{command[0]} failed with exit code {done.returncode}")
+        raise CompilerError(next((line for line in lines if "error" in line.lower()), lines[-1]))
+
+
 generate("formula.pxi", formula_source())
-cpu_flags = ["-O2", "-g0"] if GNU else []
-extensions = [
-    Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"], extra_compile_args=cpu_flags)
-]
+extensions = [Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"])]
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(
     extensions,
@@ -140,4 +212,8 @@ for module in modules:
     module.optional = os.environ.get("FASTBP_REQUIRE_BUILD") != "1"
     module.include_dirs.append("src")
 
-setup(ext_modules=modules, options={"build_ext": {"parallel": os.cpu_count() or 1}})
+setup(
+    ext_modules=modules,
+    cmdclass={"build_ext": BuildKernels},
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+)

@@ -34,6 +34,11 @@ PROOF = {
 # Where a feature has another test.
 OF_ITS_OWN = {
     "Input": "tests/layer/test_layer.py",
+    "Dropout": "tests/layer/test_regularization.py::test_a_step_against_the_oracle",
+    "GaussianNoise": "tests/layer/test_regularization.py::test_noise_is_normal",
+    "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
+    "Scale": "tests/layer/test_pointwise.py::test_by_hand",
+    "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
     "softmax": "tests/test_gradient.py::test_gradients_of_random_networks",
     "accuracy": "tests/metric/test_metric.py::test_accuracy",
     "EarlyStopping": "tests/callback/test_early_stopping.py::test_as_keras_does",

@@ -1,4 +1,4 @@
-"""`python -m bench.report [--check]`: bench/result into README.md and docs/benchmark.md."""
+"""`python -m bench.report [--check]`: bench/result into README.md, docs/benchmark.md, a picture."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 root = Path(__file__).resolve().parents[1]
 sys.path[:] = [part for part in sys.path if Path(part or ".").resolve() != root]
 
+from fastbp.benchmark.chart import chart  # noqa: E402
 from fastbp.benchmark.report import generate, generate_page  # noqa: E402
 
 RESULTS = sorted((root / "bench" / "result").glob("*.json"))
@@ -19,7 +20,12 @@ def texts() -> dict[Path, str]:
     return {
         readme: generate(readme.read_text(encoding="utf-8"), OF_README),
         page: generate_page(page.read_text(encoding="utf-8"), RESULTS),
+        root / "docs" / "picture" / "benchmark.svg": chart(OF_README).svg(),
     }
+
+
+def _is_other(path: Path, new: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != new
 
 
 def main() -> int:
@@ -28,7 +34,7 @@ def main() -> int:
     arguments = parser.parse_args()
     found = texts()
     if arguments.check:
-        return int(any(path.read_text(encoding="utf-8") != new for path, new in found.items()))
+        return int(any(_is_other(path, new) for path, new in found.items()))
     for path, new in found.items():
         path.write_text(new, encoding="utf-8")
     return 0

@@ -16,7 +16,18 @@ from fastbp.check.threads import get_num_threads, set_num_threads
 from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
+from fastbp.layer import (
+    Branch,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    Layer,
+    LayerNorm,
+    Residual,
+    Scale,
+    Standardize,
+)
 from fastbp.loss import Loss
 from fastbp.metric import Metric
 from fastbp.network import Network
@@ -52,6 +63,9 @@ if _TYPE_CHECKING:
         TerminateOnNaN,
     )
     from fastbp.optimizer import Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop
+    from fastbp.picture.boundary import plot_decision_boundary
+    from fastbp.runtime.backup import Backup
+    from fastbp.tabular import TableModel
 
 __all__ = [
     "SGD",
@@ -61,6 +75,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Backup",
     "Branch",
     "CSVLogger",
     "CallableSchedule",
@@ -71,14 +86,17 @@ __all__ = [
     "CosineDecayRestarts",
     "Dense",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "ExponentialDecay",
+    "GaussianNoise",
     "History",
     "Input",
     "InverseSquareRoot",
     "InverseTimeDecay",
     "LambdaCallback",
     "Layer",
+    "LayerNorm",
     "LearningRateScheduler",
     "Lion",
     "Loss",
@@ -98,30 +116,42 @@ __all__ = [
     "ReduceLROnPlateau",
     "Residual",
     "Rprop",
+    "Scale",
     "Schedule",
+    "Standardize",
     "StepDecay",
+    "TableModel",
     "TensorBoard",
     "TerminateOnNaN",
     "VarianceScaling",
     "backend",
     "examples",
     "get_num_threads",
+    "plot_decision_boundary",
     "set_num_threads",
     "show_config",
 ]
 
-_OPTIMIZERS = ("Adadelta", "Adagrad", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rprop")
+_LATER = {
+    **dict.fromkeys(
+        ("Adadelta", "Adagrad", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rprop"),
+        "fastbp.optimizer",
+    ),
+    "Backup": "fastbp.runtime.backup",
+    "TableModel": "fastbp.tabular",
+    "plot_decision_boundary": "fastbp.picture.boundary",
+}
 
 
 def __getattr__(name: str) -> _Any:
-    """`fastbp.examples`, callbacks and rarer optimizers, read in when one is first asked for."""
+    """`fastbp.examples`, and what few programs need, read in when it is first asked for."""
     from importlib import import_module
 
     if name == "examples":
         return import_module("fastbp.examples")
     if name in __all__:
-        module = "optimizer" if name in _OPTIMIZERS else "callback"
-        found = globals()[name] = getattr(import_module(f"fastbp.{module}"), name)
+        module = _LATER.get(name, "fastbp.callback")
+        found = globals()[name] = getattr(import_module(module), name)
         return found
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
 

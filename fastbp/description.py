@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from fastbp.activation import Activation
 from fastbp.check.array import Array
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_seed
+from fastbp.history import History
 from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_kernel_initializer
 from fastbp.layer import Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
@@ -66,6 +67,14 @@ class Snapshot:
         steps: optimizer steps taken so far.
         extra: anything JSON can hold that somebody stored beside, such as the preprocessing of the
             inputs.
+        metadata: the user's own, as JSON can hold it.
+        feature_names: of the columns of X, or None.
+        history: of the last `fit`.
+        callbacks: class and state of each callback of the last `fit` that has one.
+        kept, kept_rate: parameters by name and the learning rate that training goes on with, where
+            the last hooks of callbacks have set others; else empty and None.
+        unfinished: the epoch that it left between two batches, or None.
+        order: in a backup, as that of `Unfinished`; else None.
     """
 
     config: dict[str, Any]
@@ -73,6 +82,38 @@ class Snapshot:
     state: dict[str, Array]
     steps: int
     extra: Any = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    feature_names: tuple[str, ...] | None = None
+    history: History = field(default_factory=History)
+    callbacks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    kept: dict[str, Array] = field(default_factory=dict)
+    kept_rate: float | None = None
+    unfinished: Unfinished | None = None
+    order: dict[str, Any] | None = None
+
+
+@dataclass(eq=False)
+class Unfinished:
+    """An epoch that a `fit` left between two batches, and what the next one needs to go on there.
+
+    Attributes:
+        number: of the epoch, in the counting of that fit.
+        batches: done.
+        first_step: the network's steps before the epoch.
+        order: what the rows of its batches follow from, by name.
+        sums: of the losses times their weights, of these, and of each metric; float64.
+        outputs: of the rows so far, (n_rows, n_outputs), where metrics need them.
+        figures: loss and metrics by name, where all batches are done and what follows them is not:
+            instead of the sums.
+    """
+
+    number: int
+    batches: int
+    first_step: int
+    order: dict[str, Any]
+    sums: Array
+    outputs: Array | None = None
+    figures: dict[str, float] | None = None
 
 
 def describe(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.activation import Activation
-from fastbp.backend import resolve_backend
 from fastbp.check.array import FloatArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
-from fastbp.description import Snapshot, arguments, describe
-from fastbp.error import ModelFormatError
+from fastbp.description import describe
 from fastbp.history import History
 from fastbp.initializer import Initializer
 from fastbp.layer import Layer
@@ -26,14 +23,16 @@ from fastbp.optimizer import Optimizer
 from fastbp.runtime import rate, snapshot
 from fastbp.runtime.predict import Predictor, evaluate, respond
 from fastbp.runtime.state import State
+from fastbp.saver import Saver
 from fastbp.schedule import LearningRate
 from fastbp.trainer import Trainer
 
 if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
+    from fastbp.picture.drawing import Drawing
 
 
-class Network(Trainer):
+class Network(Trainer, Saver):
     """A dense network: y = f(x), trained by backpropagation.
 
     Args:
@@ -95,6 +94,8 @@ class Network(Trainer):
         self._state = State(description, backend=backend)
         if description.metrics:  # now that the number of outputs is known
             self.metrics = description.metrics
+
+    _init = __init__
 
     # use
 
@@ -258,37 +259,6 @@ class Network(Trainer):
         """
         snapshot.reset(self._state, seed=seed)
 
-    def copy(self) -> Self:
-        """An independent network in the same state: parameters, optimizer, random streams."""
-        if type(self).__init__ is not Network.__init__:  # a subclass makes more than this
-            twin = self._vacant(self.get_config(), backend=self.backend)
-            rate.assign(twin._state, self._state.optimizer.learning_rate)
-            twin.metrics = self.metrics
-            snapshot.restore(twin._state, snapshot.snapshot(self._state))
-            twin._state.feature_names = self._state.feature_names
-            return twin
-        return self._of(snapshot.twin(self._state))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What `copy.deepcopy` and `pickle` take along: `copy` and the history.
-
-        The default backend becomes that of the place where a pickle is read.  A metric that is a
-        function is pickled too; where that cannot be, it is left out with a UserWarning.
-        """
-        return snapshot.pickled(self._state)
-
-    def __setstate__(self, held: dict[str, Any]) -> None:
-        twin = self._vacant(held["config"], backend=held["backend"])
-        if "learning_rate" in held:
-            rate.assign(twin._state, held["learning_rate"])
-        if "metrics" in held:
-            twin.metrics = snapshot.unpickled_metrics(held["metrics"])
-        numbers = {name: held[name] for name in ("config", "parameters", "state", "steps")}
-        snapshot.restore(twin._state, Snapshot(**numbers))
-        twin._state.history = held["history"]
-        twin._state.feature_names = held["feature_names"]
-        self.__dict__ = twin.__dict__
-
     # description
 
     @property
@@ -356,7 +326,7 @@ class Network(Trainer):
 
     @property
     def history(self) -> History:
-        """What the last `fit` returned."""
+        """What the last `fit` returned; where it went on with others, of all their epochs."""
         return self._state.history
 
     @history.setter
@@ -367,8 +337,8 @@ class Network(Trainer):
     def feature_names(self) -> tuple[str, ...] | None:
         """The names of the columns of X where the last `fit` was given a frame, else None.
 
-        A frame with other columns, or in another order, is refused then; arrays pass.  Copies and
-        pickles have them, files do not.
+        A frame with other columns, or in another order, is refused then; arrays pass.  Copies,
+        pickles and files have them.
         """
         return self._state.feature_names
 
@@ -407,11 +377,26 @@ class Network(Trainer):
         """Optimizer steps taken so far."""
         return self._state.steps
 
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far, those that were left between two batches not counted:
+        `initial_epoch` to go on with all the fits before.
+        """
+        return self._state.epochs
+
     def summary(self) -> None:
         """Print the layers with their shapes and parameter counts."""
         from fastbp.inspection.summary import summary
 
         print(summary(self._state))
+
+    def plot(self) -> Drawing:
+        """The network drawn: a column of units for each layer, orange lines where numbers pass on
+        unchanged.  A notebook shows it; `net.plot().save("net.svg")` writes it, without matplotlib.
+        """
+        from fastbp.inspection.diagram import diagram
+
+        return diagram(self._state)
 
     def plan(self, batch_size: int, *, n_rows: int | None = None) -> PlanExplanation:
         """How training in batches of `batch_size` rows runs, and why: regime, tiles, storage,
@@ -431,62 +416,7 @@ class Network(Trainer):
     def __repr__(self) -> str:
         return repr(self._state)
 
-    def get_config(self) -> dict[str, Any]:
-        """A description that JSON can hold, without the parameters and without metrics that are
-        functions.
-        """
-        return self._state.description.to_config()
+    def _repr_html_(self) -> str:
+        from fastbp.inspection.summary import summary_html
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any], *, backend: str | None = None) -> Self:
-        """A network at its initial values from what `get_config` described.
-
-        Raises TypeError for anything but a dict, ValueError where one of its entries is missing.
-        """
-        return cls(**arguments(config), backend=backend or config.get("backend"))
-
-    @classmethod
-    def _vacant(cls, config: dict[str, Any], *, backend: str | None) -> Self:
-        """The same whose numbers are about to be set: no initial values are drawn."""
-        if cls.__init__ is not Network.__init__:  # a subclass makes more than this
-            return cls.from_config(config, backend=backend)
-        description = describe(**arguments(config))
-        return cls._of(State(description, backend=backend or config.get("backend"), draws=False))
-
-    @classmethod
-    def _of(cls, state: State) -> Self:
-        network = cls.__new__(cls)
-        network._state = state
-        return network
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, optimizer state and description to one file, whole or not at all; see
-        `fastbp.storage.checkpoint`.
-
-        Warns:
-            UserWarning: a metric is a function, which no file holds; everything else is written.
-        """
-        from fastbp.storage import checkpoint
-
-        checkpoint.write(path, snapshot.snapshot(self._state))
-        snapshot.warn_of_functions(self._state)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None) -> Self:
-        """Read what `save` wrote.
-
-        Raises ModelFormatError, OSError; nothing in the file is ever run.
-        """
-        from fastbp.storage import checkpoint
-
-        backend = resolve_backend(backend)  # an unknown one is no fault of the file
-        return cls._from_snapshot(checkpoint.read(path), backend=backend)
-
-    @classmethod
-    def _from_snapshot(cls, held: Snapshot, *, backend: str | None) -> Self:
-        try:
-            network = cls._vacant(held.config, backend=backend)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise ModelFormatError(f"the file describes no valid network: {error!r}") from error
-        snapshot.restore(network._state, held)
-        return network
+        return summary_html(self._state)

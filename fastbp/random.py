@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 SHUFFLE = 1
 INITIALIZE = 2
-# 3 divides tables (tabular/split.py)
+FOLD = 3
 HELD_OUT = 4
 CHUNK = 5
+LAYER = 6
 
 TRUNCATED_VARIANCE = 0.7737413035499232  # 1 - 4 phi(2) / (2 Phi(2) - 1)
 
@@ -29,6 +30,7 @@ _GROUP = 32  # SHUFFLE_LANES of src/kernel/shuffle.pxi
 _MASK = 2**32 - 1
 _LOW_BITS = np.array(11, np.uint64)  # of a word, beyond what a float64 holds
 _UNIT = np.array(2.0**-53)
+_UNIT_31, _UNIT_32 = np.array(2.0**-31), np.array(2.0**-32)
 
 _LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # 32 bits: exponent * _LOG2_HIGH is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
@@ -118,9 +120,16 @@ def shuffle_words(seed: int, epoch: int, n: int) -> NDArray[np.uint32]:
     >>> shuffle_words(0, 0, 2).tolist()
     [2219120097, 3397187230]
     """
-    groups = -(-n // _GROUP // 4)
+    return _philox(seed, 0, -(-n // _GROUP // 4), (epoch & _MASK, SHUFFLE, 0))[:n]
+
+
+def _philox(seed: int, begin: int, groups: int, rest: tuple[int, int, int]) -> NDArray[np.uint32]:
+    """The words of Philox 4x32-10 from group `begin` on, 128 of each: of its 32 counters
+    (32 group + i, *rest) the first words, then the second ones, and so on.
+    """
     c = np.zeros((4, groups * _GROUP), dtype=np.uint64)
-    c[0], c[1], c[2] = np.arange(groups * _GROUP), epoch & _MASK, SHUFFLE
+    c[0] = np.arange(begin * _GROUP, (begin + groups) * _GROUP, dtype=np.uint64) & np.uint64(_MASK)
+    c[1], c[2], c[3] = rest
     key0, key1 = seed & _MASK, seed >> 32
     for _ in range(10):
         product0, product2 = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
@@ -129,7 +138,55 @@ def shuffle_words(seed: int, epoch: int, n: int) -> NDArray[np.uint32]:
         c[1], c[3] = product2 & np.uint64(_MASK), product0 & np.uint64(_MASK)
         key0, key1 = (key0 + 0x9E3779B9) & _MASK, (key1 + 0xBB67AE85) & _MASK
     words = c.reshape(4, groups, _GROUP).swapaxes(0, 1)
-    return words.reshape(-1)[:n].astype(np.uint32)
+    return words.reshape(-1).astype(np.uint32)
+
+
+def dropout(
+    shape: tuple[int, int], rate: float, *, seed: int, step: int, row: int, layer: int
+) -> NDArray[np.float64]:
+    """What the elements of `shape` rows and columns are multiplied by: 0 with a chance of `rate`,
+    to within 2**-32, else 1 / (1 - rate).
+
+    Of element row * columns + column, counted through the batch of which `row` is the first row
+    here, the counter is (32 (element // 128) + element % 32, step, LAYER + 256 layer,
+    step // 2**32), and its word number element // 32 % 4.
+
+    >>> dropout((2, 3), 0.5, seed=0, step=0, row=0, layer=0).tolist()
+    [[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]]
+    """
+    least = min(math.floor(rate * 2.0**32 + 0.5), _MASK)
+    words, place = _layer_words(shape, seed, step, row, layer)
+    return np.where(words.reshape(-1)[place] >= least, 1 / (1 - rate), 0.0).reshape(shape)
+
+
+def layer_noise(
+    shape: tuple[int, int], *, seed: int, step: int, row: int, layer: int
+) -> NDArray[np.float64]:
+    """Standard normal numbers by the same counters, z = sqrt(-2 log u) (cos, sin)(2 pi v): the
+    first 64 of a group's words give u, the others v, and so the numbers.
+
+    >>> layer_noise((1, 2), seed=0, step=0, row=0, layer=0).round(4).tolist()
+    [[0.3919, -0.6928]]
+    """
+    words, place = _layer_words(shape, seed, step, row, layer)
+    halves = words.reshape(-1, 2, 2 * _GROUP)
+    u = ((halves[:, 0] >> np.uint32(1)).astype(np.float64) + 0.5) * _UNIT_31
+    radius = np.sqrt(-2.0 * _log(u))
+    cosine, sine = _cos_sin(halves[:, 1].astype(np.float64) * _UNIT_32)
+    found: NDArray[np.float64] = np.stack([radius * cosine, radius * sine], axis=1)
+    return found.reshape(-1)[place].reshape(shape)
+
+
+def _layer_words(
+    shape: tuple[int, int], seed: int, step: int, row: int, layer: int
+) -> tuple[NDArray[np.uint32], slice]:
+    """Whole groups of words, and which of them are those of the elements."""
+    n_rows, n = shape
+    size = 4 * _GROUP
+    group, at = divmod(row * n, size)
+    rest = step & _MASK, LAYER | layer << 8, step >> 32 & _MASK
+    words = _philox(seed, group, -(-(at + n_rows * n) // size), rest)
+    return words, slice(at, at + n_rows * n)
 
 
 def permutation(n: int, *, seed: int, epoch: int) -> NDArray[np.uint32]:

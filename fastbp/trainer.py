@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from fastbp.runtime.state import State
 
 if TYPE_CHECKING:
     from fastbp.callback import Callback
+    from fastbp.runtime.backup import Backup
 
 
 class Trainer:
@@ -39,6 +41,7 @@ class Trainer:
         validation_freq: int = 1,
         callbacks: Sequence[Callback] | Callback | None = (),
         initial_epoch: int = 0,
+        backup: str | os.PathLike[str] | Backup | None = None,
         max_seconds: float | None = None,
         accumulate: int = 1,
         ignore_nan: bool = False,
@@ -48,6 +51,12 @@ class Trainer:
     ) -> History:
         """Train for `epochs` passes over the rows; returns the figures of each epoch, also kept in
         `.history`.
+
+        A fit that was stopped within an epoch (Ctrl-C, an exception, `max_seconds`,
+        `stop_training`) is gone on with by the next one of the same rows and batches, in this
+        process or in another after `save` and `load`: it begins with the batches that are left.
+        With `initial_epoch=net.epochs` the result is that of a fit which was not stopped, to the
+        bit.  A next fit of other rows or batches drops the rest of the epoch.
 
         Args:
             X: (n, n_features), anything NumPy can read, memory-mapped files and frames too. What is
@@ -75,8 +84,11 @@ class Trainer:
                 by the seed and of each class alike.
             validation_freq: evaluate them after every so many epochs.
             callbacks: `Callback`s to call in between; `net.stop_training = True` ends the fit.
-            initial_epoch: the number of the first epoch, to go on counting where another fit ended;
-                `epochs` is the number of all, as in Keras.
+            initial_epoch: the number of the first epoch, to go on where another fit ended or was
+                stopped, with its history and the states of its callbacks; `epochs` is the number of
+                all, as in Keras.  `net.epochs` where all its fits were one run.
+            backup: of a file, or a `Backup`: the run is kept in it every 30 seconds, and goes on by
+                itself where it is there.  It is deleted at the end.
             max_seconds: stop in time, within an epoch too, validation counted in; `epochs` is then
                 the most there will be.  A learning rate schedule of a certain length is stretched
                 over the steps that fit, for this fit.
@@ -98,6 +110,7 @@ class Trainer:
             there where it changes.  After an exception `net.history` says what was done.
 
         Warns:
+            UserWarning: `initial_epoch` does not follow the last epoch; a backup cannot be written.
             UserWarning: columns of X differ more than a hundredfold in size; before anything is
                 trained, and only in the network's first `fit` or `train_steps`.
 
@@ -125,7 +138,8 @@ class Trainer:
             batches=batches, sample_weight=sample_weight, class_weight=class_weight,
             validation_data=validation_data, validation_split=validation_split,
             validation_freq=validation_freq, accumulate=accumulate, ignore_nan=ignore_nan,
-            callbacks=callbacks, initial_epoch=initial_epoch, max_seconds=max_seconds,
+            callbacks=callbacks, initial_epoch=initial_epoch, backup=backup,
+            max_seconds=max_seconds,
             n_threads=n_threads, verbose=verbose, check_finite=check_finite, model=self,
         )  # fmt: skip
 
@@ -189,9 +203,15 @@ class Trainer:
 
     # bring your own loss
 
-    def forward(self, X: ArrayLike) -> FloatArray:
-        """What the declared layers output, (n, n_outputs), all activations kept for `backward`."""
-        return step.forward(self._state, X)
+    def forward(self, X: ArrayLike, *, training: bool = True) -> FloatArray:
+        """What the declared layers output, (n, n_outputs), all activations kept for `backward`.
+
+        Layers that act in training alone, as `Dropout`, do so unless `training` is False: what they
+        draw is that of the next step, and until it is taken the same for the same row of a batch.
+        Rows after a `backward` count on from its own, so that several batches for one step draw as
+        one of all their rows would.
+        """
+        return step.forward(self._state, X, training)
 
     def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,

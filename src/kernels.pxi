@@ -8,7 +8,7 @@ cdef extern from "machine/vector.h" nogil:
     ctypedef unsigned long long vwide   # so is this
     enum: LANES, BLOCK, BLOCK_VECTORS, WIDE_BLOCKS
     enum: MICRO_TILE_ROWS_1, MICRO_TILE_ROWS_2, MICRO_TILE_ROWS, MICRO_TILE_BLOCKS, MICRO_TILE_ACCUMULATORS
-    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS
+    enum: WIDE_VECTORS, ROW_VECTORS, OUTPUT_BLOCKS, UP_TO_FOUR, IN_PLACE_APART
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
@@ -24,7 +24,8 @@ cdef extern from "machine/vector.h" nogil:
     vwide wide_set(unsigned int x) noexcept
     vwide wide_product(vwide a, vwide b) noexcept
     void vtranspose(vreal* row) noexcept
-    void vreduce(vreal* row) noexcept
+    void vreduce(vreal* row, int count) noexcept
+    void vturn_columns(const real** row, Py_ssize_t at, vreal* column) noexcept
     const real* opaque(const real* p) noexcept
     void prefetch(const void* p) noexcept
     void in_order() noexcept
@@ -98,10 +99,14 @@ include "kernel/optimizer.pxi"
 include "formula.pxi"       # generate.py makes it of fastbp/formula
 include "kernel/adam.pxi"
 include "kernel/tanh.pxi"
-include "engine/operation.pxi"
 include "kernel/shuffle.pxi"
+include "kernel/draw.pxi"
+include "engine/operation.pxi"
 include "kernel/gather.pxi"
 include "engine/lane.pxi"
+include "engine/pointwise.pxi"
+include "engine/draw.pxi"
+include "engine/normalize.pxi"
 include "engine/phase.pxi"
 include "engine/layered.pxi"
 include "engine/update.pxi"

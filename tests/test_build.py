@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from dataclasses import astuple
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,19 @@ def test_everything_the_processor_supports_was_built():
     if "FASTBP_BUILD" in os.environ:
         pytest.skip("a chosen set of builds")
     assert {isa for isa, _ in compiled_modules()} == set(supported())
+
+
+def test_what_the_compiler_said_is_quoted(tmp_path, monkeypatch):
+    backend = import_module("fastbp.backend")  # fb.backend is the function
+    assert backend.build_errors() == {}
+    monkeypatch.setattr(backend, "__file__", str(tmp_path / "__init__.py"))
+    said = "clang: error: unknown argument: '-fx'"
+    lines = [f"float32_v4: {said}", f"float64_v4: {said}", "cpu: cc: No such file or directory"]
+    (tmp_path / "build_error.txt").write_text("\n".join(lines) + "\n")
+    assert backend.build_errors()[said] == ["float32_v4", "float64_v4"]
+    assert f"its compiler said: {said}; put that right" in backend._remedy()
+    shown = fb.show_config("dict")["builds that failed"]
+    assert shown == [f"float32_v4 float64_v4: {said}", "cpu: cc: No such file or directory"]
 
 
 def test_show_config_tells_of_what_runs(capsys):

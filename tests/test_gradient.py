@@ -48,6 +48,13 @@ def test_cases_meet_everything() -> None:
         "merge='concat'",
         "branches=((),",
         "use_bias=False",
+        "merge='multiply'",
+        "merge='average'",
+        "LayerNorm(",
+        "Scale(",
+        "Standardize(",
+        "Dropout(",
+        "GaussianNoise(",
     ):
         assert part in text, part
     rows = {len(case_of(seed)[0].X) for seed in SEEDS}
@@ -86,7 +93,7 @@ def test_forward_and_backward_of_random_networks(seed: int, backend: str) -> Non
     want, pull, tape = oracle.run(case.layers, case.weights, case.X)
     rows = len(case.X)
     length = depth(tape.layers_in, rows)
-    out = network.forward(case.X)
+    out = network.forward(case.X, training=False)
     assert_near(out, want, dtype="float64", length=length, magnitude=np.abs(want).max(), name="out")
     assert_near(network(case.X), out, dtype="float64", length=length, magnitude=np.abs(want).max())
     cotangent = np.random.default_rng([seed, 3]).normal(size=want.shape)

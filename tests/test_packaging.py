@@ -109,7 +109,8 @@ def test_numpy_is_the_only_requirement() -> None:
 
 
 def test_extras(about: metadata.PackageMetadata) -> None:
-    extras = {"bench", "csv", "dev", "plot", "progress", "study", "tensorboard", "test"}
+    extras = {"bench", "completion", "csv", "dev", "docs", "plot", "progress", "safetensors"}
+    extras |= {"sklearn", "study", "tensorboard", "test"}
     assert set(about.get_all("Provides-Extra") or ()) == extras
     needed = [Requirement(text) for text in metadata.requires("fastbp") or ()]
     for requirement in needed:

@@ -7,6 +7,7 @@ FASTBP_ISA       "v4", "v3", "v2" or "portable" instead of the best that the pro
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from functools import cache
 from importlib import import_module
@@ -86,16 +87,45 @@ def _chosen_backend() -> str:
         raise ImportError(
             f"FASTBP_BACKEND=cython but the compiled kernels are missing; {_remedy()}"
         )
-    text = f"fastbp has no compiled kernels here and uses NumPy, many times slower; {_remedy()}"
+    text = f"{_remedy()}; fastbp has no compiled kernels here and uses NumPy, many times slower"
     warnings.warn(text, RuntimeWarning, stacklevel=4)
     return "numpy"
 
 
 def _remedy() -> str:
+    errors = build_errors()
+    if errors:
+        return (
+            f"its compiler said: {next(iter(errors))}; put that right and reinstall, with "
+            "FASTBP_REQUIRE_BUILD=1 to see all it says"
+        )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if os.path.exists(os.path.join(root, "setup.py")) and os.path.isdir(os.path.join(root, "src")):
-        return f"fastbp was imported from the source tree {root}: run `pip install -e .` there"
+        from importlib.machinery import PathFinder
+
+        places = [place for place in sys.path if os.path.abspath(place) != root]
+        other = PathFinder.find_spec("fastbp", places)
+        if other is not None and other.origin:
+            return (
+                f"start Python outside of the source folder {root}, or as `python -P`, to import "
+                f"the fastbp that is installed in {os.path.dirname(other.origin)}"
+            )
+        return f"run `pip install -e .` in {root}: fastbp was imported from this source folder"
     return "reinstall with a C compiler and the Python headers (Debian: gcc python3-dev)"
+
+
+def build_errors() -> dict[str, list[str]]:
+    """What the compiler said, in one line, when the package was installed, and the builds that
+    failed with it, such as "float32_v4".
+    """
+    path = os.path.join(os.path.dirname(__file__), "build_error.txt")
+    found: dict[str, list[str]] = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                name, _, said = line.rstrip("\n").partition(": ")
+                found.setdefault(said, []).append(name)
+    return found
 
 
 def resolve_backend(name: str | None) -> str:

@@ -68,8 +68,8 @@ def matrix_product(
 ) -> None: ...  # fmt: skip
 def column_product(a: _Real, w: _Real, c: _Real, *, bias: _Real | None = None) -> None: ...
 def lane_kernels(
-    x: _Real, order: _Row, w: _Real, bias: _Real, dz: _Real, turned: _Real, z: _Real, dx: _Real,
-    g: _Real, sums: _Real, *, start: int = 0,
+    x: _Real, order: _Row | None, w: _Real, bias: _Real, dz: _Real, turned: _Real, z: _Real,
+    dx: _Real, g: _Real, sums: _Real, *, start: int = 0,
 ) -> None: ...  # fmt: skip
 def output_kernels(
     dz: _Real, x: _Real, w: _Real, d: _Real, g: _Real, b: _Real, s: _Real, *, is_tanh: bool,

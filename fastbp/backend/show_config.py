@@ -38,6 +38,9 @@ def config() -> dict[str, Any]:
             "compiler": info["compiler"],
             "build flags": info["flags"],
         }
+    if errors := backend.build_errors():
+        told = [f"{' '.join(names)}: {said}" for said, names in errors.items()]
+        found["builds that failed"] = told
     return found | {
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -1,10 +1,10 @@
-"""The README's table and the page of all machines, from results of `fastbp bench --json`."""
+"""The README's short table and the page of all machines, from results of `fastbp bench --json`."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastbp.benchmark.table import machine_lines, markdown, markdown_random
+from fastbp.benchmark.table import machine_lines, markdown, markdown_random, markdown_short
 
 
 def between_marks(text: str, name: str, content: str) -> str:
@@ -21,8 +21,9 @@ def between_marks(text: str, name: str, content: str) -> str:
 
 
 def generate(readme: str, result: Path) -> str:
-    """The text of the README with the table of a result between the marks of "bench"."""
-    return between_marks(readme, "bench", markdown(json.loads(result.read_text(encoding="utf-8"))))
+    """The text of the README with the short table of a result between the marks of "bench"."""
+    table = markdown_short(json.loads(result.read_text(encoding="utf-8")))
+    return between_marks(readme, "bench", table)
 
 
 def generate_page(page: str, results: Sequence[Path]) -> str:

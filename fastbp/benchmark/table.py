@@ -154,6 +154,25 @@ def markdown(result: Row) -> str:
     return "\n".join(lines)
 
 
+def markdown_short(result: Row) -> str:
+    """What a newcomer reads: one core, the best peer and PyTorch."""
+    rows = [row for row in result["ratios"] if row["threads"] == 1]
+    head = ["workload", "batch", "fastbp us", "best peer", "us", "ratio", "PyTorch us", "ratio"]
+    lines = _markdown_head(head, names=1)
+    for row in rows:
+        lines.append(_markdown_row([
+            row["workload"], row["batch_size"], figure(row["fastbp_us"]),
+            row["best_peer"], figure(row["best_peer_us"]), _optional(row, "ratio"),
+            _optional(row, "pytorch_us", figure), _optional(row, "pytorch_ratio"),
+        ]))  # fmt: skip
+    return "\n".join([
+        *lines, "",
+        f"Microseconds per training step, {result['settings']['dtype']}; ratio = the peer's time / "
+        "fastbp's, below 1 where fastbp loses.",
+        f"{result['date']}, {_machine(result['machine'])}, Python {result['machine']['python']}.",
+    ])  # fmt: skip
+
+
 def markdown_random(random: Row) -> str:
     """The quantiles of random workloads by class, and the ten worst of them."""
     rows, about = random["rows"], random["settings"]

@@ -43,6 +43,7 @@ class Callback:
     model: Any = None
     params: Mapping[str, Any] = {}
     epochs_per_call: int = 1
+    saves = False  # whether it writes the network: its hooks are called after those of the others
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Called before training, before anything changes."""
@@ -51,6 +52,17 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Called before training, after `set_params`."""
         self.model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """What another of the class needs to go on in this one's place: counters, best numbers, not
+        its arguments.  JSON and NumPy arrays of numbers; files hold it.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned: called after `on_train_begin`, where a fit goes on
+        where another one was stopped.
+        """
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""

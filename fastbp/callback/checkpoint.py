@@ -8,6 +8,7 @@ from typing import Any
 
 from fastbp.callback.base import Logs
 from fastbp.callback.monitor import MonitorCallback, Patience
+from fastbp.check.file_name import check_suffix
 from fastbp.check.message import shown
 from fastbp.check.scalar import as_index, check_bool, check_real
 
@@ -16,9 +17,9 @@ class ModelCheckpoint(MonitorCallback):
     """Save the network after every epoch, after every `save_freq` batches, or where it is best.
 
     Args:
-        filepath: of the files; "{epoch:02d}-{val_loss:.2f}.npz" is filled with the number of the
-            epoch, from 1, and what `logs` holds.  Folders that are missing are made.  An epoch
-            without validation does not write a file named after one.
+        filepath: of the files, .npz or .safetensors; "{epoch:02d}-{val_loss:.2f}.npz" is filled
+            with the number of the epoch, from 1, and what `logs` holds.  Folders that are missing
+            are made.  An epoch without validation does not write a file named after one.
         monitor, mode: what is best, as in `EarlyStopping`.
         save_best_only: write only where the number is better than before.
         save_weights_only: only False, as a file holds the whole network.
@@ -38,6 +39,8 @@ class ModelCheckpoint(MonitorCallback):
     ['01.npz', '02.npz']
     """
 
+    saves = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -51,6 +54,7 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
+        check_suffix(self.filepath)
         if any(not name or name[0].isdigit() for name in self._names()):
             raise ValueError(f"filepath must name what it is filled with: {shown(filepath)}")
         self.verbose = verbose
@@ -88,6 +92,12 @@ class ModelCheckpoint(MonitorCallback):
                     "save_freq='epoch', or monitor='loss'"
                 )
 
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self._epoch, "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self._epoch, self._batches = state["best"], state["epoch"], state["batches"]
+
     def is_growing(self) -> bool:
         return self.save_best_only and super().is_growing()
 
@@ -122,7 +132,7 @@ class ModelCheckpoint(MonitorCallback):
                 return
             if not Patience(growing=self.is_growing()).improves(value, self.best):
                 return
-            self.best = value
+            self.best = value  # before the file is written, which holds it
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self.model.save(path)
         if self.verbose:

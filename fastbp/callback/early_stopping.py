@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastbp.callback.base import Logs
 from fastbp.callback.monitor import MonitorCallback, Patience, check_patience
 from fastbp.check.array import Array
@@ -86,6 +88,20 @@ class EarlyStopping(MonitorCallback):
             growing=self.is_growing(), min_delta=self.min_delta, patience=self.patience,
             baseline=self.baseline, start_from_epoch=self.start_from_epoch,
         )  # fmt: skip
+
+    def get_state(self) -> dict[str, Any]:
+        own = self.decision
+        return {
+            "best": own.best, "best_epoch": own.best_epoch, "wait": own.wait, "last": own.last,
+            "best_weights": self.best_weights,
+        }  # fmt: skip
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        own = self.decision
+        own.best, own.best_epoch, own.wait = state["best"], state["best_epoch"], state["wait"]
+        own.last = state["last"]
+        if self.restore_best_weights:
+            self.best_weights = state["best_weights"]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.value(logs)

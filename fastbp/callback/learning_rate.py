@@ -52,6 +52,13 @@ class ReduceLROnPlateau(MonitorCallback):
         self.best = None
         self.wait = self.cooldown_counter = 0
 
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self.wait = state["best"], state["wait"]
+        self.cooldown_counter = state["cooldown_counter"]
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
             logs.setdefault("learning_rate", float(self.model.learning_rate))
@@ -99,11 +106,24 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
         self.verbose = verbose
         self._takes_rate = _takes_two(schedule)
+        self._epoch = -1
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._epoch = -1
+
+    def get_state(self) -> dict[str, Any]:
+        return {"epoch": self._epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._epoch = state["epoch"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if epoch == self._epoch:
+            return  # it was left, and goes on with the rate that it has
         arguments = (epoch, float(self.model.learning_rate)) if self._takes_rate else (epoch,)
         rate = check_real(self.schedule(*arguments), name="what schedule returns", minimum=0)
         self.model.learning_rate = rate
+        self._epoch = epoch
         if self.verbose:
             print(f"epoch {epoch + 1}: learning rate {rate:.6g}")
 

@@ -25,6 +25,7 @@ class Patience:
         best, best_epoch: the best number so far, None before the first; of which epoch.
         wait: epochs since it improved (on `baseline` too, where there is one).
         is_best: whether the last number seen was the best.
+        last: the epoch that was seen last; none is taken into account twice.
 
     >>> patience = Patience(patience=2)
     >>> [patience.ends(epoch, loss) for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.0])]
@@ -51,9 +52,13 @@ class Patience:
         self.best_epoch = 0
         self.wait = 0
         self.is_best = False
+        self.last = -1
 
     def ends(self, epoch: int, value: float) -> bool:
         """Take the number of an epoch into account; True where patience is over."""
+        if epoch <= self.last:
+            return False
+        self.last = epoch
         if epoch < self.start_from_epoch:
             self.is_best = False
             return False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastbp.callback.base import Callback, Logs
+from fastbp.check.extra import missing_extra
 from fastbp.check.message import shown
 from fastbp.check.scalar import as_index, check_integer
 
@@ -86,8 +87,6 @@ def _writer_class() -> Callable[[str], Any]:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise ImportError(
-                "TensorBoard needs a writer: pip install 'fastbp[tensorboard]'"
-            ) from None
+            raise missing_extra("TensorBoard", "a writer", "tensorboard") from None
     make: Callable[[str], Any] = SummaryWriter
     return make

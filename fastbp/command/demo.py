@@ -1,15 +1,18 @@
 """`fastbp demo`: learn handwritten digits, data included."""
 
 import argparse
+import time
 
-from fastbp.command.option import add_backend, add_epochs, add_seed
+from fastbp.command.option import add_backend, add_epochs, add_json, add_seed
+from fastbp.command.output import show_json
 from fastbp.command.progress import accuracy, speed, train_with_progress
 from fastbp.dataset import load_digits
 from fastbp.network import Network
 from fastbp.optimizer import Adam
-from fastbp.tabular.split import split_rows
+from fastbp.runtime.held_out import split_rows
 
 BATCH_SIZE = 32
+TEST_ROWS = 450
 LEARNING_RATE = 2e-3
 
 
@@ -22,12 +25,13 @@ def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add_backend(parser)
     add_epochs(parser, default=60)
     add_seed(parser)
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     X, y = load_digits()
-    train, test = split_rows(len(X), test_size=0.25, seed=arguments.seed, labels=y)
+    train, test = split_rows(len(X), share=TEST_ROWS / len(X), seed=arguments.seed, labels=y)
     network = Network(
         [64, 128, 10],
         activation="relu",
@@ -40,6 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
     def said() -> str:
         return f"test accuracy {100.0 * accuracy(network, X[test], y[test]):.2f} %"
 
+    if arguments.json:
+        start = time.perf_counter()
+        network.fit(X[train], y[train], epochs=arguments.epochs, batch_size=BATCH_SIZE, verbose=0)
+        show_json({
+            "rows": len(train), "test_rows": len(test), "epochs": arguments.epochs,
+            "seconds": time.perf_counter() - start, "backend": network.backend,
+            "accuracy": accuracy(network, X[test], y[test]),
+        })  # fmt: skip
+        return 0
     print(f"handwritten digits: {len(train)} to train, {len(test)} to test, 64 -> 128 -> 10")
     seconds = train_with_progress(
         network, X[train], y[train], epochs=arguments.epochs, batch_size=BATCH_SIZE, report=said

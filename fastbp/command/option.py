@@ -2,40 +2,77 @@
 
 import argparse
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastbp.tabular.file import TableFile
 
 LARGEST = 2**31 - 1
 
 
 def add_value(
-    parser: argparse.ArgumentParser, name: str, metavar: str, about: str, **more: Any
+    parser: Any, name: str | Sequence[str], metavar: str, about: str, **more: Any
 ) -> None:
     """An option with a value; its help ends with the default, where there is one."""
     if "default" in more:
         about += f" (default: {more['default']})"
-    parser.add_argument(name, metavar=metavar, help=about, **more)
+    names = [name] if isinstance(name, str) else name
+    parser.add_argument(*names, metavar=metavar, help=about, **more)
 
 
-def add_backend(parser: argparse.ArgumentParser) -> None:
+def add_repeated(parser: Any, name: str, metavar: str, about: str) -> None:
+    """An option whose values are collected in a list."""
+    text = f"{about} (may be repeated)"
+    parser.add_argument(name, metavar=metavar, help=text, action="append", default=[])
+
+
+def add_backend(parser: Any) -> None:
     parser.add_argument(
         "--backend", choices=["cython", "numpy"], help="what computes (default: the best there is)"
     )
 
 
-def add_epochs(parser: argparse.ArgumentParser, *, default: int) -> None:
-    about = "passes over the training rows"
+def add_epochs(parser: Any, *, default: int, about: str = "passes over the training rows") -> None:
     add_value(parser, "--epochs", "N", about, type=integer(minimum=1), default=default)
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
+def add_seed(parser: Any) -> None:
     about = "for the split, the initial weights and the order"
     add_value(parser, "--seed", "N", about, type=integer(minimum=0), default=0)
 
 
-def add_separator(parser: argparse.ArgumentParser) -> None:
-    about = "between the fields of a line; 'tab' for tabs"
-    add_value(parser, "--separator", "C", about, type=character, default=",")
+def add_json(parser: Any) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_table(parser: argparse.ArgumentParser, *, is_training: bool = False) -> None:
+    """The table, and how it is to be read."""
+    about = "CSV or TSV, also as .gz, .bz2, .xz, .zst; Parquet; - for standard input"
+    parser.add_argument("data", metavar="data.csv", help=about)
+    group = parser.add_argument_group("reading the table")
+    found = "between the cells of a line, 'tab' for tabs (default: found out)"
+    add_value(group, "--separator", "C", found, type=character)
+    default = ". or ," + ("" if is_training else ", by default as in training")
+    about = f"decimal point, {default}"
+    group.add_argument("--decimal", choices=[".", ","], metavar="C", help=about)
+    add_repeated(group, "--na-value", "TEXT", "cells that mean a missing value, such as ?")
+    add_value(group, "--encoding", "NAME", "of the text, such as cp1252 (default: UTF-8)")
+    unnamed = "the first line is data; columns are column_1, column_2, ..."
+    group.add_argument("--no-header", action="store_true", help=unnamed)
+
+
+def open_table(
+    arguments: argparse.Namespace, *, decimal: str = ".", na_values: Sequence[str] = ()
+) -> "TableFile":
+    """The file of `add_table`; what the model remembers of reading holds where nothing is said."""
+    from fastbp.tabular.file import TableFile
+
+    return TableFile(
+        arguments.data, separator=arguments.separator, decimal=arguments.decimal or decimal,
+        na_values=arguments.na_value or na_values, encoding=arguments.encoding,
+        has_header=not arguments.no_header,
+    )  # fmt: skip
 
 
 def integer(*, minimum: int) -> Callable[[str], int]:
@@ -86,7 +123,7 @@ def _number(text: str) -> float:
 
 def character(text: str) -> str:
     """A type for argparse: one character, or the word "tab"."""
-    value = "\t" if text == "tab" else text
+    value = "\t" if text in ("tab", "\\t") else text
     if len(value) != 1 or value in '"\r\n':
         raise argparse.ArgumentTypeError(f"expected one character, got {text!r}")
     return value

@@ -1,126 +1,218 @@
-"""`fastbp train`: a network for a CSV table."""
+"""`fastbp train`: a network for a table."""
 
 import argparse
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+import os
+import shlex
+import time
+from typing import TYPE_CHECKING
 
 from fastbp.command import option
-from fastbp.command.progress import accuracy, speed, train_with_progress
-from fastbp.network import Network
-from fastbp.optimizer import Adam
-from fastbp.runtime.snapshot import snapshot
-from fastbp.storage.checkpoint import check_destination, write
-from fastbp.tabular.split import split_rows
-from fastbp.tabular.table import Preprocessing, Table, read_csv
-from fastbp.tabular.target import ClassTarget, Target, fit_target, target_to_config
+from fastbp.command.output import show_json
+from fastbp.storage.checkpoint import check_destination
+
+if TYPE_CHECKING:
+    from fastbp.tabular.model import TableModel
+    from fastbp.tabular.summary import Summary
+
+MODEL = "model.npz"
 
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subcommands.add_parser(
         "train",
-        help="train on a CSV file",
-        description="Train on a CSV file with a header line. Numeric columns are standardised, "
-        "the others one-hot encoded; missing values are an error.",
+        help="train on a table in a file",
+        description="Train on a table and write a model for `fastbp predict`. Numbers are "
+        "standardised, names one-hot encoded, dates become numbers; constant columns and free text "
+        "are left out; missing cells are imputed and marked. What was done is said. "
+        "docs/command_line.md has a tutorial.",
     )
-    parser.add_argument("data", metavar="data.csv")
-    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    parser.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
-    drop = "leave a column out (repeatable)"
-    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help=drop)
-    hidden = "sizes of the hidden layers"
-    option.add_value(parser, "--layers", "N,N", hidden, type=option.sizes, default="64,64")
-    parser.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
-    option.add_epochs(parser, default=100)
-    parser.add_argument("--batch-size", type=option.integer(minimum=1), default=32, metavar="N")
-    adam = "of the optimizer, Adam"
-    option.add_value(parser, "--learning-rate", "X", adam, type=option.positive, default=0.001)
-    held_out = "share of the rows held out for the test"
-    option.add_value(parser, "--test-size", "SHARE", held_out, type=option.share, default=0.25)
-    parser.add_argument("--save", metavar="model.npz", help="write the model for `fastbp predict`")
-    option.add_seed(parser)
-    option.add_backend(parser)
-    option.add_separator(parser)
+    option.add_table(parser, is_training=True)
+    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    _add_columns(parser.add_argument_group("columns"))
+    _add_network(parser.add_argument_group("network"))
+    _add_training(parser.add_argument_group("training"))
+    _add_results(parser.add_argument_group("results"))
     parser.set_defaults(run=run)
 
 
+def _add_columns(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
+    option.add_repeated(group, "--drop", "COLUMN", "leave a column out")
+    option.add_repeated(group, "--categorical", "COLUMN", "a column is names, though it has digits")
+    option.add_repeated(group, "--keep", "COLUMN", "use a column that seems to number the rows")
+    group.add_argument(
+        "--missing", choices=["indicator", "impute", "error"], default="indicator",
+        help="missing cells become the mean or no category, and are marked by an input of their "
+        "own (indicator, the default), are not marked, or are an error",
+    )  # fmt: skip
+    option.add_value(group, "--date-format", "F", "of dates, such as %%d/%%m/%%Y")
+
+
+def _add_network(group: "argparse._ArgumentGroup") -> None:
+    hidden = "sizes of the hidden layers"
+    option.add_value(group, ["--hidden", "--layers"], "N,N", hidden, type=option.sizes,
+                     default="64,64")  # fmt: skip
+    option.add_value(group, "--activation", "NAME", "of the hidden layers", default="relu")
+    losses = "of a number: mse (the default), mae, huber; classes have cross_entropy"
+    option.add_value(group, "--loss", "NAME", losses)
+    option.add_backend(group)
+
+
+def _add_training(group: "argparse._ArgumentGroup") -> None:
+    held_out = "share of the rows held out, to stop in time and to measure; 0 for none"
+    option.add_value(group, "--validate", "SHARE", held_out, type=option.share, default=0.2)
+    patience = "epochs without improvement on the rows held out that end the training"
+    option.add_value(group, "--patience", "N", patience, type=option.integer(minimum=1), default=10)
+    option.add_epochs(group, default=200, about="passes over the training rows, at most")
+    option.add_value(group, "--max-seconds", "S", "stop in time", type=option.positive)
+    one = option.integer(minimum=1)
+    option.add_value(group, "--batch-size", "N", "rows of a step", type=one, default=32)
+    option.add_value(group, "--optimizer", "NAME", "adam, adamw or sgd", default="adam")
+    rate = "of the optimizer (default: its own)"
+    option.add_value(group, "--learning-rate", "X", rate, type=option.positive)
+    balanced = "balanced: rare classes count as much as frequent ones"
+    group.add_argument("--class-weight", choices=["balanced"], help=balanced)
+    shown = "0 nothing, 1 a bar, 2 a line an epoch (default: a bar in a terminal)"
+    group.add_argument("--verbose", type=int, choices=[0, 1, 2], help=shown)
+    option.add_seed(group)
+
+
+def _add_results(group: "argparse._ArgumentGroup") -> None:
+    test = "share of the rows that only the figures at the end see"
+    option.add_value(group, "--test-size", "SHARE", test, type=option.share, default=0.0)
+    folds = "cross-validate: figures of N models, each tested on its own part of the rows"
+    option.add_value(group, "--cv", "N", folds, type=option.integer(minimum=2))
+    saved = f"the model's file (default: {MODEL}, or model-2.npz, ... where it exists)"
+    option.add_value(group, "--save", "FILE", saved)
+    group.add_argument("--no-save", action="store_true", help="write no model")
+    option.add_value(group, "--plot", "FILE", "draw losses and predictions, .png, .svg or .pdf")
+    option.add_value(group, "--report", "FILE", "the result as one page of HTML")
+    option.add_json(group)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.save is not None:
-        check_destination(arguments.save)
-    table = read_csv(arguments.data, separator=arguments.separator)
-    preprocessing, target, train, test = _prepare(table, arguments)
-    X, y = preprocessing.transform(table), target.encode(table[target.name])
-    network = Network(
-        [X.shape[1], *arguments.layers, target.n_outputs],
-        activation=arguments.activation,
-        loss="cross_entropy" if target.task == "classification" else "mse",
-        optimizer=Adam(arguments.learning_rate),
-        seed=arguments.seed,
-        backend=arguments.backend,
-    )
-    _announce(preprocessing, target, n_train=len(train), n_test=len(test))
-    seconds = train_with_progress(
-        network, X[train], y[train], epochs=arguments.epochs, batch_size=arguments.batch_size
-    )
-    for name, rows in (("train", train), ("test", test)):
-        if len(rows):
-            scores = _scores(network, target, X[rows], table[target.name][rows])
-            print(f"{name:<5} " + "  ".join(f"{key} {value:.6g}" for key, value in scores.items()))
-    print(speed(network, rows=len(train), epochs=arguments.epochs, seconds=seconds))
-    if arguments.save is not None:
-        extra = {"preprocessing": preprocessing.to_config(), "target": target_to_config(target)}
-        write(arguments.save, snapshot(network._state, extra=extra))
-        print(f"saved {arguments.save}")
+    from fastbp.tabular import frame
+    from fastbp.tabular.fold import cross_validate, test_rows
+
+    for path in (arguments.save, arguments.plot, arguments.report):
+        if path is not None:
+            check_destination(path)
+    _check_plot(arguments)
+    model = _model(arguments)
+    with option.open_table(arguments) as file:
+        if arguments.target is None:
+            columns = frame.listed(file.columns, 30)
+            raise ValueError(f"pass the column to predict: --target COLUMN, one of {columns}")
+        if arguments.target not in file.columns and file.header_is_numbers():
+            raise ValueError(
+                f"{file.name} has no column {arguments.target!r}, and its first line is mostly "
+                f"numbers ({', '.join(file.columns[:5])}): if it is data, pass --no-header"
+            )
+        frame.check_columns([arguments.target, *arguments.drop], file.columns, where=file.name)
+        table, notes, source = file.read(text=[arguments.target]), file.notes, file.name
+    folds = []
+    if arguments.cv:
+        folds = cross_validate(
+            model, table, target=arguments.target, folds=arguments.cv, drop=tuple(arguments.drop)
+        )
+    train, test = test_rows(model, table, arguments.target, arguments.test_size)
+    summary = _fit(model, train, source, notes, arguments)
+    summary.n_rows, summary.n_columns = table.shape
+    summary.folds = folds
+    if test is not None:
+        summary.evaluation, summary.held_out = model.evaluate(test), "test rows"
+    _write(summary, arguments)
+    if arguments.json:
+        show_json(summary.to_json())
+    else:
+        print(summary.after())
     return 0
 
 
-def _prepare(
-    table: Table, arguments: argparse.Namespace
-) -> tuple[Preprocessing, Target, NDArray[np.int64], NDArray[np.int64]]:
-    """Describe inputs and target, and divide the rows."""
-    for name in (arguments.target, *arguments.drop):
-        if name not in table:
-            raise ValueError(
-                f"{arguments.data} has no column {name!r}; it has {', '.join(map(repr, table))}"
-            )
-    if arguments.target in arguments.drop:
-        raise ValueError(f"column {arguments.target!r} is both the target and dropped")
-    cells = table[arguments.target]
-    target = fit_target(arguments.target, cells, task=arguments.task)
-    labels = target.encode(cells) if target.task == "classification" else None
-    train, test = split_rows(
-        len(cells), test_size=arguments.test_size, seed=arguments.seed, labels=labels
-    )
-    # The scale of a regression's target is learned from the training rows, like the inputs'.
-    target = fit_target(arguments.target, cells, task=target.task, rows=train)
-    inputs = {
-        name: table[name] for name in table if name not in (arguments.target, *arguments.drop)
-    }
-    return Preprocessing.fit(inputs, rows=train), target, train, test
+def _model(arguments: argparse.Namespace) -> "TableModel":
+    from fastbp.tabular.model import TableModel
+
+    return TableModel(
+        hidden=arguments.hidden, activation=arguments.activation, loss=arguments.loss,
+        optimizer=arguments.optimizer, learning_rate=arguments.learning_rate,
+        epochs=arguments.epochs, batch_size=arguments.batch_size,
+        validation_split=arguments.validate, patience=arguments.patience,
+        max_seconds=arguments.max_seconds, class_weight=arguments.class_weight,
+        task=arguments.task, missing=arguments.missing, categorical=arguments.categorical,
+        decimal=arguments.decimal or ".", date_format=arguments.date_format,
+        na_values=arguments.na_value, keep=arguments.keep, seed=arguments.seed,
+        backend=arguments.backend,
+    )  # fmt: skip
 
 
-def _announce(preprocessing: Preprocessing, target: Target, *, n_train: int, n_test: int) -> None:
-    kind = f"{len(target.classes)} classes" if isinstance(target, ClassTarget) else "a number"
-    print(
-        f"{target.task} of {target.name!r} ({kind}) from {len(preprocessing.columns)} columns, "
-        f"{len(preprocessing.feature_names)} inputs; {n_train} rows to train, {n_test} to test"
-    )
-    if preprocessing.dropped:
-        print(f"dropped, constant: {', '.join(preprocessing.dropped)}")
+def _fit(
+    model: "TableModel", table: object, source: str, notes: list[str], arguments: argparse.Namespace
+) -> "Summary":
+    """Train, and say before it what was found in the table."""
+    from fastbp.tabular.summary import Summary
+
+    summary, start = Summary(model, source, 0, 0), 0.0
+
+    def announce() -> None:
+        nonlocal start
+        summary.notes = [*notes, *model.notes]
+        if not arguments.json:
+            print(summary.before(), flush=True)
+        start = time.perf_counter()
+
+    model.fit(
+        table, target=arguments.target, drop=arguments.drop,
+        verbose=_verbose(arguments), on_described=announce,
+    )  # fmt: skip
+    summary.seconds = time.perf_counter() - start
+    if model.validation is not None:
+        summary.evaluation, summary.held_out = (
+            model.validation,
+            "rows held out, which decided when to stop",
+        )
+    return summary
 
 
-def _scores(
-    network: Network, target: Target, X: NDArray[Any], cells: NDArray[np.object_]
-) -> dict[str, float]:
-    """Accuracy and loss, or R^2 and errors in the unit of the target."""
-    if isinstance(target, ClassTarget):
-        labels = target.encode(cells)
-        loss = network.evaluate(X, labels)["loss"]
-        return {"accuracy": accuracy(network, X, labels), "loss": loss}
-    truth = target.numbers(cells)
-    error = target.decode(network.predict(X)) - truth
-    spread = float(((truth - truth.mean()) ** 2).mean())
-    mse = float((error**2).mean())
-    r2 = 1.0 - mse / spread if spread > 0.0 else float("nan")
-    return {"R2": r2, "MAE": float(np.abs(error).mean()), "MSE": mse}
+def _verbose(arguments: argparse.Namespace) -> int | str:
+    if arguments.json:
+        return 0
+    return "auto" if arguments.verbose is None else int(arguments.verbose)
+
+
+def _check_plot(arguments: argparse.Namespace) -> None:
+    """What would go wrong with a plot, found before the training."""
+    if arguments.plot is None and arguments.report is None:
+        return
+    from fastbp.tabular.picture import draw
+
+    figure = draw(None, None)
+    kind = os.path.splitext(arguments.plot or "")[1].lstrip(".").lower() or "png"
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"--plot {arguments.plot}: a file of the kind .png, .svg or .pdf, please")
+
+
+def _write(summary: "Summary", arguments: argparse.Namespace) -> None:
+    model = summary.model
+    if not arguments.no_save:
+        summary.path = arguments.save or _free_name()
+        model.save(summary.path)
+        words = ["fastbp", "predict", summary.path, arguments.data]
+        summary.command = shlex.join(words)
+    if arguments.plot is not None:
+        from fastbp.tabular.picture import draw
+
+        draw(model.history, summary.evaluation, title=summary.heading()).savefig(
+            arguments.plot, dpi=150
+        )
+    if arguments.report is not None:
+        with open(arguments.report, "w", encoding="utf-8") as stream:
+            stream.write(summary.to_html())
+
+
+def _free_name() -> str:
+    """A name for the model that no file has."""
+    number, name = 1, MODEL
+    while os.path.lexists(name):
+        number += 1
+        name = f"model-{number}.npz"
+    return name

@@ -16,7 +16,8 @@ from importlib import resources
 import numpy as np
 
 from .definition import DEFINITION
-from .example import Example, Row
+from .example import Example
+from .table import Row
 
 __all__ = ["Example", "Row", "load", "names"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,7 @@ from numpy.typing import NDArray
 from ..network import Network
 from ..optimizer import Adam
 from .definition import Definition, stated_optimizer
-
-
-class Row(NamedTuple):
-    """One number of the page: what the hand printed and what fastbp computes."""
-
-    step: int | str  # 1, 2, ...; 0 before training; "predict" after the last step
-    quantity: str
-    hand: float
-    fastbp: float
-    verdict: str  # "agrees", "slip" or "after" (an earlier slip carried on)
-    cause: str | None
+from .table import Row, html
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +39,9 @@ class Example:
     hand: list[dict[str, Any]]
     page: dict[str, Any] = field(repr=False)
     definition: Definition = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     def parameters(self) -> dict[str, float]:
         """The network's parameters as they are now, by the page's names."""

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from typing import Any, NamedTuple, Protocol
 
-from .example import Example, Row
+from fastbp.picture import html as page
 
 _WIDTH = 100
 _HEADER = ("step", "quantity", "hand", "fastbp", "verdict")
 
 
-def render(example: Example) -> str:
+class Row(NamedTuple):
+    """One number of the page: what the hand printed and what fastbp computes."""
+
+    step: int | str  # 1, 2, ...; 0 before training; "predict" after the last step
+    quantity: str
+    hand: float
+    fastbp: float
+    verdict: str  # "agrees", "slip" or "after" (an earlier slip carried on)
+    cause: str | None
+
+
+class Worked(Protocol):
+    """An `Example`, as far as its table goes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def teaches(self) -> str: ...
+    @property
+    def page(self) -> dict[str, Any]: ...
+    def run(self) -> list[Row]: ...
+
+
+def render(example: Worked) -> str:
     """Train `example` and return its table as text of at most 100 columns.
 
     Numbers of fastbp have six significant digits. A cause is printed in full under the first row
@@ -23,8 +49,8 @@ def render(example: Example) -> str:
     56 numbers: 52 agree, 3 slips, 1 after an earlier slip
     """
     rows = example.run()
-    causes = dict.fromkeys(row.cause for row in rows if row.cause is not None)
-    number = {cause: i for i, cause in enumerate(causes, 1)}  # in order of first appearance
+    number = _numbered(rows)
+    causes = dict.fromkeys(number)
     cells = [_HEADER, *(_cells(row, number) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     head, *body = (_line(line, widths) for line in cells)
@@ -35,10 +61,35 @@ def render(example: Example) -> str:
         if row.cause in causes:
             del causes[row.cause]
             lines += _wrap(f"[{number[row.cause]}] {row.cause}", " " * 6, " " * 10)
-    verdict = Counter(row.verdict for row in rows)
-    lines += ["", f"{len(rows)} numbers: {verdict['agrees']} agree, {verdict['slip']} slips, "
-              f"{verdict['after']} after an earlier slip", ""]  # fmt: skip
+    lines += ["", _count(rows), ""]
     return "\n".join([*lines, *_wrap(f"It teaches {example.teaches}.")])
+
+
+def html(example: Worked) -> str:
+    """The same for a notebook; the causes of slips are below the table, by their numbers."""
+    rows = example.run()
+    number = _numbered(rows)
+    cells = [_HEADER, *(_cells(row, number) for row in rows)]
+    causes = [(f"[{i}]", cause) for cause, i in number.items()]
+    return page.box(
+        page.heading(example.name, example.title), page.paragraph(example.page["network"]),
+        page.folded(_count(rows), page.table(cells), is_open=True),
+        page.definitions([*causes, ("teaches", example.teaches)]),
+    )  # fmt: skip
+
+
+def _numbered(rows: list[Row]) -> dict[str, int]:
+    """The causes of slips, numbered in order of first appearance."""
+    causes = dict.fromkeys(row.cause for row in rows if row.cause is not None)
+    return {cause: i for i, cause in enumerate(causes, 1)}
+
+
+def _count(rows: list[Row]) -> str:
+    verdict = Counter(row.verdict for row in rows)
+    return (
+        f"{len(rows)} numbers: {verdict['agrees']} agree, {verdict['slip']} slips, "
+        f"{verdict['after']} after an earlier slip"
+    )
 
 
 def _cells(row: Row, number: dict[str, int]) -> tuple[str, ...]:

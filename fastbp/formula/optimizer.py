@@ -48,6 +48,21 @@ def nesterov(
     return real_fma(-learning_rate, real_fma(momentum, velocity, g), w), velocity
 
 
+def scaled_momentum(
+    w: real, g: real, velocity: real, learning_rate: real, momentum: real
+) -> tuple[real, real]:
+    """Sutskever's own form, with the learning rate inside the velocity."""
+    velocity = real_fma(momentum, velocity, learning_rate * g)
+    return w - velocity, velocity
+
+
+def scaled_nesterov(
+    w: real, g: real, velocity: real, learning_rate: real, momentum: real
+) -> tuple[real, real]:
+    velocity = real_fma(momentum, velocity, learning_rate * g)
+    return w - real_fma(momentum, velocity, learning_rate * g), velocity
+
+
 def adam(
     w: real, g: real, m: real, v: real,
     beta1: real, beta2: real, one_minus_beta1: real, one_minus_beta2: real, epsilon: real,
@@ -64,14 +79,15 @@ def adam(
 
 def adam_scalars(
     learning_rate: double, beta1: double, beta2: double, epsilon: double, weight_decay: double,
-    beta1_power: double, beta2_power: double,
+    epsilon_hat: double, beta1_power: double, beta2_power: double,
 ) -> tuple[double, double, double, double, double, double, double, double]:  # fmt: skip
+    """`epsilon_hat` is 1 where epsilon joins sqrt(v) before that is corrected, else 0."""
     return (
         beta1,
         beta2,
         1 - beta1,
         1 - beta2,
-        epsilon,
+        epsilon * (1 + epsilon_hat * (1 / sqrt(1 - beta2_power) - 1)),
         learning_rate / (1 - beta1_power),
         1 / sqrt(1 - beta2_power),
         learning_rate * weight_decay,
@@ -94,14 +110,14 @@ def amsgrad(
 
 def amsgrad_scalars(
     learning_rate: double, beta1: double, beta2: double, epsilon: double, weight_decay: double,
-    beta1_power: double, beta2_power: double,
+    epsilon_hat: double, beta1_power: double, beta2_power: double,
 ) -> tuple[double, double, double, double, double, double, double, double]:  # fmt: skip
     return (
         beta1,
         beta2,
         1 - beta1,
         1 - beta2,
-        epsilon,
+        epsilon * (1 + epsilon_hat * (1 / sqrt(1 - beta2_power) - 1)),
         learning_rate / (1 - beta1_power),
         1 / sqrt(1 - beta2_power),
         learning_rate * weight_decay,
@@ -138,6 +154,33 @@ def decayed_nesterov(
 
 
 def decayed_nesterov_scalars(
+    learning_rate: double, momentum: double, weight_decay: double
+) -> tuple[double, double, double]:
+    return learning_rate, momentum, learning_rate * weight_decay
+
+
+def decayed_scaled_momentum(
+    w: real, g: real, velocity: real, learning_rate: real, momentum: real, decay: real
+) -> tuple[real, real]:
+    velocity = real_fma(momentum, velocity, learning_rate * g)
+    return real_fma(-decay, w, w) - velocity, velocity
+
+
+def decayed_scaled_momentum_scalars(
+    learning_rate: double, momentum: double, weight_decay: double
+) -> tuple[double, double, double]:
+    return learning_rate, momentum, learning_rate * weight_decay
+
+
+def decayed_scaled_nesterov(
+    w: real, g: real, velocity: real, learning_rate: real, momentum: real, decay: real
+) -> tuple[real, real]:
+    velocity = real_fma(momentum, velocity, learning_rate * g)
+    step: real = real_fma(momentum, velocity, learning_rate * g)
+    return real_fma(-decay, w, w) - step, velocity
+
+
+def decayed_scaled_nesterov_scalars(
     learning_rate: double, momentum: double, weight_decay: double
 ) -> tuple[double, double, double]:
     return learning_rate, momentum, learning_rate * weight_decay

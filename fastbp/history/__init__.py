@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ class History:
             where it did not.
         reason: the same in words.
 
-    `history["loss"]` is short for `history.history["loss"]`; `print(history)` shows a table.
+    `history["loss"]` is short for `history.history["loss"]`; `print(history)` shows a table, a
+    notebook the curves.
 
     >>> past = History()
     >>> past.append(0, {"loss": 0.5, "val_loss": 0.75})
@@ -42,6 +44,7 @@ class History:
     # Of the class for those of older pickles.
     stopped: str | None = None
     reason: str | None = None
+    is_whole_run = False  # one that `net.history` alone shows, of several fits
     __iter__ = None  # neither names nor epochs
 
     def __init__(self) -> None:
@@ -64,6 +67,17 @@ class History:
                 self._place.setdefault(name, [*range(len(found))]).append(position)
             found.append(number)
 
+    def amend(self, values: Mapping[str, Any]) -> None:
+        """Set figures of the last epoch."""
+        epoch, position = self.epoch.pop(), len(self.epoch)
+        for name in values:
+            found, place = self.history.get(name), self._place.get(name)
+            if found and (len(found) - 1 if place is None else place[-1]) == position:
+                found.pop()
+                if place is not None:
+                    place.pop()
+        self.append(epoch, values)
+
     def extend(self, epoch: int, columns: Mapping[str, Sequence[float]]) -> None:
         """Add epochs, from this number on, all with the same names."""
         n, position = len(next(iter(columns.values()))), len(self.epoch)
@@ -79,6 +93,30 @@ class History:
         """A number for each epoch there is."""
         self.history[name] = [float(value) for value in values]
         self._place.pop(name, None)
+
+    def copy(self) -> History:
+        """Another of the same figures."""
+        twin = History()
+        twin.history = {name: [*values] for name, values in self.history.items()}
+        twin._place = {name: [*place] for name, place in self._place.items()}
+        twin.epoch, twin.stopped, twin.reason = [*self.epoch], self.stopped, self.reason
+        return twin
+
+    def cut(self, epoch: int) -> None:
+        """Leave out the epochs from this number on."""
+        n = sum(number < epoch for number in self.epoch)
+        if n == len(self.epoch):
+            return
+        for name, values in [*self.history.items()]:
+            place = self._place.get(name, range(len(values)))
+            kept = sum(position < n for position in place)
+            del values[kept:]
+            if name in self._place:
+                del self._place[name][kept:]
+            if not values:
+                del self.history[name]
+                self._place.pop(name, None)
+        del self.epoch[n:]
 
     def rows(self, name: str) -> list[float | None]:
         """The values of a name, one for each epoch; None where it has none.
@@ -128,6 +166,31 @@ class History:
         from fastbp.history import show
 
         return show.frame(self._columns())
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file: a row an epoch, a column a name, an empty cell where an epoch has none.
+
+        The numbers are those of the history to the bit: `csv` and pandas read them back as they
+        were.  A file of that name is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+
+        >>> import pathlib, tempfile
+        >>> past = History()
+        >>> past.append(0, {"loss": 0.5, "val_loss": 0.75})
+        >>> past.append(1, {"loss": 0.25})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "history.csv")
+        ...     past.to_csv(path)
+        ...     path.read_text().splitlines()
+        ['epoch,loss,val_loss', '0,0.5,0.75', '1,0.25,']
+        """
+        from pathlib import Path
+
+        from fastbp.history import show
+
+        Path(path).write_text(show.csv(self._columns()), encoding="utf-8")
 
     def plot(self, ax: Any = None) -> list[Any]:
         """Draw the losses, each metric and the learning rate, with matplotlib.

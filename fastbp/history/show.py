@@ -6,10 +6,15 @@ Columns are name -> one value for each epoch, None where it has none; the first 
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastbp.check.extra import missing_extra
+from fastbp.check.message import counted
+from fastbp.picture import html as html_page
+from fastbp.picture.chart import Panel, Point, chart
+from fastbp.picture.drawing import Drawing
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -34,10 +39,43 @@ def table(columns: Columns, most_rows: int, end: str) -> str:
 
 
 def html(columns: Columns, most_rows: int, end: str) -> str:
-    """The same for a notebook."""
-    head, *body = _rows(columns, most_rows)
-    lines = [_html_row("th", head), *(_html_row("td", row) for row in body)]
-    return f"<table>{''.join(lines)}</table>" + (f"<p>{escape(end)}</p>" if end else "")
+    """The curves, and the table behind a click, for a notebook."""
+    n = len(columns["epoch"])
+    parts = [html_page.heading("History", counted(n, "epoch") + (f", {end}" if end else ""))]
+    if n:
+        rows = html_page.table(_rows(columns, most_rows))
+        parts += [drawing(columns)._repr_html_(), html_page.folded("table", rows)]
+    return html_page.box(*parts)
+
+
+def drawing(columns: Columns) -> Drawing:
+    """The same as `plot` draws, without matplotlib."""
+    panels = []
+    for names in _panels(columns):
+        title = _title(names)
+        curves = {
+            "validation" if name.startswith("val_") else "training": _points(columns, name)
+            for name in names
+        }
+        is_log = _is_wide(title, [value for name in names for value in columns[name]])
+        panels.append(Panel(title.replace("_", " "), curves, is_log))
+    return chart(panels, title="losses, metrics and learning rate of each epoch")
+
+
+def csv(columns: Columns) -> str:
+    """See `History.to_csv`: numbers as Python writes them, so that they come back to the bit."""
+    lines = [list(columns)]
+    for row in zip(*columns.values(), strict=True):
+        lines.append(["" if value is None else repr(value) for value in row])
+    return "".join(f"{','.join(map(_quoted, cells))}\n" for cells in lines)
+
+
+def _quoted(cell: str) -> str:
+    """A cell of a CSV file: the name of a metric may hold anything."""
+    if not any(mark in cell for mark in ',"\r\n'):
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def frame(columns: Columns) -> pandas.DataFrame:
@@ -45,7 +83,7 @@ def frame(columns: Columns) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("a DataFrame needs pandas: pip install 'fastbp[csv]'") from error
+        raise missing_extra("a DataFrame", "pandas", "csv") from error
     values = {name: np.array(column, np.float64) for name, column in columns.items()}
     del values["epoch"]
     return pandas.DataFrame(values, index=pandas.Index(columns["epoch"], name="epoch"))
@@ -78,10 +116,6 @@ def _cell(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
-def _html_row(tag: str, cells: list[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-
 def _panels(columns: Columns) -> list[list[str]]:
     """Names that are drawn together: losses, each metric, the learning rate."""
     found: dict[str, list[str]] = {"loss": []}
@@ -96,7 +130,7 @@ def _new_axes(n: int) -> list[Any]:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("a plot needs matplotlib: pip install 'fastbp[plot]'") from error
+        raise missing_extra("a plot", "matplotlib", "plot") from error
     n_columns = 2 if n == 4 else min(n, _PANELS_A_ROW)
     n_rows = math.ceil(n / n_columns)
     size = (_PANEL[0] * n_columns, _PANEL[1] * n_rows)
@@ -109,13 +143,9 @@ def _new_axes(n: int) -> list[Any]:
 
 def _draw(columns: Columns, ax: Any, names: list[str]) -> None:
     """One panel: training and validation."""
-    title = names[0].removeprefix("val_") if names else "loss"
+    title = _title(names)
     for name in names:
-        points = [
-            (epoch, value)
-            for epoch, value in zip(columns["epoch"], columns[name], strict=True)
-            if value is not None
-        ]
+        points = _points(columns, name)
         is_validation = name.startswith("val_")
         ax.plot(
             [epoch for epoch, _ in points], [value for _, value in points],
@@ -132,6 +162,16 @@ def _draw(columns: Columns, ax: Any, names: list[str]) -> None:
         ax.set_yscale("log")
     if title != "learning_rate" and names:
         ax.legend(frameon=False)
+
+
+def _title(names: list[str]) -> str:
+    return names[0].removeprefix("val_") if names else "loss"
+
+
+def _points(columns: Columns, name: str) -> list[Point]:
+    """Those epochs that have the number, and the number."""
+    pairs = zip(columns["epoch"], columns[name], strict=True)
+    return [(epoch, value) for epoch, value in pairs if value is not None]
 
 
 def _is_wide(title: str, values: list[float | None]) -> bool:

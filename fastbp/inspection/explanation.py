@@ -9,6 +9,7 @@ from textwrap import wrap
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
 from fastbp.layer.outline import aligned
+from fastbp.picture import html
 from fastbp.plan import Plan, Tensor
 from fastbp.plan.threshold import THREAD_CALL_WORK, THREAD_STEP_WORK, Comparison
 from fastbp.runtime import engine_cache
@@ -88,10 +89,25 @@ class PlanExplanation:
     n_threads: int
 
     def __repr__(self) -> str:
-        parts = (self._about(), self._layers(), self._memory(), self._reasons())
-        return "\n\n".join("\n".join(lines) for lines in parts)
+        head = (
+            f"Training in batches of {counted(self.batch_size, 'row')}: {self.dtype}, "
+            f"backend {self.backend} ({self.instruction_set})"
+        )
+        about = [line for name, words in self._about() for line in _item(name, words)]
+        parts = ([head, "", *about], aligned(self._layers()), aligned(self._memory()))
+        return "\n\n".join("\n".join(lines) for lines in (*parts, self._reasons()))
 
-    def _about(self) -> list[str]:
+    def _repr_html_(self) -> str:
+        about = [("runs on", f"{self.dtype}, backend {self.backend} ({self.instruction_set})")]
+        reasons = "\n".join(self._reasons()[1:])
+        return html.box(
+            html.heading("Plan", f"of training in batches of {counted(self.batch_size, 'row')}"),
+            html.definitions([*about, *self._about()]),
+            html.table(self._layers()), html.table(self._memory()),
+            html.folded("why", html.preformatted(reasons)),
+        )  # fmt: skip
+
+    def _about(self) -> list[tuple[str, str]]:
         tiles, tile = counted(self.n_tiles, "tile"), counted(self.tile_rows, "row")
         blocks, block = counted(self.n_blocks, "block"), counted(self.block_rows, "row")
         epoch = counted(self.n_rows, "row")
@@ -102,27 +118,26 @@ class PlanExplanation:
             * self.rows_in_lanes
         )
         return [
-            f"Training in batches of {counted(self.batch_size, 'row')}: {self.dtype}, "
-            f"backend {self.backend} ({self.instruction_set})",
-            "",
-            *_item("regime", f"{self.regime}: {_REGIMES[self.regime]}"),
-            *_item("rows", rows),
-            *_item("products", f"{self.flops:,} floating-point operations (FLOP) a step"),
-            *_item("threads", f"{self.n_threads} with n_threads='auto' in an epoch of {epoch}"),
+            ("regime", f"{self.regime}: {_REGIMES[self.regime]}"),
+            ("rows", rows),
+            ("products", f"{self.flops:,} floating-point operations (FLOP) a step"),
+            ("threads", f"{self.n_threads} with n_threads='auto' in an epoch of {epoch}"),
         ]
 
-    def _layers(self) -> list[str]:
-        rows = [("layer", "kernel", "stored", "bytes", "transposed copy", "FLOP")]
+    def _layers(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [
+            ("layer", "kernel", "stored", "bytes", "transposed copy", "FLOP")
+        ]
         for own in self.layers:
             copy = "yes" if own.has_transpose else "no"
             shape = " x ".join(map(str, own.shape))
             rows.append((own.name, shape, own.storage, f"{own.n_bytes:,}", copy, f"{own.flops:,}"))
-        return aligned(rows)
+        return rows
 
-    def _memory(self) -> list[str]:
+    def _memory(self) -> list[tuple[str, str]]:
         parts = self.memory | {_PARTS[name]: n_bytes for name, n_bytes in self.arena.items()}
         rows = [(name, f"{n_bytes:,}") for name, n_bytes in parts.items() if n_bytes]
-        return aligned([("memory", "bytes"), *rows])
+        return [("memory", "bytes"), *rows]
 
     def _reasons(self) -> list[str]:
         """What was compared and what followed; what set the threshold, once where it set two."""

@@ -34,10 +34,9 @@ def resolve_layers(
     if isinstance(layers[0], Input):
         if activation is not None:
             raise ValueError("activation goes with a list of sizes; give each Dense its own")
-        for i, layer in enumerate(layers[1:], 1):
-            check_inner(layer, name=f"layers[{i}]")
-        return tuple(layers)
-    if isinstance(layers[0], Layer):
+        inner = enumerate(layers[1:], 1)
+        return (layers[0], *(check_inner(layer, name=f"layers[{i}]") for i, layer in inner))
+    if isinstance(layers[0], Layer | Activation):
         raise ValueError("the first layer must be an Input: fb.Input(n_features)")
     sizes = tuple(check_size(size, name=f"layer {i} size") for i, size in enumerate(layers))
     if len(sizes) < 2:
@@ -63,7 +62,8 @@ def initialized(
     """
     first, *rest = layers
     assert isinstance(first, Input)
-    alone = len(rest) == 1 and isinstance(rest[0], Dense)
+    opaque = [layer for layer in rest if not layer.is_transparent] if len(rest) > 1 else rest
+    alone = len(opaque) == 1 and isinstance(opaque[0], Dense)
     return (first, *Choice(kernel, bias, first.units, alone).chain(rest))
 
 
@@ -72,12 +72,12 @@ class Architecture:
 
     Attributes:
         layout: where the parameters lie.
-        graph: the output's activation fused with the loss.
+        graph: the output's activation fused with the loss, as a network trains.
         plans: those compiled of the graphs so far, for `engine_cache` alone.
     """
 
     def __init__(self, layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> None:
-        self._layers = layers
+        self._layers, self._loss = layers, loss
         self.layout = ParameterLayout(dtype)
         self.graph = lower(layers, loss, self.layout)
         self.plans: dict[Hashable, Any] = {}
@@ -88,6 +88,13 @@ class Architecture:
         if not self.graph.fused:
             return self.graph
         return lower(self._layers, Loss("mse"), ParameterLayout(self.layout.dtype))
+
+    @cached_property
+    def inference(self) -> Graph:
+        """The graph without the layers that act in training alone."""
+        if not self.graph.n_random:
+            return self.graph
+        return lower(self._layers, self._loss, ParameterLayout(self.layout.dtype), trains=False)
 
     @cached_property
     def start(self) -> Start:
@@ -113,18 +120,22 @@ def architecture(layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> A
     return found
 
 
-def lower(layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout) -> Graph:
+def lower(
+    layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout, *, trains: bool = True
+) -> Graph:
     """The graph of a network whose first layer is an `Input`.
 
-    Raises ValueError where widths do not fit, no `Dense` is there, or the loss does not go with the
-    output's activation.
+    Raises ValueError where widths do not fit, no `Dense` is there, the loss does not go with the
+    output's activation, or the outputs would be random.
     """
     first, *rest = layers
     if not first.is_first:
         raise ValueError(f"the first layer must be an Input, got {first!r}")
-    graph = Graph(parameters)
+    graph = Graph(parameters, trains=trains)
     out = graph.chain(rest, first.lower(graph, 0))
     if not graph.nodes or out != graph.output or not parameters.layers:
         raise ValueError("a network needs at least one Dense layer")
+    if graph.nodes[-1].is_random:
+        raise ValueError("Dropout and GaussianNoise need a layer after them: they change no output")
     fuse_output(graph, loss)
     return graph

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
@@ -31,6 +31,8 @@ class Layer:
     Attributes:
         kind: the class's name in descriptions; naming it makes the class known to them.
         is_first: whether such a layer begins a network, and can stand nowhere else.
+        is_transparent: whether initial values are chosen as if the layer were not there.
+        scales_columns: whether it brings columns of different size to one.
         unsaved: fields that the description leaves out.
         later: fields that it leaves out where they have these defaults: files may be older.
 
@@ -40,6 +42,8 @@ class Layer:
 
     kind: ClassVar[str]
     is_first: ClassVar[bool] = False
+    is_transparent: ClassVar[bool] = False
+    scales_columns: ClassVar[bool] = False
     unsaved: ClassVar[frozenset[str]] = frozenset()
     later: ClassVar[Mapping[str, object]] = {}
 
@@ -96,19 +100,28 @@ class Choice:
         kernel, bias: what the network names for all layers, or None for the default.
         n_features: of the network's input where the layer reads it, else None.
         alone: whether the layer is the network's only one, and no block.
+        activation: the name of that behind the layer where it is a layer of its own, else None.
     """
 
     kernel: str | Initializer | None
     bias: str | Initializer | None
     n_features: int | None
     alone: bool = False
+    activation: str | None = None
 
-    def chain(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    def chain(self, layers: Sequence[Layer]) -> tuple[Layer, ...]:
         """Layers one after another, of which only the first reads what the chain reads."""
-        later = self
-        if self.n_features is not None:
-            later = Choice(self.kernel, self.bias, None, self.alone)
-        return tuple(layer.initialized(later if i else self) for i, layer in enumerate(layers))
+        found, own = [], self
+        if self.activation is not None:
+            own = replace(self, activation=None)
+        for i, layer in enumerate(layers, 1):
+            behind = None
+            if i < len(layers) and layers[i].is_transparent:
+                behind = _activation_behind(layers[i:])
+            found.append(layer.initialized(replace(own, activation=behind) if behind else own))
+            if own.n_features is not None and not layer.is_transparent:
+                own = Choice(own.kernel, own.bias, None, own.alone)
+        return tuple(found)
 
     @staticmethod
     def first(*initializers: str | Initializer | None) -> str | Initializer:
@@ -119,6 +132,17 @@ class Choice:
         raise ValueError("no initializer is left to choose")
 
 
+def _activation_behind(layers: Sequence[Layer]) -> str | None:
+    """The name of the activation that is the next layer, but for transparent ones."""
+    for layer in layers:
+        activation: Activation | None = getattr(layer, "activation", None)
+        if not layer.is_transparent:
+            return None
+        if activation is not None:
+            return activation.name
+    return None
+
+
 def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
     """Layers that can stand one after another behind an `Input`.
 
@@ -126,20 +150,25 @@ def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
     """
     if not isinstance(layers, list | tuple):
         raise TypeError(f"{name} must be a list of layers, got {shown(layers)}")
-    for i, layer in enumerate(layers):
-        check_inner(layer, name=f"{name}[{i}]")
-    return tuple(layers)
+    return tuple(check_inner(layer, name=f"{name}[{i}]") for i, layer in enumerate(layers))
 
 
-def check_inner(layer: object, *, name: str) -> None:
-    """Raise TypeError for what is no layer that can stand behind an `Input`."""
+def check_inner(layer: object, *, name: str) -> Layer:
+    """A layer that can stand behind an `Input`; an `Activation` becomes one.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(layer, Activation):
+        return KINDS["activation"](layer)  # type: ignore[call-arg]
     if not isinstance(layer, Layer) or not hasattr(layer, "kind") or layer.is_first:
         raise TypeError(f"{name} must be a {inner_names()}, got {shown(layer)}")
+    return layer
 
 
 def inner_names() -> str:
     """The classes whose layers can stand behind an `Input`, for messages."""
-    names = [kind.__name__ for kind in KINDS.values() if not kind.is_first]
+    kinds = [kind for kind in KINDS.values() if not kind.is_first]
+    names = [getattr(kind, "stands_for", kind).__name__ for kind in kinds]
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 

@@ -12,11 +12,15 @@ from fastbp.initializer import Initializer, default_initializers, resolve_kernel
 from fastbp.layer.base import Choice, Layer, check_chain, set_fields, with_fields
 from fastbp.layer.dense import Dense
 from fastbp.layer.outline import Outline
+from fastbp.layer.pointwise import Scale
 from fastbp.plan.graph import Graph
 from fastbp.plan.node import AddNode, ConcatNode
+from fastbp.plan.pointwise import ProductNode
 
 # The initializer of a projection in descriptions that do not name it, as those before version 0.2.
 _PROJECTION_DEFAULT = {None: None, "auto": "glorot_uniform"}
+
+_MERGES = {"add": "adds", "concat": "joins", "multiply": "multiplies", "average": "averages"}
 
 
 @dataclass(frozen=True, init=False)
@@ -24,7 +28,7 @@ class Residual(Layer):
     """A block with a way around it: activation(f(x) + x), f being the layers one after another.
 
     Args:
-        layers: at least one `Dense`, `Residual` or `Branch`.
+        layers: at least one layer.
         projection: None if f keeps the width; "auto" puts x @ kernel, a `Dense` without bias, on
             the way around where it does not.
         projection_initializer: of that kernel, as for a `Dense`.
@@ -120,11 +124,12 @@ class Residual(Layer):
 
 @dataclass(frozen=True, init=False)
 class Branch(Layer):
-    """Several ways for the same x; their outputs are added or put side by side.
+    """Several ways for the same x; their outputs are put side by side, added or multiplied.
 
     Args:
         branches: at least one list of layers; [] passes x on.
-        merge: "concat", or "add" for branches of equal width.
+        merge: "concat", or for branches of equal width "add", "multiply" or "average", element by
+            element.
 
     Raises:
         TypeError, ValueError: no branch, something that is no list of layers, unknown merge.
@@ -139,8 +144,8 @@ class Branch(Layer):
     merge: str
 
     def __init__(self, branches: Sequence[Sequence[Layer]], *, merge: str = "concat") -> None:
-        if merge not in ("add", "concat"):
-            raise ValueError(f"unknown merge {shown(merge)}; known: add, concat")
+        if merge not in _MERGES:
+            raise ValueError(f"unknown merge {shown(merge)}; known: {', '.join(_MERGES)}")
         if not isinstance(branches, list | tuple):
             raise TypeError(f"branches must be a list of lists of layers, got {shown(branches)}")
         if not branches:
@@ -173,10 +178,12 @@ class Branch(Layer):
         if self.merge == "concat":
             return graph.add(ConcatNode(tuple(ends), graph.value(sum(widths))))
         if len(set(widths)) > 1:
+            verb = _MERGES[self.merge]
             raise ValueError(
-                f"Branch adds outputs of different widths {widths}; merge='concat' joins them"
+                f"Branch {verb} outputs of different widths {widths}; merge='concat' joins them"
             )
+        kind = ProductNode if self.merge == "multiply" else AddNode
         total = ends[0]
         for end in ends[1:]:
-            total = graph.add(AddNode((total, end), graph.value(widths[0])))
-        return total
+            total = graph.add(kind((total, end), graph.value(widths[0])))
+        return Scale(1 / len(ends)).lower(graph, total) if self.merge == "average" else total

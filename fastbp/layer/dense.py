@@ -113,7 +113,7 @@ class Dense(Layer):
             learning_rate_multiplier=check_real(
                 learning_rate_multiplier, name="learning_rate_multiplier", minimum=0
             ),
-            name=_checked_name(name),
+            name=checked_name(name, of="Dense"),
         )
         if bias is not None and not use_bias:
             raise ValueError("Dense got a bias, but use_bias is False")
@@ -155,8 +155,9 @@ class Dense(Layer):
 
     def initialized(self, choice: Choice) -> Self:
         """See `Layer`; beside given weights a bias starts at 0."""
+        behind = choice.activation if self.activation.name == "linear" else None
         kernel, bias = default_initializers(
-            self.activation.name, n_features=choice.n_features, alone=choice.alone
+            behind or self.activation.name, n_features=choice.n_features, alone=choice.alone
         )
         bias = bias if self.weights is None else "zeros"
         return with_fields(
@@ -222,11 +223,15 @@ def _given(
     return own
 
 
-def _checked_name(name: object) -> str | None:
+def checked_name(name: object, *, of: str) -> str | None:
+    """The name of a layer's parameters, None for the one that it gets by its place.
+
+    Raises TypeError, ValueError for what can be none.
+    """
     if name is None:
         return None
     if not isinstance(name, str):
-        raise TypeError(f"name of Dense must be a str, got {shown(name)}")
+        raise TypeError(f"name of {of} must be a str, got {shown(name)}")
     if not name or "/" in name:
-        raise ValueError(f"name of Dense must not be empty or contain '/', got {shown(name)}")
+        raise ValueError(f"name of {of} must not be empty or contain '/', got {shown(name)}")
     return name

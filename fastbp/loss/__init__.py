@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastbp.check.message import counted, shown
-from fastbp.check.scalar import check_name, check_real
+from fastbp.check.scalar import check_bool, check_name, check_real
 from fastbp.loss.table import ALIASES, LOSSES, RESPONSE
 
 __all__ = ["LOSSES", "Loss", "resolve_loss"]
@@ -73,9 +73,16 @@ class Loss:
             has 2.
         pos_weight: of binary_cross_entropy, > 0, or one for each output: what a target of 1 counts.
             None is 1.
+        sum_outputs: the outputs of a row are summed: the division by k is left out, that by k / 2
+            of gaussian_nll too.  What is a mean over n alone stays as it is.
+        with_penalties: the l1 and l2 of the layers are part of the loss of a batch, as in
+            scikit-learn: (the sum over its rows + penalties) / (the rows, or the sum of their
+            weights), in the loss that training reports and in its gradient.  Otherwise, and in
+            `Network.step`, the penalties join the gradient alone, undivided.
 
     Raises:
-        TypeError, ValueError: unknown name; an argument out of range, or of another loss.
+        TypeError, ValueError: unknown name; an argument of another type, out of range, or of
+            another loss.
 
     >>> Loss("huber", delta=0.5)
     Loss('huber', delta=0.5)
@@ -93,11 +100,13 @@ class Loss:
     alpha: float | None
     label_smoothing: float
     pos_weight: float | tuple[float, ...] | None
+    sum_outputs: bool
+    with_penalties: bool
 
     def __init__(
         self, name: str, *, delta: float = 1.0, q: Numbers = 0.5, power: float = 1.5,
         gamma: float = 2.0, alpha: float | None = None, label_smoothing: float = 0.0,
-        pos_weight: Numbers | None = None,
+        pos_weight: Numbers | None = None, sum_outputs: bool = False, with_penalties: bool = False,
     ) -> None:  # fmt: skip
         name = check_name(name, kind="loss", known=LOSSES, aliases=ALIASES)
         given: dict[str, Any] = {
@@ -111,6 +120,8 @@ class Loss:
             if found != _DEFAULT[key] and key not in own:
                 raise ValueError(f"loss '{name}' takes no {key}, got {shown(value)}")
             object.__setattr__(self, key, found)
+        for option, is_on in (("sum_outputs", sum_outputs), ("with_penalties", with_penalties)):
+            object.__setattr__(self, option, check_bool(is_on, name=option))
 
     @property
     def link(self) -> str:
@@ -140,7 +151,7 @@ class Loss:
 
     def divisor(self, n_outputs: int) -> int:
         """What the sum over the outputs of one row is divided by."""
-        if LOSSES[self.name].is_mean_of_rows:
+        if self.sum_outputs or LOSSES[self.name].is_mean_of_rows:
             return 1
         return n_outputs // 2 if self.name == "gaussian_nll" else n_outputs
 
@@ -221,11 +232,15 @@ class Loss:
     # how it is written down
 
     def to_config(self) -> dict[str, object]:
-        """Name, and parameters where there are any, as JSON can hold them."""
+        """Name, parameters where there are any, and options that are set, as JSON can hold them."""
         own = {name: getattr(self, name) for name, _ in LOSSES[self.name].parameters}
         held = {name: list(value) if isinstance(value, tuple) else value
                 for name, value in own.items() if value}  # fmt: skip
-        return {"name": self.name, **held}
+        return {"name": self.name, **held, **self._options()}
+
+    def _options(self) -> dict[str, bool]:
+        names = ("sum_outputs", "with_penalties")
+        return {name: True for name in names if getattr(self, name)}
 
     def __repr__(self) -> str:
         own = "".join(
@@ -233,6 +248,7 @@ class Loss:
             for name, value in ((name, getattr(self, name)) for name in _DEFAULT)
             if value != _DEFAULT[name]
         )
+        own += "".join(f", {name}=True" for name in self._options())
         return f"Loss({self.name!r}{own})"
 
 

@@ -26,6 +26,9 @@ class Adam(Optimizer):
         epsilon: finite, > 0.
         amsgrad: v is the largest so far where w is updated (Reddi et al., 2018), kept as `v_max`,
             as in PyTorch.
+        epsilon_hat: epsilon stands beside sqrt(v) instead, the "epsilon hat" of the paper: with
+            a = learning_rate sqrt(1 - beta2^t) / (1 - beta1^t), w -= a m / (sqrt(v) + epsilon), as
+            in Keras and scikit-learn.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
@@ -42,8 +45,9 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
     amsgrad: bool = False
+    epsilon_hat: bool = False
 
-    later = (*Optimizer.later, "amsgrad")
+    later = (*Optimizer.later, "amsgrad", "epsilon_hat")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +55,7 @@ class Adam(Optimizer):
         self._set_real("beta2", minimum=0, maximum=1, exclude_maximum=True)
         self._set_real("epsilon", minimum=0, exclude_minimum=True)
         self._set_bool("amsgrad")
+        self._set_bool("epsilon_hat")
 
     @property
     def formula(self) -> str:
@@ -69,8 +74,8 @@ class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon, amsgrad, clipvalue, clipnorm, global_clipnorm, ema:
-            as for `Adam`.
+        learning_rate, beta1, beta2, epsilon, amsgrad, epsilon_hat, clipvalue, clipnorm,
+            global_clipnorm, ema: as for `Adam`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 

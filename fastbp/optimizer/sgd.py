@@ -15,8 +15,7 @@ class SGD(Optimizer):
     """Gradient descent: w -= learning_rate g.
 
     With momentum b = momentum b + g; w -= learning_rate b. With nesterov
-    w -= learning_rate (g + momentum b). b starts at 0, as in PyTorch with dampening 0; Keras
-    scales b by the learning rate, which differs only if that changes.
+    w -= learning_rate (g + momentum b). b starts at 0, as in PyTorch with dampening 0.
 
     Args:
         learning_rate: finite, >= 0, or a `Schedule`, or a function of the number of steps taken, as
@@ -28,6 +27,9 @@ class SGD(Optimizer):
         decoupled_weight_decay: w -= learning_rate weight_decay w before each step instead, as in
             Keras, which passes through neither momentum nor clipping.
         decay_bias: on biases too.
+        scaled_momentum: the learning rate stands inside b, as in Keras and scikit-learn, which
+            differs only where it changes: b = momentum b + learning_rate g; w -= b, or with
+            nesterov w -= learning_rate g + momentum b.
         clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
 
     Raises:
@@ -45,8 +47,11 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
     decay_bias: bool = False
     decoupled_weight_decay: bool = False
+    scaled_momentum: bool = False
 
-    later = (*Optimizer.later, "weight_decay", "decay_bias", "decoupled_weight_decay")
+    later = (
+        *Optimizer.later, "weight_decay", "decay_bias", "decoupled_weight_decay", "scaled_momentum",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +60,7 @@ class SGD(Optimizer):
         self._set_bool("decoupled_weight_decay")
         self._set_real("momentum", minimum=0, maximum=1, exclude_maximum=True)
         self._set_bool("nesterov")
+        self._set_bool("scaled_momentum")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum in (0, 1), got 0")
 
@@ -71,8 +77,11 @@ class SGD(Optimizer):
     @property
     def formula(self) -> str:
         """Its step in formula/optimizer.py."""
-        own = "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
-        return f"decayed_{own}" if self.decoupled_decay else own
+        if not self.momentum:
+            return "decayed_sgd" if self.decoupled_decay else "sgd"
+        scaled = "scaled_" if self.scaled_momentum else ""
+        decayed = "decayed_" if self.decoupled_decay else ""
+        return f"{decayed}{scaled}{'nesterov' if self.nesterov else 'momentum'}"
 
     @property
     def state_names(self) -> tuple[str, ...]:

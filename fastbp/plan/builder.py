@@ -25,6 +25,7 @@ class Builder:
         slope: those of the slopes that a forward pass keeps for the way back, in the place of the
             pre-activations but for a trace.
         da, dz: those of the gradients by either; a value without one needs none.
+        kept: what nodes keep for their own way back, by their value.
         segment, transpose: by name of a tensor, as in `Segments`.
     """
 
@@ -38,11 +39,14 @@ class Builder:
         self.slope: dict[int, Buffer] = {}
         self.da: dict[int, Buffer] = {}
         self.dz: dict[int, Buffer] = {}
+        self.kept: dict[int, Buffer] = {}
         if purpose in BY_PARTS:
             self.da[0] = self.dz[0] = self._buffer(0)
         for node in graph.nodes:
             out, keeps = node.out, self.separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
+            if n_kept := node.kept_width(graph.width[out]):
+                self.kept[out] = Buffer(n_kept, row_length(n_kept, graph.parameters.dtype))
             if keeps or node.activation.keeps_slope:
                 self.z[out] = self._buffer(out)
             if node.activation.keeps_slope and purpose != "predict":
@@ -66,7 +70,7 @@ class Builder:
         return Buffer(n, row_length(n, self.graph.parameters.dtype))
 
     def _buffers(self) -> list[Buffer]:
-        kinds = (self.a, self.z, self.slope, self.da, self.dz)
+        kinds = (self.a, self.z, self.slope, self.da, self.dz, self.kept)
         return list({id(buffer): buffer for kind in kinds for buffer in kind.values()}.values())
 
     def _placed(self) -> list[Buffer]:

@@ -31,6 +31,9 @@ class Graph:
 
     `declared` is the output's activation as the layers state it, `response` as `predict` applies
     it.  Where the loss fuses it (`fused`) the last node is linear and its output the logits.
+    `unread` is what the layer being lowered is handed, where no other layer will read that.
+    Without `trains` the layers that act in training alone are left out; `n_random` counts those
+    that draw random numbers.
     """
 
     parameters: ParameterLayout
@@ -39,6 +42,9 @@ class Graph:
     declared: str = "linear"
     response: str = "linear"
     fused: bool = False
+    unread: int = -1
+    trains: bool = True
+    n_random: int = 0
 
     @property
     def output(self) -> int:
@@ -69,11 +75,14 @@ class Graph:
     def add(self, node: Node) -> int:
         """Append a node; the value that it gives."""
         self.nodes.append(node)
+        self.n_random += node.is_random
         return node.out
 
     def chain(self, layers: Iterable[Lowered], value: int) -> int:
         """Lower layers one after another; the value that the last one gives."""
+        begun = len(self.width)
         for layer in layers:
+            self.unread = value if value >= begun else -1
             value = layer.lower(self, value)
         return value
 

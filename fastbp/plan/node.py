@@ -34,6 +34,7 @@ class Builder(Protocol):
     slope: dict[int, Buffer]
     da: dict[int, Buffer]
     dz: dict[int, Buffer]
+    kept: dict[int, Buffer]
 
     def at(self, value: int) -> tuple[int, int]: ...
 
@@ -78,6 +79,20 @@ class Node:
     @property
     def has_lanes(self) -> bool:
         """Whether its operations are known with the rows in the lanes (src/engine/lane.pxi)."""
+        return False
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers."""
+        return False
+
+    def kept_width(self, width: int) -> int:
+        """The numbers that it keeps of each row for the way back, its output being so wide."""
+        return 0
+
+    @property
+    def takes_activation(self) -> bool:
+        """Whether its operation can end in an activation."""
         return False
 
     def flops(self, *, reads_input: bool) -> int:
@@ -126,6 +141,10 @@ class DenseNode(Node):
     def has_lanes(self) -> bool:
         return self.activation.name != "softmax"
 
+    @property
+    def takes_activation(self) -> bool:
+        return True
+
     def flops(self, *, reads_input: bool) -> int:
         return dense_flops(*self.kernel.shape, reads_input=reads_input)
 
@@ -172,6 +191,10 @@ class AddNode(Node):
     @property
     def has_lanes(self) -> bool:
         return self.activation.name != "softmax"
+
+    @property
+    def takes_activation(self) -> bool:
+        return True
 
     def forward(self, builder: Builder) -> list[Operation]:
         out = builder.a[self.out]

@@ -20,7 +20,8 @@ class Operation:
     """One kernel call; offsets in numbers, -1 for none.
 
     `kind` names a kernel, one of OPERATIONS in src/engine/operation.pxi.  The numbers are the
-    struct there, in its order, with the activation's alpha for the last.
+    struct there, in its order, with the activation's alpha for the last.  `constant` are the
+    rows of numbers that a layer was given.
 
     a, c, y, z and slope lie among the activations (a = -1: the network's input), w and b among the
     parameters (w of "dense_input" among the transposes unless `by_columns`), c and b of
@@ -48,7 +49,10 @@ class Operation:
     accumulate: int = 0
     kernel: int = -1
     bias: int = -1
+    stream: int = -1
+    level: float = 0.0
     activation: Activation = LINEAR
+    constant: NDArray[Any] | None = None
 
     @property
     def alpha(self) -> float:

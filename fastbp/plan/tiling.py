@@ -105,7 +105,7 @@ def _padded_products(graph: Graph) -> int:
     """
     dtype, with_padding, without = graph.parameters.dtype, 0, 0
     for node in graph.nodes:
-        if node.tensors:
+        if node.tensors and len(node.tensors[0].shape) == 2:
             kernel = node.tensors[0]
             n_in, n_out = kernel.shape
             own = kernel.rows * padded(kernel.columns, dtype)

@@ -15,6 +15,7 @@ from fastbp.check.scalar import check_bool, check_n_threads
 from fastbp.check.weight import Weights
 from fastbp.random import chunk_order
 from fastbp.runtime.feed import Feed, Part
+from fastbp.runtime.order import order_of
 from fastbp.runtime.rows import Rows, checked_rows
 from fastbp.runtime.state import State
 from fastbp.runtime.train import check_batch_size
@@ -83,6 +84,7 @@ class ChunkFeed(Feed):
             "class_weight": class_weight, "ignore_nan": ignore_nan, "check_finite": check_finite,
         }  # fmt: skip
         self.names: tuple[str, ...] | None = None
+        self.order = order_of(state, batch_size=self.batch_size, shuffle=self.shuffle)
         check_parameters(state.parameter_views(), isfinite=state.scan)
 
     def begun(self) -> None:

@@ -147,6 +147,8 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     found: Plan | None = plans.get(key)
     if found is None:
         graph = state.declared if purpose == "manual" else state.graph
+        if purpose in ("predict", "trace"):
+            graph = state.architecture.inference
         if len(plans) >= _KEPT_PLANS:
             plans.clear()
         found = compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)

@@ -9,14 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
 from fastbp.runtime import engine_cache
-from fastbp.runtime.figure import Figures
+from fastbp.runtime.figure import Figures, metric_divisor
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.prefetch import Prefetch
 from fastbp.runtime.rate import rates
@@ -62,9 +64,11 @@ class Feed(ABC):
         n_batches: steps of an epoch; a large number where that is not known.
         finished: losses of the last run's whole epochs.
         figures: what is found of an epoch beside its loss, or None.
+        order: see `Unfinished`.
     """
 
     figures: Figures | None = None
+    order: dict[str, Any]
 
     def __init__(
         self, state: State, *, batch_size: int, n_threads: int | str, n_batches: int = MANY_STEPS
@@ -94,6 +98,9 @@ class Feed(ABC):
             finally:
                 epoch.close()
             epoch.end()
+            if not epoch.is_complete:  # `max_steps` are over, and nobody goes on with it
+                self.state.unfinished = None
+                self.state.epochs += 1
             losses[i] = epoch.loss
             if self.figures is not None:
                 self.figures.record[i] = epoch.metrics
@@ -119,6 +126,48 @@ class _Counter:
 
     def __init__(self) -> None:
         self.steps = self.epochs = 0
+        self.left_at: tuple[int, NDArray[np.float64]] | None = None
+
+
+def begin_place(
+    call: Any, total: NDArray[np.float64], number: int, unfinished: Unfinished | None
+) -> Unfinished:
+    """Of an epoch in parts, kept up to date while it goes on; `total` are its sums."""
+    if unfinished is None:
+        return Unfinished(number, 0, call.state.steps, call.order, total)
+    total[:] = unfinished.sums
+    return replace(unfinished, number=number, sums=total)
+
+
+def take_sums(counter: Any, total: NDArray[np.float64]) -> None:
+    """Those of a part that was interrupted; others are there already."""
+    if counter.left_at is not None:
+        total[:] = counter.left_at[1]
+        counter.left_at = None
+
+
+def found_so_far(state: State, inside: dict[str, Any], unfinished: Unfinished) -> float:
+    """The mean loss of an epoch that goes on, by its `total`; its metrics go into `record`."""
+    metrics, figures, total = inside.get("metrics", ()), unfinished.figures, inside["total"]
+    if figures is not None:
+        if metrics:
+            inside["record"][0] = [figures[name] for name in metrics]
+        return figures["loss"]
+    if metrics:
+        divisors = np.array([metric_divisor(state, name) for name in metrics])
+        inside["record"][0] = total[2:] / (total[1] * divisors) if total[1] else 0.0
+    return float(total[0] / total[1]) if total[1] else 0.0
+
+
+def _after(parts: Iterator[Part], n_batches: int, batch_size: int) -> Iterator[Part]:
+    """Those after the first batches."""
+    for part in parts:
+        n = part.n_batches(batch_size)
+        if n > n_batches:
+            yield part.after(n_batches, batch_size)
+        n_batches = max(0, n_batches - n)
+    if n_batches:
+        raise ValueError("the chunks are fewer than the batches that the last fit trained of them")
 
 
 class FedEpoch:
@@ -127,6 +176,7 @@ class FedEpoch:
     Args:
         first: the number of the epoch, for messages.
         epochs: how many are to come, for the choice of threads.
+        unfinished: the epoch to go on with, where it is not a new one.
 
     Attributes:
         done: batches so far.
@@ -134,21 +184,30 @@ class FedEpoch:
         is_complete: there are no more.
     """
 
-    def __init__(self, feed: Feed, *, first: int, epochs: int = 1) -> None:
+    def __init__(
+        self, feed: Feed, *, first: int, epochs: int = 1, unfinished: Unfinished | None = None
+    ) -> None:
         state = feed.state
         self.feed, self.first, self._n_steps = feed, first, feed.n_batches * epochs
         self.done, self.loss, self.is_complete = 0, 0.0, False
         self._inside = (feed.figures or Figures(state, None)).of_part()
         self._begun, self._counter = state.steps, _Counter()
+        self._before = state.unfinished
         self._kept = Kept(state)
         self._engine: Any = None
         self._threads = 1
         self._rate = 0.0  # of the last step
         self._schedule: object = None
+        self._goes_on = unfinished is not None
         self._rate_of_epoch: NDArray[np.float64] | None = None
         self._part: Part | None = None
         self._done_of_part = 0
-        self._parts = Prefetch(feed.parts(state.epochs, first))
+        self.place = begin_place(feed, self._inside["total"], first, unfinished)
+        parts = feed.parts(state.epochs, first)
+        if unfinished is not None:
+            self.done, self.loss = unfinished.batches, found_so_far(state, self._inside, unfinished)
+            parts = _after(parts, self.done, feed.batch_size)
+        self._parts = Prefetch(parts)
 
     def run(self, n_batches: int = -1) -> None:
         """The next so many batches, or all that are left.
@@ -173,7 +232,8 @@ class FedEpoch:
         self.close()
         if not self.is_complete:
             with self._undone():
-                self._check_parameters()
+                return self._check_parameters()
+        self.feed.state.unfinished = None
         self.feed.state.epochs += 1
 
     @property
@@ -195,7 +255,7 @@ class FedEpoch:
             yield
         except DivergenceError:
             self._kept.restore()
-            counter.steps = 0
+            counter.steps, self.feed.state.unfinished = 0, self._before
             self.close()
             raise
         except BaseException:
@@ -226,6 +286,8 @@ class FedEpoch:
         n_batches = part.n_batches(feed.batch_size)
         table = self._rates(min(n_batches, most) if most >= 0 else n_batches)
         order = None if part.offsets is None else np.arange(len(X), dtype=np.uint32)
+        if state.draws:
+            state.seed_draws(self._engine)
         try:
             self._engine.train(
                 X, y, batch_size=min(feed.batch_size, len(X)), epochs=1, losses=losses,
@@ -234,6 +296,11 @@ class FedEpoch:
             )  # fmt: skip
         finally:
             status, _, batch = self._engine.take_progress(counter)
+            done = counter.steps - before
+            if status != DIVERGED and done:
+                take_sums(counter, self._inside["total"])
+                self.done, state.steps = self.done + done, self._begun + counter.steps
+                self.place.batches, state.unfinished = self.done, self.place
         loss = float(losses[0])
         if status == INTERRUPTED:
             raise self._engine.take_pending()
@@ -241,8 +308,6 @@ class FedEpoch:
             rate = state.rate[0] if table is None else table[min(batch, len(table) - 1)]
             raise diverged(loss, self.first, self.done + batch, rate)
         self._rate = state.rate[0] if table is None else table[-1]
-        done = counter.steps - before
-        self.done, state.steps = self.done + done, self._begun + counter.steps
         self.loss = loss
         self._done_of_part += done
         if self._done_of_part == self._part.n_batches(feed.batch_size):
@@ -257,7 +322,8 @@ class FedEpoch:
             return rates(state, n_steps)
         if schedule is not self._schedule:
             self._schedule = schedule
-            self._rate_of_epoch = rates(state, 1)
+            first = self.place.first_step if self._goes_on else None
+            self._rate_of_epoch, self._goes_on = rates(state, 1, first=first), False
         assert self._rate_of_epoch is not None
         return np.repeat(self._rate_of_epoch, n_steps)
 

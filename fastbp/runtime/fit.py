@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,33 +12,49 @@ from numpy.typing import ArrayLike
 from fastbp.callback.base import Logs
 from fastbp.check.frame import column_names
 from fastbp.check.scalar import check_bool, check_integer
+from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
 from fastbp.history import History
+from fastbp.runtime import resume
 from fastbp.runtime.epoch_rate import Rates, Stretch
 from fastbp.runtime.feed import MANY_STEPS, FedEpoch
 from fastbp.runtime.figure import Figures
 from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.hooks import Hooks, check_callbacks
+from fastbp.runtime.order import drop_unfinished
 from fastbp.runtime.pace import Budget, Pace
 from fastbp.runtime.parted import PartedEpoch, parted_epoch
 from fastbp.runtime.predict import measure
 from fastbp.runtime.progress import Progress, check_verbose, progress
 from fastbp.runtime.rows import Rows
+from fastbp.runtime.standing import Mark, Standing
 from fastbp.runtime.state import State
 from fastbp.runtime.stopping import Stopping, served
 from fastbp.runtime.train import Epochs, warn_once
+
+if TYPE_CHECKING:
+    from fastbp.runtime.backup import Backup
 
 _NONE = np.zeros(0)
 _Columns = dict[str, list[float]]  # figures of some epochs, by name
 _LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
-def fit(state: State, X: Any, y: ArrayLike | None, **options: Any) -> History:
+def fit(
+    state: State, X: Any, y: ArrayLike | None, *, backup: object = None, **options: Any
+) -> History:
     """See `Network.fit`; the options are those of `_prepared` and `Epochs`."""
     guard, token = state.guard, object()
     try:
         guard.begin_writing(token)
-        return _prepared(state, token, X, y, **options).run()
+        if backup is None:
+            return _prepared(state, token, X, y, **options).run()
+        from fastbp.runtime.backup import TakenUp  # which few need
+
+        with TakenUp(state, backup, **options) as found:
+            fitting = _prepared(state, token, X, y, **found.options)
+            fitting.keep_by(found.backup_of(fitting.call))
+        return fitting.run()
     finally:
         guard.writers.discard(token)
 
@@ -75,6 +91,9 @@ def _prepared(
         state, X, y, epochs=epochs - first, validation_data=validation_data,
         validation_split=validation_split, check_finite=check_finite, **options,
     )  # fmt: skip
+    unfinished = None
+    if state.unfinished is not None and not callable(state.standing):  # of a fit under way
+        unfinished = resume.unfinished_for(state, call, first)
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
         names = ["loss", *state.description.metrics]
@@ -87,6 +106,8 @@ def _prepared(
         state.feature_names = column_names(X)
     display = progress(verbose, first=first, epochs=epochs)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
+    if first or unfinished is not None:
+        fitting.go_on(unfinished)
     fitting.measure(validation, validation_freq)
     return fitting
 
@@ -99,6 +120,10 @@ class _Fit:
     validation_freq = 1
     validates_inside = False  # the engine does, after whole epochs
     stretch: Stretch | None = None
+    unfinished: Unfinished | None = None  # the epoch to go on with first
+    backup: Backup | None = None
+    goes_on = False  # with the history and the callbacks of another fit
+    mark: Mark | None = None  # where training stands, before hooks that may change it
 
     def __init__(
         self, call: Call, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
@@ -107,7 +132,7 @@ class _Fit:
         self.state = call.state
         self.first = self.epoch = first
         self.epochs = epochs
-        self.history = History()
+        self.history = self.whole = History()
         self.logs: Logs = {}  # of the last epoch
         self.batches_done = call.n_batches  # in it
         self.rates = Rates(self.state)
@@ -134,18 +159,48 @@ class _Fit:
                 call.stopping = Stopping(callback, state, figures.columns)
                 hooks.served = callback
 
+    def go_on(self, unfinished: Unfinished | None) -> None:
+        """Where this fit goes on with another, with what that one left."""
+        past = resume.past_of(self.state, self.first, unfinished)
+        self.unfinished = unfinished
+        self.goes_on = past is not None
+        if past is not None and past.epoch:
+            self.whole = past
+        if past is not None and "learning_rate" in past:
+            self.rates.is_constant = False
+
+    def keep_by(self, backup: Backup) -> None:
+        self.backup = backup
+        if not self.is_timed:
+            self.is_timed, self.pace = True, Pace()
+
     def run(self) -> History:
-        history, hooks = self.history, self.hooks
-        self.state.history = history
+        history, hooks, state = self.history, self.hooks, self.state
+        standing, state.history, steps = state.standing, self.whole, state.steps
         hooks.model.stop_training = False
+        if self.backup is not None:
+            self.backup.begin()
+        state.standing = self._standing if hooks.callbacks else None
         try:
             hooks("on_train_begin", {})
+            if standing is not None or state.unfinished is not None or state.left_at is not None:
+                self._begin(standing)
             self._run_to_the_end()
+            if hooks.callbacks:
+                self._set_mark()
             hooks("on_train_end", dict(self.logs))
+            if self.backup is not None:
+                is_over = history.stopped in (None, "early stopping", "stop_training")
+                self.backup.end(state, self.call, is_over=is_over)
         except BaseException as error:
             self._stopped(*self._ended_by(error))
+            if self.backup is not None:
+                self.backup.end(state, self.call, is_over=False)
             raise
         finally:
+            if not callable(standing) and (self.epoch > self.first or state.steps != steps):
+                standing = self._standing() if hooks.callbacks else None
+            state.standing = standing
             if self.stretch is not None:
                 self.stretch.undo()
             self.figures.close()
@@ -168,8 +223,35 @@ class _Fit:
                 raise
             self._stopped(*self._ended_by(error))
 
+    def _begin(self, standing: Any) -> None:
+        """With the epoch that was left, and the states of callbacks; or with a new epoch."""
+        if self.epoch == self.epochs or callable(standing):
+            return  # there is nothing to train, or it is a hook of another fit that trains
+        if self.unfinished is None:
+            drop_unfinished(self.state)
+        if standing is not None and (self.goes_on or self.unfinished is not None):
+            standing.put_back(self.state)
+            if self.goes_on:
+                self.hooks.set_states(standing.callbacks)
+
+    def _set_mark(self) -> None:
+        """Before hooks of an end: a fit that goes on from there shall not see what they do."""
+        hooks = self.hooks
+        if hooks.callbacks and self.mark is None:
+            keeps = bool(hooks.found["on_train_end"] or hooks.periods)
+            self.mark = Mark(self.state, hooks.states(), keeps=keeps)
+
+    def _standing(self) -> Standing | None:
+        """See `State.standing`."""
+        if self.history.stopped == "early stopping":  # which is no place to go on from
+            return None
+        if self.mark is not None:
+            return self.mark.standing(self.state)
+        return Standing(self.hooks.states())
+
     def _stopped(self, kind: str, reason: str) -> None:
-        self.history.stopped, self.history.reason = kind, reason
+        for history in (self.history, self.whole):
+            history.stopped, history.reason = kind, reason
 
     def _where(self) -> str:
         """Where training stands, after at least one step."""
@@ -190,31 +272,57 @@ class _Fit:
     def _take_epochs(self) -> None:
         """As many epochs as nobody wants to be called in, and all that comes after them."""
         hooks, steps, begin = self.hooks, self.state.steps, self.epoch
+        if self.unfinished is not None:
+            steps = self.unfinished.first_step
         if hooks.periods:
             hooks.epoch_begins(begin, begin - self.first)
         is_whole = not (hooks.per_batch or (self.is_timed and self._is_too_long()))
+        is_whole = is_whole and self.unfinished is None
         found = self._whole_epochs(self._together()) if is_whole else self._parted_epoch()
         before = len(found["loss"]) - 1
-        first = {name: own[:before] for name, own in found.items()}
-        rates = self._append(first, steps, self.state.steps, 1)
+        rates: list[float] = []
+        if before or not self.rates.are_the_same():
+            first = {name: own[:before] for name, own in found.items()}
+            rates = self._append(first, steps, self.state.steps, 1)
         self.logs = logs = {name: own[before] for name, own in found.items()}
         if rates:
             logs["learning_rate"] = rates[-1]
         try:
             self._add_figures(logs, is_whole)
-            if hooks.periods:
-                done = self.epoch + 1
-                is_last = done == self.epochs or hooks.model.stop_training
-                is_last = is_last or (self.is_limited and self._time_is_over())
-                hooks.epoch_ends(
-                    self.epoch, done - self.first, logs, is_last=is_last, is_whole=is_whole
-                )
+        except BaseException:
+            self._reopen(self.epoch, {name: own[before] for name, own in found.items()})
+            raise
         finally:
             self.history.append(self.epoch, logs)
+            if self.whole is not self.history:
+                self.whole.append(self.epoch, logs)
             self.epoch += 1
+        if self.batches_done < self.call.n_batches:
+            self._set_mark()
+        if hooks.periods:
+            self._epoch_ends(logs, is_whole)
+        if self.backup is not None and self.backup.is_due():
+            self.backup.write(self.state, self.call)
         if self.progress.interval is not None:
             rows = [dict(zip(found, own, strict=True)) for own in zip(*found.values(), strict=True)]
             self.progress.show(begin, [*rows[:before], logs])
+
+    def _epoch_ends(self, logs: Logs, is_whole: bool) -> None:
+        """Call the hooks; what they add to `logs` joins the history, which one of them may save."""
+        hooks, known = self.hooks, dict(logs)
+        is_last = self.epoch == self.epochs or hooks.model.stop_training
+        is_last = is_last or (self.is_limited and self._time_is_over())
+
+        def take() -> None:
+            if logs != known:
+                self.history.amend(logs)
+                if self.whole is not self.history:
+                    self.whole.amend(logs)
+
+        hooks.epoch_ends(
+            self.epoch - 1, self.epoch - self.first, logs, is_last=is_last, is_whole=is_whole,
+            take=take,
+        )  # fmt: skip
 
     def _append(self, found: _Columns, begin: int, end: int, more: int = 0) -> list[float]:
         """Write epochs into the history that went from `begin` steps to `end`; the learning rate of
@@ -226,12 +334,16 @@ class _Fit:
             is_new = False
         else:
             rates, is_new = self.rates.of(len(losses) + more, begin, end)
-        if is_new and self.history.epoch:
-            first = [self.rates.constant] * len(self.history)
-            self.history.set_column("learning_rate", first)
+        if is_new:
+            for history in (self.history, self.whole):
+                if history.epoch:
+                    column = [self.rates.constant] * len(history)
+                    history.set_column("learning_rate", column)
         if losses:
             own = {"learning_rate": rates[: len(losses)]} if rates else {}
             self.history.extend(self.epoch, found | own)
+            if self.whole is not self.history:
+                self.whole.extend(self.epoch, found | own)
             self.epoch += len(losses)
         return rates
 
@@ -258,22 +370,39 @@ class _Fit:
         begin = time.perf_counter() if self.is_timed else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
-        except BaseException:
+        except BaseException as error:
             losses = self.call.finished  # the history tells what led here
             found = {"loss": losses.tolist()} | self.figures.found(len(losses))
             self._append(found, steps, steps + len(losses) * self.call.n_batches)
             if len(losses):
                 self.logs = {name: own[-1] for name, own in found.items()}
+            if self.state.left_at is not None:
+                resume.leave(self.state, self.call, number=self.epoch, outputs=self.figures.outputs)
+            elif len(losses) and not isinstance(error, DivergenceError):
+                self._reopen(self.epoch - 1, self.logs)
             raise
         self.batches_done = self.call.n_batches
         if self.is_timed:
             self._measured(begin, steps)
         return {"loss": losses.tolist()} | self.figures.found(len(losses))
 
+    def _reopen(self, number: int, logs: Logs) -> None:
+        """What follows the batches of an epoch is left to a further fit, if there is something."""
+        is_due = self.validation is not None and not self.validates_inside
+        hooks = set(self.hooks.periods) - {id(self.hooks.served)}
+        if self.state.unfinished is None and (is_due or hooks or self.figures.others):
+            figures = {name: logs[name] for name in ("loss", *self.figures.metrics)}
+            resume.reopen(
+                self.state, self.call, number=number, figures=figures, outputs=self.figures.outputs
+            )
+
     def _parted_epoch(self) -> _Columns:
         """The next epoch batch by batch, or in pieces of a limited time."""
         hooks, steps = self.hooks, self.state.steps
-        epoch = parted_epoch(self.call, first=self.epoch, step_by_step=hooks.per_batch)
+        epoch = parted_epoch(
+            self.call, first=self.epoch, step_by_step=hooks.per_batch, unfinished=self.unfinished
+        )
+        self.unfinished = None
         try:
             self._run_parts(epoch)
         except DivergenceError:  # which has undone the epoch
@@ -302,10 +431,12 @@ class _Fit:
                 epoch.run(1)
                 hooks("on_train_batch_end", batch, {"loss": epoch.loss})
             else:
-                epoch.run(max(1, self.pace.fits(self._piece())))
+                epoch.run(max(1, self.pace.fits(self._piece())) if self.is_timed else MANY_STEPS)
             if self.is_timed:
                 self._measured(begin, steps)
                 self.progress.show_part(self.epoch, epoch.done / self.call.n_batches, epoch.loss)
+                if self.backup is not None and self.backup.is_due():
+                    self.backup.write(state, self.call)
                 if self.is_limited and self._time_is_over():
                     break
             if hooks.model.stop_training:
@@ -316,6 +447,8 @@ class _Fit:
     def _piece(self) -> float:
         """Seconds of training until the next look at the clock."""
         seconds = self.progress.interval or math.inf
+        if self.backup is not None:
+            seconds = min(seconds, self.backup.every_seconds / 2)
         return min(seconds, self.budget.piece()) if self.is_limited else seconds
 
     def _is_too_long(self) -> bool:
@@ -324,6 +457,9 @@ class _Fit:
         """
         if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
             return True
+        if self.backup is not None:
+            if self.pace.fits(self.backup.every_seconds) < self.call.n_batches:
+                return True
         if self.call.rows is None:
             return self.progress.shows_parts
         work = len(self.call.rows.X) * self.state.work_per_row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from fastbp.callback import Callback, EarlyStopping, TerminateOnNaN
@@ -64,9 +65,30 @@ class Hooks:
     def _who(self, name: str, *others: str) -> list[_Hook]:
         return [
             (callback, getattr(callback, name))
-            for callback in self.callbacks
+            for callback in sorted(self.callbacks, key=lambda callback: callback.saves)
             if any(defines(callback, wanted) for wanted in (name, *others))
         ]
+
+    # states
+
+    def states(self) -> list[tuple[str, dict[str, Any]]]:
+        """Class and state of each callback that has one."""
+        found = ((type(callback).__name__, callback.get_state()) for callback in self.callbacks)
+        return [(name, state) for name, state in found if state]
+
+    def set_states(self, states: list[tuple[str, dict[str, Any]]]) -> None:
+        """Of each callback the first of its class that is left."""
+        left = list(states)
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            place = next((i for i, (own, _) in enumerate(left) if own == name), None)
+            if place is None:
+                continue
+            try:
+                callback.set_state(deepcopy(left.pop(place)[1]))
+            except Exception as error:
+                error.add_note(f"{name}.set_state was to go on with what get_state had returned")
+                raise
 
     def __call__(self, name: str, *arguments: Any) -> None:
         """Call all hooks of one name."""
@@ -74,12 +96,25 @@ class Hooks:
         if hooks:
             self._call(hooks, arguments)
 
-    def _call(self, hooks: list[_Hook], arguments: tuple[Any, ...]) -> None:
+    def _call(
+        self, hooks: list[_Hook], arguments: tuple[Any, ...], *, all_of_them: bool = False
+    ) -> None:
+        """Call these; where one raises, `all_of_them` calls the rest all the same, which a further
+        fit would not tell of the epoch again.
+        """
         self.guard.writers.discard(self.token)  # and for good where a hook raises
+        failure = None
         for callback, method in hooks:
-            method(*arguments)
+            try:
+                method(*arguments)
+            except BaseException as error:
+                if not all_of_them:
+                    raise
+                failure = failure or error
             if self.asked is None and self.model.stop_training:
                 self.asked = callback
+        if failure is not None:
+            raise failure
         self.guard.go_on_writing(self.token)
 
     # epochs, counted from the first of this fit
@@ -95,17 +130,33 @@ class Hooks:
             self._call(due, (epoch, {}))
 
     def epoch_ends(
-        self, epoch: int, done: int, logs: Logs, *, is_last: bool, is_whole: bool
+        self,
+        epoch: int,
+        done: int,
+        logs: Logs,
+        *,
+        is_last: bool,
+        is_whole: bool,
+        take: Callable[[], None],
     ) -> None:
-        """`done` counts this epoch; after a whole one the engine has served who it serves."""
+        """`done` counts this epoch; after a whole one the engine has served who it serves.  `take`
+        is called when `logs` are complete, before the network is written.
+        """
         hooks = self.found["on_epoch_end"]
         if is_whole and self.served is not None:
             hooks = [found for found in hooks if found[0] is not self.served]
             if self.asked is None and self.model.stop_training:
                 self.asked = self.served
         due = [found for found in hooks if is_last or self._is_due(found[0], done)]
-        if due:
-            self._call(due, (epoch, logs))
+        others = [found for found in due if not found[0].saves]
+        savers = [found for found in due if found[0].saves]
+        try:
+            if others:
+                self._call(others, (epoch, logs), all_of_them=True)
+        finally:
+            take()
+            if savers:
+                self._call(savers, (epoch, logs), all_of_them=True)
 
     def _is_due(self, callback: Callback, done: int) -> bool:
         return done % self.periods[id(callback)] == 0

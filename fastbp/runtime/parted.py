@@ -6,24 +6,30 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.description import Unfinished
 from fastbp.runtime import engine_cache
-from fastbp.runtime.feed import FedEpoch, Feed, Kept
+from fastbp.runtime.feed import FedEpoch, Feed, Kept, begin_place, found_so_far, take_sums
 from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
+from fastbp.runtime.rows import row_order
 from fastbp.runtime.train import Epochs
 from fastbp.schedule import Schedule
 
 
 def parted_epoch(
-    call: Epochs | Feed, *, first: int, step_by_step: bool = False
+    call: Epochs | Feed,
+    *,
+    first: int,
+    step_by_step: bool = False,
+    unfinished: Unfinished | None = None,
 ) -> PartedEpoch | FedEpoch:
     """The next epoch of `call`, a number of batches at a time; arguments as for `PartedEpoch`."""
     if isinstance(call, Feed):
-        return FedEpoch(call, first=first)
+        return FedEpoch(call, first=first, unfinished=unfinished)
     if not call.rows.is_direct:
-        return FedEpoch(call.feed(), first=first)
-    return PartedEpoch(call, first=first, step_by_step=step_by_step)
+        return FedEpoch(call.feed(), first=first, unfinished=unfinished)
+    return PartedEpoch(call, first=first, step_by_step=step_by_step, unfinished=unfinished)
 
 
 class PartedEpoch:
@@ -36,9 +42,17 @@ class PartedEpoch:
     Args:
         first: the number of the epoch, for messages.
         step_by_step: whether every part is one batch, for which starting threads pays less.
+        unfinished: the epoch to go on with, where it is not a new one.
     """
 
-    def __init__(self, call: Epochs, *, first: int, step_by_step: bool = False) -> None:
+    def __init__(
+        self,
+        call: Epochs,
+        *,
+        first: int,
+        step_by_step: bool = False,
+        unfinished: Unfinished | None = None,
+    ) -> None:
         state = call.state
         self.call, self.first = call, first
         self.steps_at_once = 1 if step_by_step else call.n_batches
@@ -50,8 +64,22 @@ class PartedEpoch:
             self.inside["outputs"] = call.figures.outputs
         self.schedule: object = None  # of `table`, the learning rates of all steps
         self.table = np.zeros(0)
-        self.steps, self.epochs = state.steps, state.epochs
+        self.steps, self.epochs, self.before = state.steps, state.epochs, state.unfinished
         self.kept = Kept(state)
+        self.place = begin_place(call, self.inside["total"], first, unfinished)
+        self.goes_on = unfinished is not None
+        if unfinished is not None:
+            self._go_on(unfinished)
+        self.place.outputs = self.inside.get("outputs")
+
+    def _go_on(self, unfinished: Unfinished) -> None:
+        """With what the fit before had found."""
+        call, inside, state = self.call, self.inside, self.call.state
+        self.done, self.loss = unfinished.batches, found_so_far(state, inside, unfinished)
+        if inside.get("outputs") is not None and unfinished.outputs is not None:
+            inside["outputs"][:] = unfinished.outputs
+        if call.shuffled is not None:
+            call.shuffled[:] = row_order(state, len(call.shuffled), self.epochs)
 
     @property
     def is_complete(self) -> bool:
@@ -68,7 +96,9 @@ class PartedEpoch:
         engine, _, threads = engine_cache.take_trainer(
             state, call.batch_size, call.n_threads, self.steps_at_once
         )
-        order = self._order(begin, end)
+        order, before = self._order(begin, end), state.steps
+        if state.draws:
+            state.seed_draws(engine)
         try:
             engine.train(
                 call.X, call.y, batch_size=call.batch_size, epochs=1, losses=self.losses,
@@ -81,26 +111,37 @@ class PartedEpoch:
             try:
                 status, _, batch = engine.take_progress(state)
             finally:
-                if not is_last:
-                    state.epochs = self.epochs
+                state.epochs = self.epochs
+            if status != DIVERGED:
+                take_sums(state, self.inside["total"])
+                self._stands(begin + state.steps - before)
         if status == DIVERGED:
             self._restore()
             rate = self.table[begin + batch] if len(self.table) else state.rate[0]
             raise diverged(float(self.losses[0]), self.first, begin + batch, rate)
         if status == INTERRUPTED:
             raise engine.take_pending()
-        self.done, self.loss = end, float(self.losses[0])
+        self.loss = float(self.losses[0])
+
+    def _stands(self, done: int) -> None:
+        """After so many batches."""
+        self.done = self.place.batches = done
+        if done:
+            self.call.state.unfinished = self.place
 
     def end(self) -> None:
-        """The epoch ends here, complete or not: the next one has an order of its own.
+        """Training ends here: where the epoch is not complete, a further fit goes on with it.
 
         Raises DivergenceError where a parameter is not finite.
         """
         state = self.call.state
-        if not self.is_complete and state.scan(state.parameters) >= 0:
-            self._restore()
-            rate = self.table[self.done - 1] if len(self.table) else state.rate[0]
-            raise diverged(self.loss, self.first, self.done - 1, rate)
+        if not self.is_complete:
+            if state.scan(state.parameters) >= 0:
+                self._restore()
+                rate = self.table[self.done - 1] if len(self.table) else state.rate[0]
+                raise diverged(self.loss, self.first, self.done - 1, rate)
+            return
+        state.unfinished = None
         state.epochs = self.epochs + 1
 
     def close(self) -> None:
@@ -137,8 +178,13 @@ class PartedEpoch:
             self.table = np.zeros(0)
             return {}
         if schedule is not self.schedule:
-            n = self.call.n_batches
-            left = rates(self.call.state, n - begin, steps_per_epoch=n)
+            n, state = self.call.n_batches, self.call.state
+            if self.goes_on and schedule.per == "epoch":
+                left = rates(state, n, steps_per_epoch=n, first=self.place.first_step)
+                left = None if left is None else left[begin:]
+            else:
+                left = rates(state, n - begin, steps_per_epoch=n)
+            self.goes_on = False
             assert left is not None
             self.schedule, self.table = schedule, np.append(np.zeros(begin), left)
         return {"rates": self.table[begin:end]}
@@ -146,4 +192,4 @@ class PartedEpoch:
     def _restore(self) -> None:
         state = self.call.state
         self.kept.restore()
-        state.steps, state.epochs = self.steps, self.epochs
+        state.steps, state.epochs, state.unfinished = self.steps, self.epochs, self.before

@@ -202,4 +202,5 @@ def _width() -> dict[str, Any]:
         columns = os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError):  # stdout is something else
         columns = 0
-    return {"dynamic_ncols": True} if columns else {"ncols": 80, "nrows": 24}
+    wide = 120 if _is_notebook() else 80
+    return {"dynamic_ncols": True} if columns else {"ncols": wide, "nrows": 24}

@@ -23,12 +23,13 @@ _AHEAD = 1024  # steps that are computed at a time where fewer are asked for
 
 
 def rates(
-    state: State, n_steps: int, *, steps_per_epoch: int | None = None
+    state: State, n_steps: int, *, steps_per_epoch: int | None = None, first: int | None = None
 ) -> NDArray[np.float64] | None:
     """The learning rates of the next `n_steps` steps, (n_steps,); None where `state.rate` holds it.
 
     Args:
         steps_per_epoch: the next step begins an epoch of so many; None for steps without epochs.
+        first: the number of the first step, where it is not the next.
 
     Raises:
         ValueError: a learning rate is not finite or < 0; and what a function of the user's raises.
@@ -36,8 +37,8 @@ def rates(
     schedule = state.optimizer.learning_rate
     if not isinstance(schedule, Schedule):
         return None
-    step = state.steps
-    if isinstance(schedule, Formula) and n_steps <= _AHEAD:
+    step = state.steps if first is None else first
+    if isinstance(schedule, Formula) and first is None and n_steps <= _AHEAD:
         first, ahead = _ahead(state, schedule, n_steps)
         found = ahead[step - first :][:n_steps]
     else:

@@ -20,6 +20,7 @@ from fastbp.history import History
 from fastbp.metric import Function, metric_names
 from fastbp.metric.function import Kept, left_out
 from fastbp.runtime.guard import reading, writing
+from fastbp.runtime.standing import Mark, Standing
 from fastbp.runtime.state import State
 
 _REAL = {np.dtype(np.float32), np.dtype(np.float64)}
@@ -28,40 +29,72 @@ _REAL = {np.dtype(np.float32), np.dtype(np.float64)}
 @reading
 def snapshot(state: State, *, extra: Any = None) -> Snapshot:
     """Copies of all numbers, beside the description."""
-    return _snapshot(state, extra)
+    return take(state, extra)
 
 
-def _snapshot(state: State, extra: Any = None) -> Snapshot:
+def take(state: State, extra: Any = None) -> Snapshot:
+    """The same for a call that holds the guard."""
     powers = state.powers[: 3 if state.optimizer.ema else 2].copy()
-    counters = {"power": powers, "epochs": np.array([float(state.epochs)])}
+    epochs = state.epochs + (state.left_at is not None)  # of one that is lost there is no rest
+    counters = {"power": powers, "epochs": np.array([float(epochs)])}
     parameters = _copies(state.parameter_views())
     vectors = _copies(state.optimizer_state_views()) | counters
-    return Snapshot(state.description.to_config(), parameters, vectors, state.steps, extra)
+    held = Snapshot(state.description.to_config(), parameters, vectors, state.steps, extra)
+    held.metadata, held.feature_names = state.metadata, state.feature_names
+    held.history = state.history
+    if state.left_at is None and state.unfinished is not None:
+        held.unfinished = deepcopy(state.unfinished)
+    standing = state.standing() if callable(state.standing) else state.standing
+    if standing is not None:
+        held.callbacks = standing.callbacks
+        if standing.parameters is not None and standing.is_left(state):
+            held.kept = _copies(state.layout.views(standing.parameters))
+        if standing.rate is not None and standing.is_left(state):
+            held.kept_rate = standing.rate
+    return held
 
 
 @writing
 def restore(state: State, held: Snapshot) -> None:
     """Take over the numbers of a network of the same description."""
+    put(state, held)
+
+
+def put(state: State, held: Snapshot) -> None:
+    """The same for a call that holds the guard."""
     values = held.parameters | held.state
     for name, view in (state.parameter_views() | state.optimizer_state_views()).items():
         view[...] = values[name]
     state.powers[: len(held.state["power"])] = held.state["power"]
     state.epochs = int(held.state["epochs"][0])
     state.steps = held.steps
+    state.metadata, state.feature_names = held.metadata, held.feature_names
+    state.history, state.unfinished, state.left_at = held.history, held.unfinished, None
+    state.standing = _standing(state, held)
+
+
+def _standing(state: State, held: Snapshot) -> Standing | None:
+    if not held.callbacks and not held.kept and held.kept_rate is None:
+        return None
+    mark = Mark(state, held.callbacks, keeps=bool(held.kept))
+    if mark.parameters is not None:
+        for name, view in state.layout.views(mark.parameters).items():
+            view[...] = held.kept[name]
+    if held.kept_rate is not None:
+        mark.rate = held.kept_rate
+    return mark.standing(state)
 
 
 @reading
 def pickled(state: State) -> dict[str, Any]:
     """See `Network.__getstate__`."""
-    held = vars(_snapshot(state))
-    del held["extra"]
+    held: dict[str, Any] = {"snapshot": take(state), "config": state.description.to_config()}
     held["learning_rate"] = state.optimizer.learning_rate  # a function too, which no config holds
     backend = None if state.backend == default_backend else state.backend
     if _functions(state):
         metrics = state.description.metrics
         held["metrics"] = [one if isinstance(one, str) else Kept(one) for one in metrics]
-    held["feature_names"] = state.feature_names
-    return held | {"backend": backend, "history": deepcopy(state.history)}
+    return held | {"backend": backend}
 
 
 def unpickled_metrics(held: Sequence[str | Kept]) -> list[str | Function]:
@@ -91,7 +124,9 @@ def twin(state: State) -> State:
     for own, other in zip(_vectors(found), _vectors(state), strict=True):
         own[:] = other
     found.steps, found.epochs = state.steps, state.epochs
-    found.feature_names = state.feature_names
+    found.feature_names, found.metadata = state.feature_names, state.metadata
+    found.unfinished, found.left_at = deepcopy(state.unfinished), state.left_at
+    found.standing = state.standing() if callable(state.standing) else state.standing
     return found
 
 
@@ -106,11 +141,11 @@ def reset(state: State, *, seed: object = None) -> None:
     state.parameters[:] = parameters
     state.optimizer_state[:] = 0
     state.powers[:] = 1
-    state.steps = state.epochs = 0
+    state.steps = state.epochs = state.rows_back = 0
     state.start_rate()
     state.gradient = state.forward_pass = None
     state.history = History()
-    state.feature_names = None
+    state.feature_names = state.unfinished = state.left_at = state.standing = None
 
 
 def update_from(state: State, other: State, *, tau: float = 1.0) -> None:

@@ -15,7 +15,7 @@ from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.check.weight import NAN_ADVICE
-from fastbp.description import Description
+from fastbp.description import Description, Unfinished
 from fastbp.history import History
 from fastbp.layer.architecture import architecture
 from fastbp.plan import Graph
@@ -44,12 +44,20 @@ class State:
         rate: (1,), the learning rate of a step that is taken alone, which every engine reads.
         rates_ahead: of a schedule, rates of steps to come and which step is the first of them, for
             `runtime.rate` alone; None where the learning rate is a number.
-        steps, epochs: taken and trained so far; the order of rows follows from the latter.
+        steps, epochs: taken and trained so far; the order of rows follows from the latter, what
+            layers draw from the former.
+        draws: whether there are layers that draw random numbers.
+        rows_back: rows that went backward since the last step.
         feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: what the last `forward` ran on.
         parts: what `forward`, `backward` and `step` run on, by the number of rows.
+        unfinished: the epoch that a fit left between two batches, or None.
+        left_at: batches and sums of one that nobody has made an `unfinished` of yet, or None.
+        standing: what else a fit left for the next one (`runtime.resume`), or None; during a fit
+            a function that returns it.
+        metadata: the user's.
         guard: the calls under way.
         engines, idle_predictors, idle_averages: those made so far, for `engine_cache` alone.
         scale_was_checked: of the inputs, at the first call that trains in many steps.
@@ -57,12 +65,13 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "architecture", "backend", "declared_activation", "description", "dtype", "engines",
-        "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "history",
-        "idle_averages", "idle_predictors", "instruction_set", "layers", "layout", "loss", "module",
-        "n_features", "n_outputs", "n_targets", "optimizer", "optimizer_state", "parameters",
-        "parts", "powers", "quick_input", "quick_target", "rate", "rates_ahead",
-        "response_activation", "scale_was_checked", "seed", "steps", "work_per_row",
+        "architecture", "backend", "declared_activation", "description", "draws", "dtype",
+        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "history", "idle_averages", "idle_predictors", "instruction_set", "layers",
+        "layout", "left_at", "loss", "metadata", "module", "n_features", "n_outputs", "n_targets",
+        "optimizer", "optimizer_state", "parameters", "parts", "powers", "quick_input",
+        "quick_target", "rate", "rates_ahead", "response_activation", "rows_back",
+        "scale_was_checked", "seed", "standing", "steps", "unfinished", "work_per_row",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +84,7 @@ class State:
         self.dtype = dtype = description.dtype
         self.architecture = architecture(self.layers, self.loss, dtype)
         self.layout, self.graph = self.architecture.layout, self.architecture.graph
+        self.draws = self.graph.n_random > 0
         # what every call asks for
         self.n_features, self.n_outputs = self.graph.n_features, self.graph.n_outputs
         self.n_targets = self.loss.n_targets(self.n_outputs)
@@ -101,6 +111,10 @@ class State:
             self.architecture.start.fill(self.parameters, seed=self.seed)
         self.history = History()
         self.feature_names: tuple[str, ...] | None = None
+        self.unfinished: Unfinished | None = None
+        self.left_at: tuple[int, Array] | None = None
+        self.standing: Any = None
+        self.metadata: dict[str, Any] = {}
         self.gradient: Array | None = None
         self.forward_pass: Parts | None = None
         self.parts: dict[int, Parts] = {}
@@ -121,12 +135,18 @@ class State:
         self.start_rate()
         self.steps = 0
         self.epochs = 0
+        self.rows_back = 0
 
     def start_rate(self) -> None:
         """The rate of an optimizer that is new: a number once and for all, or that of step 0."""
         scheduled = isinstance(self.optimizer.learning_rate, Schedule)
         self.rates_ahead: tuple[int, Array] | None = (0, np.zeros(0)) if scheduled else None
         self.rate[0] = self.optimizer.initial_learning_rate
+
+    def seed_draws(self, engine: Any) -> None:
+        """Before an engine trains: its layers draw for the step that comes next."""
+        self.rows_back = 0
+        engine.draw_from(self.seed, self.steps, 0, True)
 
     @property
     def noun(self) -> str:
@@ -173,10 +193,14 @@ class State:
             raise RuntimeError("no average of parameters before the first step")
         return self.optimizer_state[-self.layout.size :]
 
+    @property
+    def short_form(self) -> str:
+        """The layers in a few signs, as "64-128-10"."""
+        return "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
+
     def __repr__(self) -> str:
-        sizes = "-".join([str(self.n_features), *(layer.short_form() for layer in self.layers[1:])])
         return (
-            f"<Network {sizes}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
+            f"<Network {self.short_form}, {self.loss!r}, {self.optimizer!r}, {self.dtype}, "
             f"{self.layout.n_parameters} parameters, {self.backend}>"
         )
 

@@ -14,7 +14,7 @@ from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
 
-def forward(state: State, X: ArrayLike) -> Array:
+def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
     """See `Network.forward`."""
     guard, token = state.guard, object()
     try:
@@ -22,8 +22,12 @@ def forward(state: State, X: ArrayLike) -> Array:
         rows = state.quick_input(X, state.n_features, True)
         if rows is None:
             rows = state.checked(X)
+        if training is not True:
+            training = check_bool(training, name="training")
         state.forward_pass = None  # before the next is made: both may be large
         parts = state.parts.get(len(rows)) or _parts(state, len(rows))
+        if state.draws:
+            parts.engine.draw_from(state.seed, state.steps, state.rows_back, training)
         parts.engine.forward(rows)
         state.forward_pass = parts
         return parts.out.copy()
@@ -51,6 +55,8 @@ def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> A
         parts.output_gradient[...] = given
         parts.padding.fill(0)
         parts.engine.backward()
+        if state.draws:
+            state.rows_back += parts.n_rows
         if before is not None:
             parts.gradient += before
         state.gradient = parts.gradient if parts.lends else parts.gradient.copy()
@@ -76,6 +82,7 @@ def step(state: State) -> None:
         # clipping works on the very numbers, which are the user's to keep
         kept = parts.gradient.copy() if state.optimizer.clips and parts.lends else None
         take_step = parts.engine.step
+        state.rows_back = 0
         state.steps += 1  # a signal handler may raise as soon as the call returns
         take_step()
         if kept is not None:

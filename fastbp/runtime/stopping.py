@@ -51,6 +51,7 @@ class Stopping:
     def end(self, first: int, last: int, *, stopped: bool) -> None:
         """What came of epochs `first` to `last`."""
         own, numbers, callback = self.callback.decision, self.numbers, self.callback
+        own.last = max(own.last, last)
         if not len(numbers):
             return
         own.wait, own.is_best = int(numbers[WAIT]), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +98,17 @@ class Epochs:
     figures: Figures | None
     stopping: Stopping | None
 
+    @cached_property
+    def order(self) -> dict[str, Any]:
+        """See `Unfinished.order`."""
+        from fastbp.runtime.order import order_of  # which few need
+
+        return order_of(
+            self.state, rows=self.rows, batch_size=self.batch_size,
+            shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
+            batch_offsets=self.batch_offsets,
+        )  # fmt: skip
+
     def run(self, epochs: int, *, first: int = 0, max_steps: int = -1) -> NDArray[np.float64]:
         """The losses of `epochs` epochs; `first` is how many this call has done before."""
         if not self.rows.is_direct:
@@ -137,6 +149,8 @@ class Epochs:
         if state.rates_ahead is not None:
             n_steps = n_steps if max_steps < 0 else min(n_steps, max_steps)
             table = rates(state, n_steps, steps_per_epoch=self.n_batches)
+        if state.draws:
+            state.seed_draws(engine)
         try:
             engine.train(
                 self.X, self.y, batch_size=self.batch_size, epochs=epochs, losses=losses,
@@ -149,10 +163,10 @@ class Epochs:
             # a signal handler may raise as soon as the call returns: what was done counts
             status, epoch, batch = engine.take_progress(state)
             self.finished = all_losses[: begin + epoch]
-        self.is_stopped = status == STOPPED
-        if self.stopping is not None:
-            last = first + begin + epoch - 1
-            self.stopping.end(first + begin, last, stopped=self.is_stopped)
+            self.is_stopped = status == STOPPED
+            if self.stopping is not None:
+                last = first + begin + epoch - 1
+                self.stopping.end(first + begin, last, stopped=self.is_stopped)
         if status == DIVERGED:
             step = epoch * self.n_batches + batch
             rate = state.rate[0] if table is None else table[min(step, len(table) - 1)]
@@ -169,7 +183,7 @@ class Epochs:
             shuffle=self.shuffled is not None, batch_rows=self.batch_rows,
             batch_offsets=self.batch_offsets,
         )  # fmt: skip
-        feed.figures = self.figures
+        feed.figures, feed.order = self.figures, self.order
         return feed
 
     def visited(self, n_batches: int) -> NDArray[Any] | None:
@@ -200,7 +214,7 @@ def check_batch_size(batch_size: object, accumulate: object) -> int:
 
 def warn_once(state: State, X: Array, given: object) -> None:
     """Of columns of very different size, where `fit` or `train_steps` of a network was called."""
-    if state.scale_was_checked:
+    if state.scale_was_checked or state.layers[1].scales_columns:
         return
     text = unevenness(X, given)
     if text:
@@ -217,6 +231,8 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
         engine = engine_cache.engine(state, "train", len(rows))[0]
         if state.rates_ahead is not None:
             set_rate(state)
+        if state.draws:
+            state.seed_draws(engine)
         try:
             loss: float = engine.train_batch(rows, target)
         finally:
@@ -241,6 +257,8 @@ def train_on_weighted_batch(
     engine = engine_cache.engine(state, "train", len(held.X))[0]
     if state.rates_ahead is not None:
         set_rate(state)
+    if state.draws:
+        state.seed_draws(engine)
     try:
         loss: float = engine.train_batch(held.X, held.y, **held.weights.options())
     finally:
@@ -263,6 +281,10 @@ def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **optio
     steps = check_integer(steps, name="steps", minimum=1)
     call = Epochs(state, X, y, **options)
     warn_once(state, call.X, X)
+    if state.unfinished is not None or state.left_at is not None:
+        from fastbp.runtime.order import drop_unfinished
+
+        drop_unfinished(state)
     n_batches = call.n_batches
     epochs = -(-steps // n_batches)
     steps_at_last, begun = steps - (epochs - 1) * n_batches, state.epochs

@@ -1,4 +1,4 @@
-"""The bytes of a model file: a zip archive of a JSON header and arrays, with a digest at its end.
+"""The bytes of an .npz model: a zip archive of a JSON header and arrays, a digest at its end.
 
 `unpack` takes bytes from anywhere. It raises `ModelFormatError` for all that `pack` did not write,
 runs nothing, and takes no more memory than a few times the size of what it is given.
@@ -6,7 +6,6 @@ runs nothing, and takes no more memory than a few times the size of what it is g
 
 import hashlib
 import io
-import json
 import math
 import re
 import struct
@@ -18,20 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.error import ModelFormatError
-from fastbp.version import __version__
+from fastbp.storage.header import read_header
 
-FORMAT = "fastbp model"
-VERSION = 1
-MAX_HEADER_BYTES = 1 << 20
-
-_HEADER_KEYS = {"format", "version", "writer", "network", "steps", "extra"}
-_MAGIC = b"PK\x03\x04"
+MAGIC = b"PK\x03\x04"
 _COMMENT = b"fastbp sha256 "
 _DIGEST_BYTES = 64  # in hexadecimal
 # What `numpy.save` writes before an array of ours. A pattern rather than NumPy's own reader, which
 # hands the text to Python's parser.
 _ARRAY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00(..)\{'descr': '(<f[48])', 'fortran_order': False, "
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '(<f[48]|<[iu][248]|\|[iu]1|\|b1)', 'fortran_order': False, "
     rb"'shape': \(((?:[0-9]{1,18},? ?)*)\), \} *\n",
     re.DOTALL,
 )
@@ -63,8 +57,6 @@ def pack(header: bytes, arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and arrays of an archive, everything checked that needs no network."""
-    if not data.startswith(_MAGIC):
-        raise ModelFormatError(f"not a fastbp model (first bytes {data[:4].hex(' ') or 'none'})")
     content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     if not content.endswith(_COMMENT):
         raise ModelFormatError(
@@ -75,7 +67,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     members = _read_members(data)
     if "header.json" not in members:
         raise ModelFormatError("the archive has no header.json")
-    header = _read_header(members.pop("header.json"))
+    header = read_header(members.pop("header.json"))
     arrays = {}
     for name, content in members.items():
         if not name.endswith(".npy"):
@@ -104,63 +96,11 @@ def _read_members(data: bytes) -> dict[str, bytes]:
         raise ModelFormatError(f"the archive cannot be read: {error}") from error
 
 
-def _read_header(text: bytes) -> dict[str, Any]:
-    """The header as a dict with exactly the keys it must have."""
-    if len(text) > MAX_HEADER_BYTES:
-        raise ModelFormatError(f"header length {len(text)} exceeds {MAX_HEADER_BYTES}")
-    try:
-        header = json.loads(
-            text.decode(), object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
-        )
-    except ModelFormatError:
-        raise
-    except RecursionError:
-        raise ModelFormatError("the header is nested too deeply") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise ModelFormatError(f"the header is not JSON: {error}") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ModelFormatError("the header does not describe a fastbp model")
-    version = header.get("version")
-    if type(version) is not int or version < 1:
-        raise ModelFormatError(f"the header has version {version!r}, expected a positive integer")
-    if version > VERSION:
-        raise ModelFormatError(
-            f"format {version} (written by fastbp {header.get('writer')!r}) needs a later fastbp: "
-            f"this is {__version__}, which reads format {VERSION}"
-        )
-    if header.keys() != _HEADER_KEYS:
-        odd = sorted(header.keys() ^ _HEADER_KEYS)
-        raise ModelFormatError(f"the header has other keys than expected: {', '.join(odd)}")
-    if not isinstance(header["network"], dict):
-        raise ModelFormatError("the header's 'network' is not an object")
-    if type(header["steps"]) is not int or not 0 <= header["steps"] < 1 << 63:
-        raise ModelFormatError(
-            f"the header has steps {header['steps']!r}, expected an integer from 0 to 2^63 - 1"
-        )
-    return header
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in result:
-            raise ModelFormatError(f"the header has the key {name!r} twice")
-        result[name] = value
-    return result
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ModelFormatError(f"the header has the number {text}")
-    return value
-
-
 def _read_array(name: str, content: bytes) -> NDArray[Any]:
-    """An array as `pack` writes them: float32 or float64, little-endian, in C order."""
+    """An array as `pack` writes them: of numbers or bool, little-endian, in C order."""
     match = _ARRAY_HEADER.match(content)
     if match is None or int.from_bytes(match[1], "little") != match.end() - 10:
-        raise ModelFormatError(f"{name} is no array of float32 or float64 in C order")
+        raise ModelFormatError(f"{name} is no array of numbers in C order")
     dtype = np.dtype(match[2].decode())
     shape = tuple(int(size) for size in match[3].split(b",") if size.strip())
     present = len(content) - match.end()
@@ -168,4 +108,6 @@ def _read_array(name: str, content: bytes) -> NDArray[Any]:
     if math.prod(shape) * dtype.itemsize != present:
         raise ModelFormatError(f"{name} has shape {shape} and {present} bytes of {dtype}")
     values = np.frombuffer(content, dtype, offset=match.end()).reshape(shape)
+    if dtype == np.bool_ and values.view(np.uint8).max(initial=0) > 1:
+        raise ModelFormatError(f"{name} is bool and has a byte above 1")
     return values.astype(dtype.newbyteorder("="))

@@ -1,10 +1,12 @@
 """Models as files: written whole or not at all, read without running anything they contain.
 
-A model is an ordinary ``.npz`` archive, uncompressed, which `numpy.load` opens too::
+A model is an ordinary ``.npz`` archive, uncompressed, which `numpy.load` opens too, or with the
+extra a ``.safetensors`` file, whose tensors have the same names and whose metadata is the header::
 
     header.json                            the network, the steps taken, what the user adds
     parameter/<layer>/kernel.npy, ...      one array per parameter
     state/<name>/<layer>/kernel.npy, ...   one array per parameter and quantity of the optimizer
+    history/..., callback/..., unfinished/...  what a further `fit` goes on from (training.py)
     archive comment                        "fastbp sha256 " and the digest of every byte before it
 
 The digest finds damage, a single flipped bit included. It is no signature: it does not say who
@@ -12,64 +14,99 @@ wrote the file. Nothing is pickled, and a layer is a kind out of a fixed list, s
 at worst describe a network nobody wants.
 """
 
-import errno
 import json
-import os
-import secrets
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.check.array import nonfinite
-from fastbp.check.message import shown
+from fastbp.check.file_name import check_suffix, is_tensor_path
 from fastbp.description import Description, Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.layer.architecture import lower
 from fastbp.loss import Loss
+from fastbp.plan import Graph
 from fastbp.plan.parameter import ParameterLayout
-from fastbp.storage.archive import FORMAT, MAX_HEADER_BYTES, VERSION, pack, unpack
-from fastbp.version import __version__
+from fastbp.storage import archive, tensor_file
+from fastbp.storage.header import write_header
+from fastbp.storage.replace import PathLike, check_path, check_target, read_file, replace_file
+from fastbp.storage.training import read_training, write_training
 
 # A width that needs no weights to be believed: identities side by side have none.
 _ANY_WIDTH = 1 << 16
 
 Arrays = Mapping[str, NDArray[Any]]
-PathLike = str | os.PathLike[str]
 
 
-def write(path: PathLike, snapshot: Snapshot) -> None:
-    """Write a network to `path`.
+def write(path: PathLike | IO[bytes], snapshot: Snapshot) -> None:
+    """Write a network to `path`: a .safetensors file under such a name, else an .npz archive; that
+    into an open binary file too.
 
     The file appears under its name only when it is complete; until then, and after any failure, an
     older file of that name is untouched. A symbolic link is followed, the mode of an existing file
     kept.
 
     Raises:
-        ValueError: a number is not finite, or the description is longer than 1 MiB.
-        TypeError: JSON cannot hold `extra`.
+        ValueError: a number is not finite, the description is longer than 4 MiB, or the name is one
+            of another format, such as model.pt.
+        TypeError: JSON cannot hold `extra`, `metadata` or the state of a callback.
+        ImportError: `safetensors` is not installed.
         OSError: the file cannot be written.
     """
+    if hasattr(path, "write"):
+        path.write(pack(snapshot))
+        return
+    check_path(path)
+    check_suffix(path)
+    replace_file(path, pack(snapshot, as_tensors=is_tensor_path(path)))
+
+
+def pack(snapshot: Snapshot, *, as_tensors: bool = False) -> bytes:
+    """The bytes of a file; errors as `write`."""
     arrays = {f"parameter/{name}": array for name, array in snapshot.parameters.items()}
     arrays |= {f"state/{name}": array for name, array in snapshot.state.items()}
     for name, array in arrays.items():
         if problem := nonfinite(array):
             raise ValueError(f"{name} {problem}; the model was not saved")
-    entries = {"format": FORMAT, "version": VERSION, "writer": __version__}
-    entries |= {"network": snapshot.config, "steps": int(snapshot.steps), "extra": snapshot.extra}
-    header = json.dumps(entries, allow_nan=False, ensure_ascii=False).encode()
-    if len(header) > MAX_HEADER_BYTES:
-        raise ValueError(
-            f"the description of the model takes {len(header)} bytes, "
-            f"at most {MAX_HEADER_BYTES} can be stored"
-        )
-    _replace_file(path, pack(header, arrays))
+    names = snapshot.feature_names
+    header = write_header({
+        "network": snapshot.config, "steps": int(snapshot.steps), "extra": snapshot.extra,
+        "metadata": snapshot.metadata, "feature_names": None if names is None else [*names],
+        "training": write_training(snapshot, arrays),
+    })  # fmt: skip
+    return tensor_file.pack(header, arrays) if as_tensors else archive.pack(header, arrays)
 
 
-def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
+def check_destination(path: PathLike) -> None:
+    """Raise what `write` would raise of `path` alone, so that it comes before hours of training."""
+    check_path(path)
+    check_suffix(path)
+    check_target(path)
+    if is_tensor_path(path):
+        tensor_file.library()
+
+
+def format_of(data: bytes) -> str:
+    """By what the bytes begin with: ".npz", ".safetensors", or "" for neither."""
+    if data.startswith(archive.MAGIC):
+        return ".npz"
+    return ".safetensors" if tensor_file.is_tensor_file(data) else ""
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and arrays of a file, of whichever kind its bytes are.
+
+    Raises ModelFormatError.
+    """
+    found = format_of(data)
+    if found:
+        return archive.unpack(data) if found == ".npz" else tensor_file.unpack(data)
+    raise ModelFormatError(f"not a fastbp model (first bytes {data[:4].hex(' ') or 'none'})")
+
+
+def read(path: PathLike | IO[bytes], *, allow_nonfinite: bool = False) -> Snapshot:
     """Read what `write` wrote.
 
     The names, shapes and types of the arrays are those that the description asks for; whether a
@@ -84,9 +121,16 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
         OSError: the file cannot be read.
         TypeError: `path` is none.
     """
-    header, arrays = unpack(_read_file(path))
+    header, arrays = unpack(read_file(path))
+    return snapshot_of(header, arrays, allow_nonfinite=allow_nonfinite)
+
+
+def snapshot_of(
+    header: dict[str, Any], arrays: dict[str, NDArray[Any]], *, allow_nonfinite: bool = False
+) -> Snapshot:
+    """What `unpack` found, checked; errors as `read`."""
     config = header["network"]
-    description, layout = _network(config, arrays)
+    description, layout, graph = _network(config, arrays)
     shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
     parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
     slots = description.optimizer.vectors
@@ -94,6 +138,13 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
     state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
     counters = {"power": (3 if description.optimizer.ema else 2,), "epochs": (1,)}
     state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)
+    held = Snapshot(config, parameters, state, header["steps"], header["extra"])
+    if header["version"] > 1:
+        held.metadata = _metadata(header["metadata"])
+        held.feature_names = _feature_names(header["feature_names"], graph.n_features)
+        training = read_training(header["training"], arrays, parameters, graph.n_outputs)
+        for name, value in training.items():
+            setattr(held, name, value)
     if arrays:
         raise ModelFormatError(
             f"the file has an array {next(iter(arrays))!r}, which the architecture does not"
@@ -102,10 +153,25 @@ def read(path: PathLike, *, allow_nonfinite: bool = False) -> Snapshot:
         int(state["epochs"][0])
     except (ValueError, OverflowError) as error:
         raise ModelFormatError(f"the file's optimizer state is of no use: {error}") from error
-    return Snapshot(config, parameters, state, header["steps"], header["extra"])
+    return held
 
 
-def _network(config: dict[str, Any], arrays: Arrays) -> tuple[Description, ParameterLayout]:
+def _metadata(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ModelFormatError("the header's 'metadata' is not an object")
+    return entry
+
+
+def _feature_names(entry: Any, n_features: int) -> tuple[str, ...] | None:
+    if entry is None:
+        return None
+    is_list = isinstance(entry, list) and all(isinstance(name, str) for name in entry)
+    if not is_list or len(entry) != n_features:
+        raise ModelFormatError(f"the header's 'feature_names' are not {n_features} names")
+    return tuple(entry)
+
+
+def _network(config: dict[str, Any], arrays: Arrays) -> tuple[Description, ParameterLayout, Graph]:
     """What `config` says, to the last entry, and where the parameters lie; layers which the file's
     arrays do not fill are refused, before memory is taken for them.
     """
@@ -125,7 +191,7 @@ def _network(config: dict[str, Any], arrays: Arrays) -> tuple[Description, Param
     widest = max(graph.width)
     if widest > max(_ANY_WIDTH, sum(array.size for array in arrays.values())):
         raise ModelFormatError(f"a layer is {widest} wide, more than the file's weights can feed")
-    return found, layout
+    return found, layout, graph
 
 
 def _require(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
@@ -153,62 +219,3 @@ def _take(
             raise ModelFormatError(f"{prefix + name} {problem}")
         taken[name] = array
     return taken
-
-
-def _read_file(path: PathLike) -> bytes:
-    """All bytes of a regular file. A FIFO would block and a device might never end."""
-    _check_path(path)
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, `open` says so
-        raise ModelFormatError(f"{os.fspath(path)!r} is not a regular file")
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def _check_path(path: object) -> None:
-    """The system's calls take a number too, for a file that is open."""
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"path must be a str or an os.PathLike, got {shown(path)}")
-
-
-def check_destination(path: PathLike) -> None:
-    """Raise what `write` would raise of `path` alone, so that it comes before hours of training."""
-    _check_path(path)
-    target = os.path.realpath(path)
-    if not os.path.isdir(os.path.dirname(target)):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-    if os.path.isdir(target):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise ValueError(f"{os.fspath(path)!r} is not a regular file")
-    if not os.access(os.path.dirname(target), os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
-
-
-def _replace_file(path: PathLike, data: bytes) -> None:
-    """Put `data` in the place of the file at `path` in one step that a crash cannot split."""
-    check_destination(path)
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    mode = os.stat(target).st_mode if os.path.exists(target) else None
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
-    # 0o666 is cut by the process's mask, as for any new file.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if mode is not None:
-            os.chmod(temporary, stat.S_IMODE(mode))
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):  # a signal handler may raise once it is replaced
-            os.unlink(temporary)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # make the new name durable where a folder can be opened
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,1 +1,5 @@
-"""Tables of text and numbers as inputs and targets."""
+"""Tables as inputs and targets: what each column is, and models that take tables as they are."""
+
+from fastbp.tabular.model import TableModel
+
+__all__ = ["TableModel"]

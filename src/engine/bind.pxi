@@ -12,6 +12,7 @@ cdef int bind_segments(Engine engine, table) except -1:
 cdef Program bound_program(Engine engine, program) except *:
     """The operations of a program, each with the kernels that its names stand for."""
     cdef const Operation[::1] rows = program.table
+    cdef const real[:, ::1] constant
     cdef Program found
     cdef Py_ssize_t i
     check_names(program.table, OPERATION_NAMES)
@@ -25,8 +26,26 @@ cdef Program bound_program(Engine engine, program) except *:
             raise ValueError(f"operation {operation.kind!r} sums no gradient part by part")
         if found.at[i].gradient != NULL and not 0 <= rows[i].kernel < engine.n_segments:
             raise ValueError(f"operation {operation.kind!r} names no segment")
+        if operation.constant is not None:
+            constant = operation.constant
+            if constant.shape[1] < rows[i].ldc or constant.shape[0] < 3:
+                raise ValueError(f"operation {operation.kind!r} has constants of another shape")
+            engine.owners.append(operation.constant)
+            found.at[i].constant = &constant[0, 0]
         found.at[i].activation = find_activation(operation.activation.name, rows[i].alpha, rows[i].slope >= 0)
     return found
+
+
+cdef void join_loss(Engine engine) noexcept:
+    """A single linear output and its gradient lie side by side, where the layer's backward pass is one (join_outputs)."""
+    cdef BoundOperation* output = &engine.forward_program.at[engine.forward_program.n - 1]
+    cdef BoundOperation* gradient = &engine.backward_program.at[0]
+    if engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
+        return
+    if gradient.op.n_y != 1 or gradient.op.y != engine.sizes.output_gradient or output.op.c != engine.sizes.output:
+        return
+    if output.kernel == dense and output.op.by_columns and output.activation.backward == NULL:
+        output.op.ldc = gradient.op.ldy = gradient.along.op.lda = engine.ld_output = 1
 
 
 cdef int bind_loss(Engine engine, loss) except -1:
@@ -36,6 +55,8 @@ cdef int bind_loss(Engine engine, loss) except -1:
     engine.lane_loss = found.lanes
     engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
+    engine.has_penalties = loss.with_penalties
+    engine.penalty_scale = 1
     for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
         engine.loss_parameters.at[i] = <real><double>value
     engine.n_targets = loss.n_targets(n)

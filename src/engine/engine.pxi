@@ -32,6 +32,8 @@ cdef class Engine:
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy, is_loss_of_rows
+    cdef bint has_penalties             # the loss: each batch's are divided by what it weighs, and reported
+    cdef double penalty_scale           # 1, or what they are multiplied by for the batch of the step
     cdef Parameters loss_parameters
     cdef real* loss_column
     cdef Py_ssize_t n_targets
@@ -61,9 +63,11 @@ cdef class Engine:
     cdef double* found                  # by `evaluate`
     cdef real* out
     cdef Py_ssize_t ld_out
+    cdef Py_ssize_t ld_output       # numbers from one row's outputs to the next in training
     cdef str transform_name
     cdef Activation transform
     cdef Call call
+    cdef Draw draw                      # of the first step of a call; of its first row
     cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
@@ -106,6 +110,8 @@ cdef class Engine:
             find_latency_layers(self)
         join_outputs(&self.backward_program, <BoundOperation*>self.memory(sizeof(BoundOperation), sizeof(void*)),
                      find_activation("tanh", 0, False).backward)
+        self.ld_output = self.sizes.ld_output
+        join_loss(self)
 
     cdef void* memory(self, Py_ssize_t size, Py_ssize_t alignment) except NULL:
         """Zeros that live as long as the engine."""
@@ -165,7 +171,8 @@ cdef class Engine:
         """Epochs of mini-batch training; how far they came is told by `take_progress`.
 
         `losses` (epochs,) OUT: the mean loss of each epoch.  `shuffled` (n_rows,) SCRATCH for the order of a
-        shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it.
+        shuffled epoch; `batch_rows` and `batch_offsets` an explicit order of rows and where each batch begins in it;
+        `batch_rows` may hold an order for each epoch, one behind the other.
         `rates`: the learning rate of each step.  `weight` (n_rows, n_outputs), with a column stride of 0 where a row has
         one, multiplies loss and gradient of an element; `row_weight` (n_rows,) is what a row adds to the divisor of its
         batch.  `record` (epochs, any) OUT: the `metrics` of each epoch from the outputs of its steps, then loss and metrics
@@ -185,6 +192,11 @@ cdef class Engine:
         call.n_batches = (x.shape[0] + batch_size - 1) // batch_size
         if batch_offsets is not None:
             call.n_batches = batch_offsets.shape[0] - 1
+            call.epoch_rows = <Py_ssize_t>batch_offsets[call.n_batches]
+            if batch_rows.shape[0] == call.epoch_rows:
+                call.epoch_rows = 0
+            elif batch_rows.shape[0] < epochs * call.epoch_rows:
+                raise ValueError(f"batch_rows has {batch_rows.shape[0]} rows for {epochs} epochs of {call.epoch_rows}")
         call.seed = seed
         call.epochs = epochs
         call.first_epoch = first_epoch
@@ -263,19 +275,36 @@ cdef class Engine:
         memcpy(self.kept_power, self.power, sizeof(self.power))
         return 0
 
+    def draw_from(self, unsigned long long seed, unsigned long long step, unsigned long long row, bint is_on):
+        """What the random numbers of layers depend on from now on: `step` is that of the next step, or of `forward`, `row`
+        the number of its first row; nothing is random unless `is_on`, as before the first call of this.
+        """
+        self.draw.seed, self.draw.step, self.draw.row, self.draw.is_on = seed, step, row, is_on
+
     def take_progress(self, counter):
         """(status, epochs done, batch reached) of the last `train`, once; `counter.steps` and `counter.epochs` grow by it.
 
         A signal handler may raise after any call that Python code makes: neither what `train` returns nor a sum in Python
-        would be sure to be kept.  The steps of a diverged epoch are undone and do not count.
+        would be sure to be kept.  The steps of a diverged epoch are undone and do not count.  Of an epoch that was left
+        between two batches, `counter.left_at` has how many it had, and what `total` of `train` has after a part.
         """
         cdef Call* call = &self.call
         found = call.status, call.epoch, call.batch
+        if call.status == INTERRUPTED and call.batch:
+            counter.left_at = call.batch, self.sums_so_far()
         counter.steps += call.epoch * call.n_batches if call.status == DIVERGED else call.steps
         if call.epoch:
             counter.epochs += call.epoch
         call.status = RUNNING
         call.epoch = call.batch = call.steps = 0
+        return found
+
+    cdef sums_so_far(self):
+        cdef double[::1] sums
+        found = numpy.empty(2 + self.call.n_metrics)
+        sums = found
+        memcpy(&sums[0], self.call.left_at, sizeof(self.call.left_at))
+        memcpy(&sums[0] + 2, self.call.metric_sum, self.call.n_metrics * sizeof(double))
         return found
 
     def predict(self, const real[:, :] x, real[:, ::1] out, str transform, int n_threads):

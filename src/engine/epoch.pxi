@@ -45,6 +45,7 @@ cdef void train_epochs(Engine engine, Call* call, Engine validator) noexcept nog
             return
         restore_epoch(engine, call)
         engine.refresh()
+        call.batch = 0
         call.epoch = call.kept_epoch
         call.steps = call.kept_steps
         call.careful = True
@@ -77,7 +78,7 @@ cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
 
 cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil:
     """One epoch and its figures; False where the call was interrupted or something is not finite."""
-    cdef double loss = 0, sum = 0, seen = 0
+    cdef double loss = 0, sum = 0, seen = 0, penalty = 0
     cdef Py_ssize_t batch, first = 0, rows
     cdef const unsigned int* order = NULL
     if call.total != NULL:
@@ -90,14 +91,20 @@ cdef bint take_epoch(Engine engine, Call* call, Engine validator) noexcept nogil
         rows = find_batch(call, batch, &first, &order)
         if call.rates != NULL:
             engine.number[engine.rate_index] = call.rates[call.steps]
+        if engine.has_penalties:
+            penalty = penalties(engine)
         if not take_step(engine, call, order, first, rows, &loss):
             call.batch = batch
             call.losses[call.epoch] = loss
+            call.left_at[0] = sum
+            call.left_at[1] = seen
             return False
         call.keeps = False
         call.steps += 1
         call.since_kept += rows + ROWS_OF_A_STEP
         sum += loss * call.batch_weight
+        if engine.has_penalties and call.batch_weight > 0:
+            sum += penalty
         seen += call.batch_weight
         if call.n_metrics > 0:
             add_metrics(engine, call, rows)
@@ -121,7 +128,7 @@ cdef inline Py_ssize_t find_batch(Call* call, Py_ssize_t batch, Py_ssize_t* firs
     """The rows of a batch: their number, and OUT the first of them, or where the order of theirs begins."""
     if call.batch_offsets != NULL:
         first[0] = call.batch_offsets[batch]
-        order[0] = call.batch_rows + first[0]
+        order[0] = call.batch_rows + call.epoch * call.epoch_rows + first[0]
         return call.batch_offsets[batch + 1] - first[0]
     first[0] = batch * call.batch_size
     order[0] = call.shuffled + first[0] if call.shuffled != NULL else NULL

@@ -137,7 +137,7 @@ cdef inline vfour few_loss(const bint single, Engine engine, Call* call, RowTile
         d = engine.four_loss(&engine.loss_parameters, <real>mean, engine.sizes.n_outputs, out,
                              call.y + (order[0] if order != NULL else first) * call.y_row, call.y_column, loss)
     else:
-        loss[0] = loss_of_tile(engine, call, tile, order, first, <real>mean)
+        loss[0] = loss_of_tile(engine, call, tile, BLOCK, order, first, <real>mean)
         d = four_load(buffer(tile, engine.sizes.output_gradient, BLOCK))
     loss[0] *= mean
     return d

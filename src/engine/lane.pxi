@@ -19,6 +19,24 @@ cdef operation_kernel find_lane_operation(str name) except NULL:
         return lane_copy
     if name == "accumulate":
         return lane_accumulate
+    if name == "activate":
+        return lane_activate
+    if name == "scale":
+        return lane_scale
+    if name == "scale_input":
+        return lane_scale_input
+    if name == "multiply":
+        return lane_multiply
+    if name == "dropout":
+        return lane_drop
+    if name == "noise":
+        return lane_noise
+    if name == "normalize":
+        return lane_normalize
+    if name == "normalize_input":
+        return lane_normalize_input
+    if name == "scale_gradient":
+        return lane_scale_gradient
     raise unknown("operation", name)
 
 
@@ -137,7 +155,7 @@ cdef void bind_lanes(Engine engine, Call* call, RowTile* tile, const unsigned in
     gather_lanes(tile.rows, engine.sizes.n_features, order, call.x if order != NULL else call.x + first * call.x_row,
                  call.x_row, call.x_column,
                  (call.n_rows - (0 if order != NULL else first) - 1) * call.x_row + engine.sizes.n_features,
-                 tile.activations + engine.sizes.staging, <real*>tile.x, tile.lane_length)
+                 <real*>tile.x, tile.lane_length)
     if order != NULL and call.x_column == 1:
         fetch_rows(engine, call, tile.rows, order)
 
@@ -154,7 +172,6 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
     bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.out = out
     rows.d = d
-    rows.staged = staged
     if call.weight != NULL:
         gather_weights(engine, call, tile, order, first, &rows)
     if engine.lane_loss != NULL and (call.label != NULL or not engine.is_cross_entropy):

@@ -197,7 +197,7 @@ cdef bint latency_step(Engine engine, Call* call, const unsigned int* order, Py_
     for i in range(1, engine.forward_program.n):
         layer = &engine.latency_layers[i]
         latency_forward(layer, rows, layer.x)
-    loss[0] = mean * loss_of_tile(engine, call, &tile, order, first, <real>mean)
+    loss[0] = mean * loss_of_tile(engine, call, &tile, BLOCK, order, first, <real>mean)
     if not goes_on(engine, call, rows, loss[0], next_power):
         return False
     if not layer.is_linear:

@@ -22,6 +22,8 @@ cdef struct Operation:
     long long accumulate
     long long kernel        # of a gradient: index of the segment of its tensor
     long long bias          # and of the bias's, or -1
+    long long stream        # of an operation that draws random numbers: which of the network's
+    double level            # its rate or standard deviation, or what is added to a variance
     double alpha            # of the activation
 
 # One tensor (or several neighbours with the same penalties) of the flat parameter vector: fastbp.plan.operation.Segment.
@@ -52,6 +54,7 @@ cdef struct RowTile:
     Packing packing             # what its products may copy parts of their factors to
     real* weight                # room for the weights of its elements or rows
     double* metric              # the sums of its metrics
+    Draw draw
 
 cdef struct Weights:
     real* w                 # parameters
@@ -71,6 +74,7 @@ cdef struct BoundOperation:
     gradient_kernel gradient    # of stored rows begin..end of a tensor; NULL where the operation sums none
     Activation activation
     Operation op
+    const real* constant        # rows of ldc numbers that a layer was given, or NULL
     BoundOperation* along       # the operation after it, which its kernel does too, or NULL
     bint along_tanh             # that one ends in the derivative of tanh
     long long sums              # where among the gradients it leaves the sums of that one's result, or -1
@@ -81,7 +85,8 @@ cdef struct Program:
 
 
 cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
-                         "accumulate")
+                         "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
+                         "normalize", "normalize_input", "scale_gradient")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -102,6 +107,24 @@ cdef operation_kernel find_operation(str name) except NULL:
         return copy_columns
     if name == "accumulate":
         return accumulate_columns
+    if name == "activate":
+        return activate_source
+    if name == "scale":
+        return scale_rows
+    if name == "scale_input":
+        return scale_input
+    if name == "multiply":
+        return multiply_rows
+    if name == "dropout":
+        return drop
+    if name == "noise":
+        return noise
+    if name == "normalize":
+        return normalize
+    if name == "normalize_input":
+        return normalize_input
+    if name == "scale_gradient":
+        return whole_scale_gradient
     raise unknown("operation", name)
 
 
@@ -109,6 +132,8 @@ cdef gradient_kernel find_gradient(str name) noexcept:
     """What sums a part of a tensor's gradient, which the weight-parallel regime asks for; NULL for other operations."""
     if name == "dense_gradient":
         return dense_gradient
+    if name == "scale_gradient":
+        return scale_gradient
     return NULL
 
 
@@ -264,7 +289,7 @@ cdef void dense_outputs(BoundOperation* bound, RowTile* tile, Weights* weights, 
     own.b = weights.gradient + op.b if op.b >= 0 else NULL
     own.s = weights.gradient + bound.sums if bound.sums >= 0 else NULL
     if start == START_ZERO and own.b != NULL:
-        memset(own.b, 0, op.ldy * sizeof(real))
+        memset(own.b, 0, BLOCK * sizeof(real))
     if bound.along_tanh:
         outputs_of_tanh(<int>op.n_y, &own)
     else:

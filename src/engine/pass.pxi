@@ -31,7 +31,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             respond(engine, &tile, first)
         else:
             tile.metric = engine.tile_metric + index * MOST_METRICS
-            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, NULL, first, 1)
+            engine.tile_loss[index] = loss_of_tile(engine, call, &tile, engine.ld_output, NULL, first, 1)
         if thread == 0:
             poll(engine, call, tile.rows)
 
@@ -75,6 +75,8 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.packing = packing_of(engine, 0)
     tile.weight = engine.weight_room
     tile.metric = engine.tile_metric
+    tile.draw = engine.draw
+    tile.draw.row += tile.first
     tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
     tile.x_row = tile.x_width = engine.sizes.ld_input
     tile.x_column = 1
@@ -104,7 +106,7 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
     cdef unsigned long mode = float_mode_flush()
     for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
         whole_batch_tile(engine, call, index, &tile, &weights)
-        total += loss_of_tile(engine, call, &tile, NULL, tile.first, <real>mean)
+        total += loss_of_tile(engine, call, &tile, engine.ld_output, NULL, tile.first, <real>mean)
     float_mode_restore(mode)
     return total * mean
 

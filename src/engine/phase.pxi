@@ -84,6 +84,7 @@ cdef struct Call:
     Py_ssize_t batch_size
     const unsigned int* batch_rows  # explicit order of rows, or NULL
     const long long* batch_offsets  # and the first position of each batch in it
+    Py_ssize_t epoch_rows           # from one epoch's order to the next, or 0: all have one
     Py_ssize_t n_batches
     unsigned int* shuffled          # the epoch's order of rows where it is shuffled, or NULL
     unsigned long long seed
@@ -98,6 +99,7 @@ cdef struct Call:
     Py_ssize_t since_kept           # rows since then, and some for each step
     double* losses                  # one an epoch (OUT)
     double* total                   # of an epoch in parts: sum, weight and sums of metrics so far (IN and OUT), or NULL
+    double left_at[2]               # sum and weight of the epoch that was interrupted
     real* outputs                   # of each row's last step (OUT), before the loss's own activation, or NULL
     const double* rates             # learning rates, one a step, or NULL
     double* record                  # further figures of each epoch (OUT), n_columns of them, or NULL

@@ -61,15 +61,18 @@ cdef bint all_finite(Py_ssize_t n, const real* x) noexcept nogil:
     return bad == 0
 
 
-cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
-                         real scale) noexcept nogil:
-    """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins."""
+cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, Py_ssize_t ld, const unsigned int* order,
+                         Py_ssize_t first, real scale) noexcept nogil:
+    """The sum of the losses of the tile's rows; their gradient times `scale` goes where the backward pass begins.
+
+    Outputs and gradients lie `ld` apart from row to row.
+    """
     cdef LossRows rows
     cdef double loss
     bind_targets(engine, call, tile, order, first, scale, &rows)
-    rows.ld = engine.sizes.ld_output
-    rows.out = buffer(tile, engine.sizes.output, engine.sizes.ld_output)
-    rows.d = buffer(tile, engine.sizes.output_gradient, engine.sizes.ld_output)
+    rows.ld = ld
+    rows.out = buffer(tile, engine.sizes.output, ld)
+    rows.d = buffer(tile, engine.sizes.output_gradient, ld)
     if call.weight != NULL:
         gather_weights(engine, call, tile, order, first, &rows)
     loss = engine.loss(&rows)
@@ -104,8 +107,8 @@ cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigne
     if rows.is_by_row:
         gather(tile.rows, 1, order, given, call.weight_row, call.weight_column, tile.weight, 1)
     elif engine.sizes.rows_in_lanes:
-        gather_lanes(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, 0, rows.staged,
-                     tile.weight, tile.lane_length)
+        gather_lanes(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, 0, tile.weight,
+                     tile.lane_length)
     else:
         gather(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
@@ -175,6 +178,9 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.packing = packing_of(engine, thread)
     tile.weight = engine.weight_room + thread * engine.weight_stride
     tile.metric = engine.tile_metric + index * MOST_METRICS
+    tile.draw = engine.draw
+    tile.draw.step += call.steps
+    tile.draw.row += begin
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
@@ -194,8 +200,8 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
         part.first = tile.first + at
         part.metric = tile.metric + i * MOST_METRICS
         part.rows = min(engine.sizes.tile_rows, tile.rows - at)
-        engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, order + at if order != NULL else NULL, first + at,
-                                                   step.scale)
+        engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, engine.ld_output,
+                                                   order + at if order != NULL else NULL, first + at, step.scale)
     if not engine.sizes.layered:
         run_program(&engine.backward_program, &tile, &weights, start)
     if thread == 0:
@@ -294,8 +300,10 @@ cdef inline double mean_factor(Engine engine, Call* call, const unsigned int* or
         call.batch_weight = 0
         for r in range(rows):
             call.batch_weight += call.row_weight[order[r] if order != NULL else first + r]
-        if call.batch_weight == 0:
-            return 0
+    if engine.has_penalties:
+        engine.penalty_scale = 1.0 / call.batch_weight if call.batch_weight > 0 else 0
+    if call.batch_weight == 0:
+        return 0
     return 1.0 / (call.batch_weight * engine.sizes.loss_divisor)
 
 

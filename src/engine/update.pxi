@@ -38,7 +38,8 @@ cdef void clip_unit(Engine engine, Py_ssize_t index, Py_ssize_t n_blocks) noexce
     cdef real* g = engine.gradient + unit.at
     block_sum(unit.n, g, engine.n_parameters, n_blocks)
     if segment.l1 != 0 or segment.l2 != 0:
-        penalise(unit.n, <real>segment.l1, <real>segment.l2, engine.w + unit.at, g)
+        penalise(unit.n, <real>(engine.penalty_scale * segment.l1), <real>(engine.penalty_scale * segment.l2),
+                 engine.w + unit.at, g)
     if engine.clip.value > 0:
         bound_values(unit.n, <real>engine.clip.value, g)
     else:
@@ -101,8 +102,8 @@ cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ss
     update.state = engine.state + at
     update.stride = engine.n_parameters
     update.scalar = scalar
-    update.l1 = 0 if engine.clips else <real>segment.l1     # else in the gradient already
-    update.l2 = 0 if engine.clips else <real>segment.l2
+    update.l1 = 0 if engine.clips else <real>(engine.penalty_scale * segment.l1)    # else in the gradient already
+    update.l2 = 0 if engine.clips else <real>(engine.penalty_scale * segment.l2)
     update.decays = segment.decays != 0
     update.fetches = engine.sizes.fetches
     if segment.rate != 0:
@@ -110,6 +111,21 @@ cdef void step_range(Engine engine, const Segment* segment, Py_ssize_t at, Py_ss
     if engine.average > 0:
         approach(n, <real>((1 - engine.average) / (1 - engine.power[AVERAGE_POWER])), engine.w + at,
                  engine.state + engine.optimizer.n_slots * engine.n_parameters + at)
+
+
+cdef double penalties(Engine engine) noexcept nogil:
+    """l2 / 2 |w|^2 + l1 |w|, in float64, segment after segment."""
+    cdef Py_ssize_t i, n
+    cdef const Segment* segment
+    cdef double sum = 0
+    for i in range(engine.n_segments):
+        segment = &engine.segments[i]
+        n = segment.rows * segment.ld
+        if segment.l2 != 0:
+            sum += 0.5 * segment.l2 * sum_of_squares(n, engine.w + segment.offset)
+        if segment.l1 != 0:
+            sum += segment.l1 * sum_of_sizes(n, engine.w + segment.offset)
+    return sum
 
 
 cdef void scaled_scalars(Engine engine, double rate, real* scalar) noexcept nogil:

@@ -26,10 +26,14 @@ cdef struct Activation:
 
 
 cdef inline void forward_run(forward_formula f, real alpha, Py_ssize_t n, const real* z, real* a) noexcept nogil:
-    """a = f(z), one loop where this is inlined with a formula by its name."""
+    """a = f(z), one loop where this is inlined with a formula by its name; z may be a."""
     cdef Py_ssize_t i
-    for i in range(n):
-        a[i] = f(z[i], alpha)
+    if IN_PLACE_APART and z == a:
+        for i in range(n):
+            a[i] = f(a[i], alpha)
+    else:
+        for i in range(n):
+            a[i] = f(z[i], alpha)
 
 
 cdef inline void slope_run(forward_formula f, forward_formula slope, real alpha, Py_ssize_t n, out_array z,

@@ -81,7 +81,7 @@ cdef double element_lanes(element_kernel f, bint is_pair, LossRows* own) noexcep
     cdef Py_ssize_t n = k if is_pair else own.n
     cdef real* target
     memset(part, 0, sizeof(part))
-    gather_lanes(own.rows, k, own.order, own.y, own.y_row, own.y_column, own.readable, own.staged, own.d, ld)
+    gather_lanes(own.rows, k, own.order, own.y, own.y_row, own.y_column, own.readable, own.d, ld)
     for c in range(n - 1, -1, -1):
         begin = 0
         while begin < lanes:

@@ -11,7 +11,6 @@
 # `lanes` is the number of rows, whole blocks; what stands in rows beyond the batch adds zero to a gradient, for dz is zero.
 
 cdef enum:
-    FEW_COLUMNS = 4         # up to which rows are turned number by number
     ODD_BLOCKS = 8
 
 
@@ -26,21 +25,23 @@ cdef inline Py_ssize_t lane_count(Py_ssize_t rows) noexcept nogil:
     return (rows + BLOCK - 1) // BLOCK * BLOCK
 
 
-cdef inline void halve_parts(vreal* part) noexcept nogil:
-    """part[0] = the sum by halves of the BLOCK_VECTORS vectors of each of LANES sums, LANES apart."""
+cdef inline void sum_parts(const int sums, vreal* part, real* result) noexcept nogil:
+    """result (LANES) OUT: of each of `sums` (a literal) sums its BLOCK_VECTORS vectors, `sums` apart, added by halves."""
     cdef int i, v, width = BLOCK_VECTORS // 2
     while width > 0:
         for v in range(width):
-            for i in range(LANES):
-                part[v * LANES + i] = part[v * LANES + i] + part[(v + width) * LANES + i]
+            for i in range(sums):
+                part[v * sums + i] = part[v * sums + i] + part[(v + width) * sums + i]
         width //= 2
+    vreduce(part, sums)
+    vstore(result, part[0])
 
 
-cdef inline void lane_dots(const int columns, Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp,
-                           const real* q, Py_ssize_t ldq, int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    """g[i, j] for `rows` rows i and `columns` columns j (a literal), LANES sums at a time, which end in one vector.
+cdef inline void lane_dots(const int columns, const int sums, Py_ssize_t rows, Py_ssize_t blocks, const real* p,
+                           Py_ssize_t ldp, const real* q, Py_ssize_t ldq, int start, real* g, Py_ssize_t ldg) noexcept nogil:
+    """g[i, j] for `rows` rows i and `columns` columns j, `sums` at a time, both literals; they end in one vector.
 
-    Where the rows end before the vector does, what lies behind them is read, and no sum of it is kept.
+    Where the rows end before these sums do, what lies behind them is read, and no sum of it is kept.
     """
     cdef vreal part[LANES * BLOCK_VECTORS]
     cdef vreal column[LANES]
@@ -57,56 +58,63 @@ cdef inline void lane_dots(const int columns, Py_ssize_t rows, Py_ssize_t blocks
                 q_group[i] = opaque(q + 4 * i * ldq + v * LANES)
             for j in range(columns):
                 column[j] = vload(q_group[j // 4] + j % 4 * ldq)
-            for i in range(LANES // columns):
+            for i in range(sums // columns):
                 x = vload(p_group[i // 4] + i % 4 * ldp)
                 for j in range(columns):
-                    part[v * LANES + i * columns + j] = x * column[j]
+                    part[v * sums + i * columns + j] = x * column[j]
             for block in range(1, blocks):
                 for i in range(4):
                     p_group[i] += BLOCK
                     q_group[i] += BLOCK
                 for j in range(columns):
                     column[j] = vload(q_group[j // 4] + j % 4 * ldq)
-                for i in range(LANES // columns):
+                for i in range(sums // columns):
                     x = vload(p_group[i // 4] + i % 4 * ldp)
                     for j in range(columns):
-                        part[v * LANES + i * columns + j] = vfma(x, column[j], part[v * LANES + i * columns + j])
-        halve_parts(part)
-        vreduce(part)
-        vstore(result, part[0])
-        for i in range(<int>min(rows, <Py_ssize_t>(LANES // columns))):
+                        part[v * sums + i * columns + j] = vfma(x, column[j], part[v * sums + i * columns + j])
+        sum_parts(sums, part, result)
+        for i in range(<int>min(rows, <Py_ssize_t>(sums // columns))):
             for j in range(columns):
                 g[i * ldg + j] = g[i * ldg + j] + result[i * columns + j] if start == START_C else result[i * columns + j]
-        p += LANES // columns * ldp
-        g += LANES // columns * ldg
-        rows -= LANES // columns
+        p += sums // columns * ldp
+        g += sums // columns * ldg
+        rows -= sums // columns
 
 
 # Functions of their own, so that each has the registers to itself.
 
 cdef void lane_dots_16(Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp, const real* q, Py_ssize_t ldq,
                        int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    lane_dots(16 if LANES >= 16 else LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    lane_dots(16 if LANES >= 16 else LANES, LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
 
 
 cdef void lane_dots_8(Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp, const real* q, Py_ssize_t ldq,
                       int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    lane_dots(8 if LANES >= 8 else LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    lane_dots(8 if LANES >= 8 else LANES, LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
 
 
 cdef void lane_dots_4(Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp, const real* q, Py_ssize_t ldq,
                       int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    lane_dots(4 if LANES >= 4 else LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    if UP_TO_FOUR < LANES and rows * 4 <= UP_TO_FOUR:
+        lane_dots(4 if LANES >= 4 else LANES, UP_TO_FOUR, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    else:
+        lane_dots(4 if LANES >= 4 else LANES, LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
 
 
 cdef void lane_dots_2(Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp, const real* q, Py_ssize_t ldq,
                       int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    lane_dots(2 if LANES >= 2 else LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    if UP_TO_FOUR < LANES and rows * 2 <= UP_TO_FOUR:
+        lane_dots(2 if LANES >= 2 else LANES, UP_TO_FOUR, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    else:
+        lane_dots(2 if LANES >= 2 else LANES, LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
 
 
 cdef void lane_dots_1(Py_ssize_t rows, Py_ssize_t blocks, const real* p, Py_ssize_t ldp, const real* q, Py_ssize_t ldq,
                       int start, real* g, Py_ssize_t ldg) noexcept nogil:
-    lane_dots(1, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    if UP_TO_FOUR < LANES and rows <= UP_TO_FOUR:
+        lane_dots(1, UP_TO_FOUR, rows, blocks, p, ldp, q, ldq, start, g, ldg)
+    else:
+        lane_dots(1, LANES, rows, blocks, p, ldp, q, ldq, start, g, ldg)
 
 
 cdef inline bint sums_by_rows(Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t lanes) noexcept nogil:
@@ -146,64 +154,85 @@ cdef void lane_gradient(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t lanes, c
         columns -= width
 
 
-cdef void lane_sums(Py_ssize_t rows, Py_ssize_t lanes, const real* p, Py_ssize_t ldp, int start, real* g) noexcept nogil:
-    """g[i] OUT = sum_r p[i, r], or g[i] + the sum with START_C, in the order of a gradient; as many rows are read."""
+cdef inline void sums_together(const int sums, Py_ssize_t rows, Py_ssize_t lanes, const real* p, Py_ssize_t ldp, int start,
+                               real* g) noexcept nogil:
+    """`lane_sums`, `sums` (a literal) at a time."""
     cdef vreal part[LANES * BLOCK_VECTORS]
     cdef real result[LANES]
     cdef Py_ssize_t block
     cdef int i, v
     while rows > 0:
         for v in range(BLOCK_VECTORS):
-            for i in range(LANES):
-                part[v * LANES + i] = vload(p + i * ldp + v * LANES)
+            for i in range(sums):
+                part[v * sums + i] = vload(p + i * ldp + v * LANES)
             for block in range(1, lanes // BLOCK):
-                for i in range(LANES):
-                    part[v * LANES + i] = part[v * LANES + i] + vload(p + i * ldp + block * BLOCK + v * LANES)
-        halve_parts(part)
-        vreduce(part)
-        vstore(result, part[0])
-        for i in range(<int>min(rows, <Py_ssize_t>LANES)):
+                for i in range(sums):
+                    part[v * sums + i] = part[v * sums + i] + vload(p + i * ldp + block * BLOCK + v * LANES)
+        sum_parts(sums, part, result)
+        for i in range(<int>min(rows, <Py_ssize_t>sums)):
             g[i] = g[i] + result[i] if start == START_C else result[i]
-        p += LANES * ldp
-        g += LANES
-        rows -= LANES
+        p += sums * ldp
+        g += sums
+        rows -= sums
+
+
+cdef void lane_sums(Py_ssize_t rows, Py_ssize_t lanes, const real* p, Py_ssize_t ldp, int start, real* g) noexcept nogil:
+    """g[i] OUT = sum_r p[i, r], or g[i] + the sum with START_C, in the order of a gradient; as many rows are read."""
+    if UP_TO_FOUR < LANES and rows <= UP_TO_FOUR:
+        sums_together(UP_TO_FOUR, rows, lanes, p, ldp, start, g)
+    else:
+        sums_together(LANES, rows, lanes, p, ldp, start, g)
+
+
+cdef bint point_at_rows(Py_ssize_t first, Py_ssize_t rows, const unsigned int* order, const real* x, Py_ssize_t x_row,
+                    const real* last, const real** row) noexcept nogil:
+    """LANES rows from `first` on, the last one again beyond `rows`; whether they and x[0] begin no later than `last`."""
+    cdef Py_ssize_t r
+    cdef bint found = x <= last
+    cdef int k
+    if order == NULL and first + LANES <= rows:
+        for k in range(LANES):
+            row[k] = x + (first + k) * x_row
+        return found and row[LANES - 1] <= last
+    for k in range(LANES):
+        r = min(first + k, rows - 1)
+        row[k] = x + (order[r] if order != NULL else r) * x_row
+        found = found and row[k] <= last
+    return found
 
 
 cdef void gather_lanes(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order, const real* x, Py_ssize_t x_row,
-                       Py_ssize_t x_column, Py_ssize_t readable, real* staged, real* out, Py_ssize_t ld) noexcept nogil:
+                       Py_ssize_t x_column, Py_ssize_t readable, real* out, Py_ssize_t ld) noexcept nogil:
     """out[j, r] (n, lane_count(rows)) OUT = x[order[r], j], r where order is NULL; the last row again beyond the rows.
 
-    So what the lanes beyond the batch hold is finite where the batch is.  Of x, the numbers before `readable` may be read;
-    `staged` (LANES, n in whole blocks) SCRATCH.
+    So what the lanes beyond the batch hold is finite where the batch is.  Of x, the numbers before `readable` may be read.
     """
     cdef const real* row[LANES]
-    cdef vreal lane[LANES]
-    cdef Py_ssize_t r, j, at, patch, ld_staged = (n + BLOCK - 1) // BLOCK * BLOCK
-    cdef bint reads_on
+    cdef vreal column[UP_TO_FOUR]
+    cdef Py_ssize_t first = 0, r, j, at
     cdef int k
-    for patch in range(lane_count(rows) // LANES):
-        reads_on = x_column == 1 and x_row >= n and n > FEW_COLUMNS
-        for k in range(LANES):
-            r = min(patch * LANES + k, rows - 1)
-            at = (order[r] if order != NULL else r) * x_row
-            row[k] = x + at
-            reads_on = reads_on and at + max(n, <Py_ssize_t>LANES) <= readable
-        if n <= FEW_COLUMNS:
+    if order == NULL and x_row == 1:
+        for j in range(n):
+            memcpy(out + j * ld, x + j * x_column, rows * sizeof(real))
+            for r in range(rows, lane_count(rows)):
+                out[j * ld + r] = x[rows - 1 + j * x_column]
+        return
+    while first < lane_count(rows):
+        if (point_at_rows(first, rows, order, x, x_row, x + readable - max(n, <Py_ssize_t>UP_TO_FOUR), row)
+                and x_column == 1):
+            j = 0
+            while j + UP_TO_FOUR <= n:
+                vturn_columns(row, j, column)
+                for k in range(UP_TO_FOUR):
+                    vstore(out + (j + k) * ld + first, column[k])
+                j += UP_TO_FOUR
+            if j < n:
+                at = max(n - UP_TO_FOUR, <Py_ssize_t>0)
+                vturn_columns(row, at, column)
+                for k in range(<int>min(n, <Py_ssize_t>UP_TO_FOUR)):
+                    vstore(out + (at + k) * ld + first, column[k])
+        else:
             for j in range(n):
                 for k in range(LANES):
-                    out[j * ld + k] = row[k][j * x_column]
-        else:
-            if not reads_on:
-                for k in range(LANES):
-                    gather(1, n, NULL, row[k], 0, x_column, staged + k * ld_staged, ld_staged)
-                    row[k] = staged + k * ld_staged
-            j = 0
-            while j < n:
-                at = min(j, max(n - LANES, <Py_ssize_t>0))
-                for k in range(LANES):
-                    lane[k] = vload(row[k] + at)
-                vtranspose(lane)
-                for k in range(<int>min(n - at, <Py_ssize_t>LANES)):
-                    vstore(out + (at + k) * ld, lane[k])
-                j += LANES
-        out += LANES
+                    out[j * ld + first + k] = row[k][j * x_column]
+        first += LANES

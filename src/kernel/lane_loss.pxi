@@ -12,7 +12,7 @@ cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogi
     cdef const real* weight = own.weight
     cdef real* d = own.d
     cdef int lane
-    gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, own.staged, d, ld)
+    gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, d, ld)
     memset(part, 0, sizeof(part))
     for j in range(own.n):
         loss_piece(f, own.parameters, own.scale, lanes, out, value, d)

@@ -38,8 +38,7 @@ cdef struct LossRows:
     Parameters parameters
     Py_ssize_t n_targets        # of a row; n but where several outputs belong to one
     const real* column          # a parameter of each output's own, or NULL
-    real* staged                # of losses in the lanes: room for LANES rows
-    Py_ssize_t readable         # and where in y reading ends
+    Py_ssize_t readable         # of losses in the lanes: where in y reading ends
 
 ctypedef (real, real) pair
 ctypedef pair (*loss_formula_of)(real out, real target, Parameters p) noexcept nogil
@@ -259,6 +258,37 @@ cdef void few_outputs_weigh(LossRows* own, Py_ssize_t first, Py_ssize_t count, r
     weigh(own.n * FEW_GROUPS * BLOCK, weight, value, d)
 
 
+cdef inline double single_output_loss(loss_formula_of f, LossRows* own) noexcept nogil:
+    """The same for outputs and gradients side by side, whole blocks of them: row r joins partial sum r modulo FEW_ROWS."""
+    cdef real part[BLOCK]
+    cdef real value[(FEW_ROWS + 1) * BLOCK]
+    cdef vreal sum[BLOCK_VECTORS]
+    cdef const real* weight = own.weight
+    cdef Py_ssize_t first = 0, count, at
+    cdef int v
+    if own.order == NULL and own.y_row == 1:
+        memcpy(own.d, own.y, own.rows * sizeof(real))
+    else:
+        gather(own.rows, 1, own.order, own.y, own.y_row, own.y_column, own.d, 1)
+    for v in range(BLOCK_VECTORS):
+        sum[v] = vset(0)
+    while first < own.rows:
+        count = min(own.rows - first, <Py_ssize_t>FEW_ROWS * BLOCK)
+        loss_piece(f, own.parameters, own.scale, (count + BLOCK - 1) // BLOCK * BLOCK, own.out + first, value, own.d + first)
+        if weight != NULL:
+            weigh(count, weight + first, value, own.d + first)
+        at = 0
+        while at < count:
+            for v in range(BLOCK_VECTORS):
+                sum[v] = sum[v] + vbetween(0, <int>min(count - at, <Py_ssize_t>FEW_ROWS) - v * LANES,
+                                           vload(value + at + v * LANES))
+            at += FEW_ROWS
+        first += count
+    for v in range(BLOCK_VECTORS):
+        vstore(part + v * LANES, sum[v])
+    return lane_sum(part)
+
+
 cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
     cdef real part[BLOCK]
@@ -268,6 +298,8 @@ cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
     cdef const real* out = rows.out
     cdef const real* weight = rows.weight
     cdef real* d = rows.d
+    if ld == 1:
+        return single_output_loss(f, rows)
     if n <= 4:
         return few_outputs_loss(f, rows)
     gather(rows.rows, n, rows.order, rows.y, rows.y_row, rows.y_column, d, ld)

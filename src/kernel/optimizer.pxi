@@ -90,6 +90,15 @@ cdef void approach(Py_ssize_t n, real part, in_array w, out_array average) noexc
             average[i] = real_fma(part, w[i] - average[i], average[i])
 
 
+cdef double sum_of_sizes(Py_ssize_t n, const real* x) noexcept nogil:
+    """|x|, in float64, one chain"""
+    cdef double sum = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        sum += real_abs(x[i])
+    return sum
+
+
 cdef double sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:
     """In float64, over BLOCK interleaved partial sums, added by halves."""
     cdef double part[BLOCK]

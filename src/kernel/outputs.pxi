@@ -9,8 +9,8 @@
 # with what it loads.  The chains are those of product.pxi, to the bit.  A step at 4-32-16-1 with tanh took 0.94 of the time
 # with batches of 32 and of 200, at 10-64-64-1 with 442 0.97.
 #
-# Shapes   dz (rows, lddz) IN, zero from column n on; x (rows, ldx) IN; w (n, ldw) IN; d (rows, ldd) OUT; g (n, ldw), b (4)
-#          and s OUT, or IN and OUT with START_C; whole blocks.
+# Shapes   dz (rows, lddz) IN, zero from column n on, or of a single output any lddz; x (rows, ldx) IN; w (n, ldw) IN;
+#          d (rows, ldd) OUT; g (n, ldw), b (4) and s OUT, or IN and OUT with START_C; whole blocks.
 
 cdef struct Outputs:
     Py_ssize_t rows
@@ -58,8 +58,11 @@ cdef inline void output_columns(const int n, const int vectors, const bint is_ta
             for v in range(vectors):
                 g[o * vectors + v] = vfma(scale, vload(from_x + v * LANES), g[o * vectors + v])
                 d[v] = vfma(scale, w[o * vectors + v], d[v])
-        for v in range(ROW_VECTORS):
-            b[v] = b[v] + vload(dz + v * LANES)
+        if n == 1:
+            b[0] = b[0] + vset(dz[0])
+        else:
+            for v in range(ROW_VECTORS):
+                b[v] = b[v] + vload(dz + v * LANES)
         for v in range(vectors):
             if is_tanh:
                 x = vload(from_x + v * LANES)
@@ -75,6 +78,8 @@ cdef inline void output_columns(const int n, const int vectors, const bint is_ta
         for o in range(n):
             vstore(own.g + o * own.ldw + column + v * LANES, g[o * vectors + v])
     if own.b != NULL and column == 0:
+        if n == 1:
+            b[0] = vbetween(0, 1, b[0])
         for v in range(ROW_VECTORS):
             vstore(own.b + v * LANES, b[v])
 

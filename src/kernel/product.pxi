@@ -273,6 +273,9 @@ cdef inline void dot_group(const int n, Py_ssize_t depth, const real* a, Py_ssiz
             at = depth - LANES
             begin = LANES - left
         dot_patch(n, begin, begin + left, a + at, a_row, w + at, ldw, sum)
+    if n == 1 and ldc == 1:
+        vstore(c, sum[0])
+        return
     for o in range(n):
         vstore(result + o * LANES, sum[o])
     for i in range(LANES):
@@ -333,7 +336,8 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
                       Py_ssize_t ldc) noexcept nogil:
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for the up to four outputs of a kernel stored by columns; the same chains.
 
-    Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n.
+    Shapes: a (m, depth) IN; w (n, depth) IN, rows `ldw` apart; c (m, BLOCK) OUT, rows `ldc` apart, zero beyond n; or of a
+    single output numbers side by side, and up to BLOCK - 1 numbers behind them are lost.
     `a_width` numbers of a row of a may be read, `depth` or more.
     """
     cdef Py_ssize_t done = 0

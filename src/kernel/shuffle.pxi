@@ -15,8 +15,11 @@ cdef inline void low_halves(const vwide* wide, unsigned int* out) noexcept nogil
         out[i] = <unsigned int>lane[i]
 
 
-cdef void shuffle_words(unsigned int block, unsigned int epoch, unsigned long long seed, unsigned int* out) noexcept nogil:
+cdef void philox_words(unsigned int block, unsigned int second, unsigned int third, unsigned int fourth,
+                       unsigned long long seed, unsigned int* out) noexcept nogil:
     """SHUFFLE_WORDS words (OUT): the first ones of SHUFFLE_LANES counters in a row, then the second ones, and so on.
+
+    The counters are (SHUFFLE_LANES block + i, second, third, fourth).
 
     A word is the low half of 64 bits; what a product leaves in the high half never comes back into a low one.
     """
@@ -32,9 +35,9 @@ cdef void shuffle_words(unsigned int block, unsigned int epoch, unsigned long lo
         lane[i] = block * SHUFFLE_LANES + i
     memcpy(c0, lane, sizeof(c0))
     for v in range(WIDE_VECTORS):
-        c1[v] = wide_set(epoch)
-        c2[v] = wide_set(SHUFFLE_STREAM)
-        c3[v] = wide_set(0)
+        c1[v] = wide_set(second)
+        c2[v] = wide_set(third)
+        c3[v] = wide_set(fourth)
     for i in range(10):
         for v in range(WIDE_VECTORS):
             product0 = wide_product(c0[v], wide_set(0xD2511F53U))
@@ -62,7 +65,7 @@ cdef void shuffle(Py_ssize_t n, unsigned long long seed, unsigned long long epoc
     for i in range(n):
         order[i] = <unsigned int>i
     while left > 0:
-        shuffle_words(block, <unsigned int>epoch, seed, word)
+        philox_words(block, <unsigned int>epoch, SHUFFLE_STREAM, 0, seed, word)
         block += 1
         for t in range(SHUFFLE_WORDS):
             word[t] = <unsigned int>(<unsigned long long>word[t] * <unsigned int>(left + 1 - t) >> 32)

@@ -39,7 +39,9 @@ typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_a
 /* A register tile of the products: MICRO_TILE_ROWS rows of MICRO_TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
  * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
  * MICRO_TILE_ROWS_1 and MICRO_TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
-#if VECTOR_BYTES == 64
+#if VECTOR_BYTES == 64 && defined(__clang__) /* which leaves the sums of more than 12 rows in memory */
+enum { MICRO_TILE_ROWS_1 = 12, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
+#elif VECTOR_BYTES == 64
 enum { MICRO_TILE_ROWS_1 = 14, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
 enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
@@ -53,10 +55,16 @@ enum {
     LANES = (int)(sizeof(vreal) / sizeof(real)), /* numbers in one vector */
     BLOCK = 64 / (int)sizeof(real),               /* numbers in 64 bytes: rows are padded to it, whatever the build */
     BLOCK_VECTORS = 64 / (int)sizeof(vreal),      /* vectors in such a block */
+    UP_TO_FOUR = LANES < 4 ? LANES : 4,           /* lanes */
     ROW_VECTORS = LANES < 4 ? 4 / LANES : 1,      /* vectors of a row of up to four numbers */
     OUTPUT_BLOCKS = VECTOR_BYTES == 64 ? 4 : 1,   /* of a single output's kernel, taken together (outputs.pxi) */
     WIDE_VECTORS = 32 * 8 / (int)sizeof(vwide),   /* vectors of 32 lanes of 64 bits */
     MICRO_TILE_ACCUMULATORS = 64,                       /* room for any tile, of the scalar build too */
+#if defined(__clang__)
+    IN_PLACE_APART = 1, /* clang takes an array for one that overlaps itself: a loop in place is written apart */
+#else
+    IN_PLACE_APART = 0,
+#endif
 };
 
 #if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
@@ -71,6 +79,7 @@ static inline vreal vcopysign(vreal x, vreal sign) { return real_copysign(x, sig
 static inline vreal vpower(vreal t) { return real_power(t); }
 static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
+CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) { column[0] = row[0][at]; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -194,38 +203,82 @@ static inline vwide wide_product(vwide a, vwide b) {
 
 /* lane i of `low` and `high`: what a pair of vectors gives its first and its second member where the off-diagonal halves
  * of their groups of 2 * step lanes are exchanged.  Lanes from LANES on are the second member's. */
-static inline void vexchange_pair(vreal *first, vreal *second, const int step) {
+#if defined(__clang__)
+#define LOW_LANE(i, step) ((i) & (step) ? LANES + (i) - (step) : (i))
+#define HIGH_LANE(i, step) ((i) & (step) ? LANES + (i) : ((i) + (step)) % (2 * LANES))
+#define LANES_2(lane, i, step) lane(i, step), lane(i + 1, step)
+#define LANES_4(lane, i, step) LANES_2(lane, i, step), LANES_2(lane, i + 2, step)
+#define LANES_8(lane, i, step) LANES_4(lane, i, step), LANES_4(lane, i + 4, step)
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+#define EACH_LANE(lane, step) LANES_8(lane, 0, step), LANES_8(lane, 8, step)
+#elif VECTOR_BYTES == 64 || (VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32))
+#define EACH_LANE(lane, step) LANES_8(lane, 0, step)
+#elif VECTOR_BYTES == 32 || defined(FASTBP_FLOAT32)
+#define EACH_LANE(lane, step) LANES_4(lane, 0, step)
+#else
+#define EACH_LANE(lane, step) LANES_2(lane, 0, step)
+#endif
+#define EXCHANGE(step)                                                                        \
+    case step:                                                                                \
+        *first = __builtin_shufflevector(upper, lower, EACH_LANE(LOW_LANE, step));            \
+        *second = __builtin_shufflevector(upper, lower, EACH_LANE(HIGH_LANE, step));          \
+        break;
+#endif
+CYTHON_INLINE static void vexchange_pair(vreal *first, vreal *second, const int step) {
     vreal upper = *first, lower = *second;
+#if defined(__clang__) /* which takes literal lanes alone */
+    switch (step) { EXCHANGE(1) EXCHANGE(2) EXCHANGE(4) EXCHANGE(8) }
+#else
     vmask low, high;
     int i;
     for (i = 0; i < LANES; i++) {
         low[i] = i & step ? LANES + i - step : i;
         high[i] = i & step ? LANES + i : i + step;
     }
-#if defined(__clang__)
-    for (i = 0; i < LANES; i++) {
-        (*first)[i] = low[i] < LANES ? upper[low[i]] : lower[low[i] - LANES];
-        (*second)[i] = high[i] < LANES ? upper[high[i]] : lower[high[i] - LANES];
-    }
-#else
     *first = __builtin_shuffle(upper, lower, low);
     *second = __builtin_shuffle(upper, lower, high);
 #endif
 }
 
 /* The same for every pair of rows `step` apart: one stage of a transpose. */
-static inline void vexchange(vreal *row, const int step) {
+CYTHON_INLINE static void vexchange(vreal *row, const int step) {
     int i;
     for (i = 0; i < LANES; i++)
         if (!(i & step)) vexchange_pair(row + i, row + i + step, step);
 }
 
-/* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves. */
-static inline void vhalve(vreal *row, const int step) {
+/* column[j][i] = row[i][at + j] for LANES rows and UP_TO_FOUR of their numbers; four of a row are loaded together. */
+CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) {
     int i;
-    for (i = 0; i < step; i++) {
-        vexchange_pair(row + i, row + i + step, step);
-        row[i] = row[i] + row[i + step];
+    for (i = 0; i < UP_TO_FOUR; i++) {
+        const real *const p = row[i] + at;
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+        __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 4] + at), 1);
+        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 8] + at), 2);
+        column[i] = (vreal)_mm512_insertf32x4(v, _mm_loadu_ps(row[i + 12] + at), 3);
+#elif VECTOR_BYTES == 64
+        const __m512d v = _mm512_castpd256_pd512(_mm256_loadu_pd(p));
+        column[i] = (vreal)_mm512_insertf64x4(v, _mm256_loadu_pd(row[i + 4] + at), 1);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+        const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(p));
+        column[i] = (vreal)_mm256_insertf128_ps(v, _mm_loadu_ps(row[i + 4] + at), 1);
+#else
+        column[i] = vload(p);
+#endif
+    }
+    for (i = 0; i < UP_TO_FOUR; i += 2) vexchange_pair(column + i, column + i + 1, 1);
+    for (i = 0; i < UP_TO_FOUR - 2; i++) vexchange_pair(column + i, column + i + 2, 2);
+}
+
+/* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves.  With no more rows than `step`
+ * row i alone, in both halves. */
+CYTHON_INLINE static void vhalve(vreal *row, const int count, const int step) {
+    int i;
+    for (i = 0; i < step && i < count; i++) {
+        vreal other = step < count ? row[i + step] : row[i];
+        vexchange_pair(row + i, &other, step);
+        row[i] = row[i] + other;
     }
 }
 #endif
@@ -291,9 +344,7 @@ static inline void store_row(real *p, real a, real b, real c, real d) {
 enum { HAS_FOUR = 1 };
 typedef real vfour __attribute__((vector_size(4 * sizeof(real)), may_alias));
 #if defined(__clang__)
-#define four_shuffle(a, b, i, j, k, l) \
-    ((vfour){(i) < 4 ? (a)[(i) & 3] : (b)[(i) & 3], (j) < 4 ? (a)[(j) & 3] : (b)[(j) & 3], \
-             (k) < 4 ? (a)[(k) & 3] : (b)[(k) & 3], (l) < 4 ? (a)[(l) & 3] : (b)[(l) & 3]})
+#define four_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #elif defined(FASTBP_FLOAT32)
 #define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
 #else
@@ -348,7 +399,7 @@ static inline vfour four_min(vfour x, vfour bound) { /* as vmin */
 }
 
 /* Lane i, a literal, in every lane. */
-static inline vfour four_lane(vfour v, const int i) { return four_shuffle(v, v, i, i, i, i); }
+static inline vfour four_lane(vfour v, const int i) { return (vfour){v[i], v[i], v[i], v[i]}; }
 
 /* row[i][j] <-> row[j][i] */
 static inline void four_turn(vfour *row) {
@@ -376,7 +427,7 @@ static inline void four_turn(vfour *row) { (void)row; }
 #endif
 
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
-static inline void vtranspose(vreal *row) {
+CYTHON_INLINE static void vtranspose(vreal *row) {
 #if VECTOR_BYTES
     vexchange(row, 1);
     if (LANES > 2) vexchange(row, 2);
@@ -387,15 +438,15 @@ static inline void vtranspose(vreal *row) {
 #endif
 }
 
-/* Lane i of row[0] becomes the sum of the lanes of row[i], by halves; the other rows are used up. */
-static inline void vreduce(vreal *row) {
+/* Lane i of row[0] becomes the sum of the lanes of row[i], i < count, a power of two; the other rows are used up. */
+CYTHON_INLINE static void vreduce(vreal *row, const int count) {
 #if VECTOR_BYTES
-    if (LANES > 8) vhalve(row, 8);
-    if (LANES > 4) vhalve(row, 4);
-    if (LANES > 2) vhalve(row, 2);
-    vhalve(row, 1);
+    if (LANES > 8) vhalve(row, count, 8);
+    if (LANES > 4) vhalve(row, count, 4);
+    if (LANES > 2) vhalve(row, count, 2);
+    vhalve(row, count, 1);
 #else
-    (void)row;
+    (void)row, (void)count;
 #endif
 }
 

@@ -32,10 +32,14 @@ def matrix_product(const real[:, :] a, const real[:, ::1] b, real[:, ::1] c, *, 
 def column_product(const real[:, :] a, const real[:, ::1] w, real[:, ::1] c, *, const real[::1] bias=None):
     """c[i, o] = bias[o] + sum_k a[i, k] w[o, k] for a (m, depth), w (n <= 4, ldw >= depth), c (m, 64 bytes).
 
-    The rest of c is zeroed.  Raises ValueError for shapes that do not fit.
+    The rest of c is zeroed.  For n = 1 c may be (m + 64 bytes, 1), of which m numbers are the result.  Raises ValueError for
+    shapes that do not fit.
     """
     cdef Py_ssize_t m = a.shape[0], depth = a.shape[1], n = w.shape[0]
-    if n > 4 or w.shape[1] < depth or c.shape[0] != m or c.shape[1] != BLOCK or (bias is not None and bias.shape[0] < n):
+    cdef bint is_column = n == 1 and c.shape[0] == m + BLOCK and c.shape[1] == 1
+    if n > 4 or w.shape[1] < depth or (bias is not None and bias.shape[0] < n):
+        raise ValueError("shapes do not fit")
+    if not is_column and (c.shape[0] != m or c.shape[1] != BLOCK):
         raise ValueError("shapes do not fit")
     if m and depth and n:
         dot_columns(m, n, depth, &a[0, 0], a.strides[0] // <Py_ssize_t>sizeof(real),
@@ -48,20 +52,20 @@ def lane_kernels(const real[:, :] x, const unsigned int[::1] order, const real[:
                  real[::1] sums, *, int start=START_ZERO):
     """With rows in the lanes: turned = x[order]^T, z = bias + w^T turned, dx = w dz, g = turned dz^T, sums of dz.
 
-    Shapes: x (any, n_in), order (rows,), w (n_in, n_out), bias (n_out,), dz (n_out + 16, ld) IN with ld lanes, the rows
-    in whole blocks; turned and dx (n_in + 16, ld), z (n_out, ld), g (n_in, n_out) and sums (n_out,) OUT, the last two IN
-    too with start 2.  Raises ValueError for shapes that do not fit.
+    Shapes: x (any, n_in), order (rows,) or None for all of x, w (n_in, n_out), bias (n_out,), dz (n_out + 16, ld) IN with
+    ld lanes, the rows in whole blocks; turned and dx (n_in + 16, ld), z (n_out, ld), g (n_in, n_out) and sums (n_out,) OUT,
+    the last two IN too with start 2.  Raises ValueError for shapes that do not fit.
     """
-    cdef Py_ssize_t rows = order.shape[0], n_in = w.shape[0], n_out = w.shape[1], ld = dz.shape[1]
+    cdef Py_ssize_t rows = x.shape[0] if order is None else order.shape[0]
+    cdef Py_ssize_t n_in = w.shape[0], n_out = w.shape[1], ld = dz.shape[1]
     cdef Py_ssize_t w_row = w.strides[0] // <Py_ssize_t>sizeof(real), w_column = w.strides[1] // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t x_row = x.strides[0] // <Py_ssize_t>sizeof(real), x_column = x.strides[1] // <Py_ssize_t>sizeof(real)
-    cdef real[:, ::1] staged = EMPTY((16, (n_in + BLOCK - 1) // BLOCK * BLOCK), REAL)
     if (turned.shape[1], dx.shape[1], z.shape[1], lane_count(rows)) != (ld, ld, ld, ld) or x.shape[1] != n_in:
         raise ValueError("shapes do not fit")
     if turned.shape[0] < n_in + 16 or dx.shape[0] < n_in + 16 or dz.shape[0] < n_out + 16 or z.shape[0] < n_out:
         raise ValueError("shapes do not fit")
-    gather_lanes(rows, n_in, &order[0], &x[0, 0], x_row, x_column, (x.shape[0] - 1) * x_row + n_in, &staged[0, 0],
-                 &turned[0, 0], ld)
+    gather_lanes(rows, n_in, &order[0] if order is not None else NULL, &x[0, 0], x_row, x_column,
+                 (x.shape[0] - 1) * x_row + n_in, &turned[0, 0], ld)
     panels(n_out, ld, n_in, START_ROW_BIAS, &w[0, 0], w_column, w_row, &turned[0, 0], ld, &z[0, 0], ld, &bias[0])
     panels(n_in, ld, n_out, START_ZERO, &w[0, 0], w_row, w_column, &dz[0, 0], ld, &dx[0, 0], ld, NULL)
     lane_gradient(n_in, n_out, ld, &turned[0, 0], ld, &dz[0, 0], ld, start, &g[0, 0], n_out)
@@ -72,19 +76,22 @@ def output_kernels(const real[:, ::1] dz, const real[:, ::1] x, const real[:, ::
                    real[::1] b, real[::1] s, *, bint is_tanh, int start=START_ZERO):
     """Of a layer of up to four outputs: g = dz^T x, b = sums of dz, d = dz w, with tanh times 1 - x^2 and its sums s.
 
-    Shapes: dz (rows, 64 bytes), zero from column n on, x (rows, ld) and w (n, ld) IN; d (rows, ld) OUT; g (n, ld), b
-    (64 bytes) and s (ld,) OUT, IN too with start 2; ld whole blocks.  Raises ValueError for shapes that do not fit.
+    Shapes: dz (rows, 64 bytes), zero from column n on, or (rows, 1) for n = 1, x (rows, ld) and w (n, ld) IN; d (rows, ld)
+    OUT; g (n, ld), b (64 bytes) and s (ld,) OUT, IN too with start 2; ld whole blocks.  Raises ValueError for shapes that
+    do not fit.
     """
     cdef Outputs own
     cdef Py_ssize_t rows = dz.shape[0], n = w.shape[0], ld = w.shape[1]
-    if not 1 <= n <= 4 or rows == 0 or ld == 0 or ld % BLOCK or (dz.shape[1], b.shape[0]) != (BLOCK, BLOCK):
+    if not 1 <= n <= 4 or rows == 0 or ld == 0 or ld % BLOCK or b.shape[0] != BLOCK:
+        raise ValueError("shapes do not fit")
+    if dz.shape[1] != BLOCK and not n == dz.shape[1] == 1:
         raise ValueError("shapes do not fit")
     if (x.shape[0], d.shape[0], g.shape[0]) != (rows, rows, n) or (x.shape[1], d.shape[1], g.shape[1]) != (ld, ld, ld):
         raise ValueError("shapes do not fit")
     own.rows = rows
     own.start = start
     own.dz = &dz[0, 0]
-    own.lddz = BLOCK
+    own.lddz = dz.shape[1]
     own.x = &x[0, 0]
     own.w = &w[0, 0]
     own.d = &d[0, 0]

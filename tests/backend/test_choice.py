@@ -1,6 +1,7 @@
 """FASTBP_BACKEND and FASTBP_ISA: what is asked for runs, or an error says why not."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,20 @@ print(json.dumps([fb.__file__, network.backend, warned]))
     assert backend == "numpy"
     assert len(warned) == 1 and warned[0][0] == "RuntimeWarning"
     assert "no compiled kernels" in warned[0][1] and "reinstall" in warned[0][1]
+
+
+@bad_input("nothing compiled")
+def test_the_first_words_in_a_clone_say_what_to_do(bare, tmp_path, monkeypatch):
+    """Whether another fastbp is installed, as here, or none."""
+    shutil.copytree(bare / "fastbp", tmp_path / "fastbp")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "setup.py").touch()
+    first = child.run("import fastbp", path=tmp_path).stderr.partition("RuntimeWarning: ")[2]
+    assert first.startswith(f"start Python outside of the source folder {tmp_path}, or as `python")
+    module = sys.modules["fastbp.backend"]
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "fastbp" / "backend" / "__init__.py"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert module._remedy().startswith(f"run `pip install -e .` in {tmp_path}: ")
 
 
 def test_without_extension_the_warning_is_seen_by_default(bare):

@@ -119,6 +119,27 @@ CONSTRUCTORS = [
         ValueError,
         r"Branch adds outputs of different widths \[4, 3\]",
     ),
+    Bad(
+        "given numbers of a layer",
+        lambda: fb.Standardize([0, 0], std=[1, 0]),
+        ValueError,
+        r"^std of Standardize must be > 0, got 0.0 at \[1\]; a constant column has none",
+    ),
+    Bad("given numbers of a layer", lambda: fb.Scale(None), TypeError, "^scale must be a number"),
+    Bad(
+        "given numbers of a layer",
+        lambda: fb.Network([fb.Input(3), fb.Scale([1, 2]), fb.Dense(1)]),
+        ValueError,
+        "^Scale has 2 numbers for 3 columns$",
+    ),
+    Bad(
+        "random output",
+        lambda: fb.Network([fb.Input(3), fb.Dense(1), fb.Dropout(0.5)]),
+        ValueError,
+        "^Dropout and GaussianNoise need a layer after them: they change no output$",
+    ),
+    Bad("hyperparameter", lambda: fb.Dropout(1), ValueError, r"^Dropout rate must be in \[0, 1\)"),
+    Bad("hyperparameter", lambda: fb.LayerNorm(0), ValueError, "^LayerNorm epsilon must be"),
     Bad("layers", lambda: fb.Residual([]), ValueError, "at least one layer"),
     Bad("layers", lambda: fb.Branch([]), ValueError, "at least one branch"),
     Bad(
@@ -265,7 +286,7 @@ CONSTRUCTORS = [
         "unknown name",
         lambda: fb.Branch([[]], merge="mul"),
         ValueError,
-        "^unknown merge 'mul'; known: add, concat$",
+        "^unknown merge 'mul'; known: add, concat, multiply, average$",
     ),
     Bad(
         "unknown name",

@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 from support import oracle as independent
+from support.page import parsed
 from support.tolerance import (
     BENCHMARK_COMMAND,
     BENCHMARK_LOSS,
@@ -21,6 +22,7 @@ from support.tolerance import (
 )
 
 from fastbp.benchmark import call, contestant, fresh, oracle, run, sweep, table, worker
+from fastbp.benchmark.chart import chart
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
 from fastbp.benchmark.peer import numpy as by_hand
@@ -210,10 +212,17 @@ class TestResult:
         begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
         text = generate(f"before\n{begin}\nold\n{end}\nafter", path)
         assert text.startswith(f"before\n{begin}\n|") and text.endswith(f"\n{end}\nafter")
-        assert "| w | 1 | 1 | 2 | JAX | 1 | 0.50 |" in text and "old" not in text
-        assert "d, p, 1 processor, s, Python 3; " in text
+        assert "| w | 1 | 2 | JAX | 1 | 0.50 |  |  |" in text and "old" not in text
+        assert "d, p, 1 processor, s, Python 3." in text
         with pytest.raises(ValueError, match="each once"):
             generate("no marks", path)
+
+    def test_picture_shows_where_fastbp_loses(self, tmp_path):
+        path = tmp_path / "result.json"
+        row = {"workload": "a < b", "batch_size": 1, "threads": 1, "ratio": 0.5, "best_peer": "JAX"}
+        path.write_text(json.dumps({"ratios": [row, row | {"threads": 2, "ratio": 9.0}]}))
+        words = parsed(chart(path).svg()).words
+        assert {"a < b", "batch 1", "0.5 JAX", "fastbp"} <= set(words) and "9.0 JAX" not in words
 
     @in_repository
     @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -233,7 +242,12 @@ class TestResult:
     @in_repository
     @pytest.mark.parametrize(
         "words",
-        [["bench.report", "--check"], ["bench.study.report", "--check"], ["bench", "--help"]],
+        [
+            ["bench.report", "--check"],
+            ["bench.study.report", "--check"],
+            ["bench.sklearn.report", "--check"],
+            ["bench", "--help"],
+        ],
     )
     def test_modules_of_the_repository_run(self, words):
         done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from support.keras_peer import keras_result, needs_keras
-from support.network_state import classification, digest
+from support.network_state import classification, digest, values
 from support.refusal import Bad, bad_input, refused
 
 import fastbp as fb
@@ -216,8 +216,8 @@ def test_of_any_number_of_threads(backend):
     assert set(found) == {digest(network)}
 
 
-def test_an_epoch_that_was_left_is_followed_by_another_order(backend):
-    """As after `train_steps`: the next epoch is the second one."""
+def test_an_epoch_that_was_left(backend):
+    """The next fit goes on with it; where its batches are others, with the second epoch."""
     X, y = classification(40, 4, 3)
     network = fb.Network([4, 3], loss="cross_entropy", seed=3, backend=backend)
     reference = network.copy()
@@ -229,9 +229,13 @@ def test_an_epoch_that_was_left_is_followed_by_another_order(backend):
     history = network.fit(X, y, epochs=3, batch_size=8, callbacks=[Stop()])
     assert len(history) == 1 and network.steps == 2
     assert history.reason == "Stop set stop_training after 2 of 5 batches of epoch 1 of 3"
+    whole, rest = reference.copy(), network.copy()
+    assert rest.fit(X, y, batch_size=8)["loss"] == whole.fit(X, y, batch_size=8)["loss"]
+    assert digest(rest) == digest(whole) and rest.steps == 5
     reference.train_steps(X, y, steps=2, batch_size=8)
-    assert digest(network) == digest(reference)
+    assert values(network) == values(reference) and (network.epochs, reference.epochs) == (0, 1)
     assert network.fit(X, y)["loss"] == reference.fit(X, y)["loss"]
+    assert digest(network) == digest(reference)
 
 
 def test_compiled_code_is_left_only_as_often_as_asked(backend, monkeypatch):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from support import child
 from support.kernels import needs_kernels
+from support.network_state import digest
+from support.refusal import refuses
 from support.training_loop import LOOPS, SIZES, train
 
 import fastbp as fb
 from fastbp.backend import compiled_modules
 from fastbp.runtime import engine_cache
+from fastbp.runtime.train import Epochs
 
 each_size = pytest.mark.parametrize("size", SIZES)
 each_loop = pytest.mark.parametrize("loop", LOOPS)
@@ -55,3 +59,27 @@ def test_the_sizes_take_every_path() -> None:
         "lanes": (False, True, False), "data-parallel": (False, False, False),
         "weight-parallel": (False, False, True),
     }  # fmt: skip
+
+
+def test_an_order_of_rows_for_each_epoch(dtype: str, backend: str) -> None:
+    """Of three epochs in one call, or one at a time."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(23, 3)), rng.normal(size=23)
+    orders = np.stack([rng.permutation(23) for _ in range(3)]).astype(np.uint32)
+    networks = [fb.Network([3, 7, 1], seed=0, dtype=dtype, backend=backend) for _ in range(3)]
+    calls = [Epochs(network._state, X, y, batch_size=5, shuffle=False, n_threads=1)
+             for network in networks]  # fmt: skip
+    for call in calls:
+        call.batch_offsets = np.array([0, 5, 10, 15, 20, 23])
+    calls[0].batch_rows = orders.ravel()
+    whole = calls[0].run(3).tolist()
+    single = []
+    for order in orders:
+        calls[1].batch_rows = order
+        single += calls[1].run(1).tolist()
+    assert whole == single and digest(networks[0]) == digest(networks[1])
+    calls[2].batch_rows = orders[0]
+    assert calls[2].run(3)[0] == whole[0] and digest(networks[2]) != digest(networks[0])
+    calls[0].batch_rows = orders[:2].ravel()
+    with refuses(ValueError, "batch_rows has 46 rows for 3 epochs of 23"):
+        calls[0].run(3)

@@ -1,12 +1,14 @@
 """A history as text, in a notebook, as a frame and as a picture."""
 
 import copy
+import csv
 import math
 import pickle
 import sys
 
 import numpy as np
 import pytest
+from support.page import parsed
 
 from fastbp.history import History
 
@@ -46,12 +48,45 @@ def test_a_long_table_is_cut():
 def test_in_a_notebook():
     past = _past(2)
     past.stopped = past.reason = "a < b"
-    assert past._repr_html_() == (
-        "<table><tr><th>epoch</th><th>loss</th><th>accuracy</th><th>val_loss</th>"
-        "<th>val_accuracy</th></tr><tr><td>0</td><td>1</td><td>0.5</td><td></td><td></td></tr>"
-        "<tr><td>1</td><td>0.5</td><td>0.5</td><td>2</td><td>0.25</td></tr></table>"
-        "<p>stopped: a &lt; b</p>"
-    )
+    page = parsed(past._repr_html_())
+    assert page.words[:2] == ["History", "2 epochs, stopped: a < b"]
+    assert page.cells[:2] == [
+        ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"],
+        ["0", "1", "0.5", "", ""],
+    ]
+    assert page.count("svg") == 1 and {"training", "validation", "loss"} <= set(page.words)
+    assert parsed(History()._repr_html_()).words == ["History", "0 epochs"]
+
+
+@pytest.mark.parametrize("values", [[math.nan] * 3, [1.0, math.inf, 0.5], [0.0, 1.0], [2.0]])
+def test_odd_numbers_can_be_drawn(values):
+    past = History()
+    for epoch, value in enumerate(values):
+        past.append(epoch, {"loss": value})
+    drawn = past._repr_html_()
+    assert parsed(drawn).count("svg") == 1 and "nan" not in drawn.split("<details")[0]
+
+
+def test_logarithmic_axis_where_a_loss_falls_far():
+    past = History()
+    past.extend(0, {"loss": np.geomspace(10, 1e-3, 2000), "accuracy": np.linspace(0, 1, 2000)})
+    page = parsed(past._repr_html_())
+    assert {"0.01", "0.1", "1", "10"} <= set(page.words)
+    assert len(past._repr_html_()) < 30_000
+
+
+def test_csv_comes_back_to_the_bit(tmp_path):
+    past = _past(4)
+    past.set_column('a, "b"', [1 / 3, 1e-300, 5e300, 0.1])
+    past.to_csv(tmp_path / "history.csv")
+    with open(tmp_path / "history.csv", newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["epoch", *past.history] and [int(row[0]) for row in rows] == past.epoch
+    for place, name in enumerate(past.history, 1):
+        found = [float(row[place]) if row[place] else None for row in rows]
+        assert found == past.rows(name)
+    with pytest.raises(OSError):
+        past.to_csv(tmp_path / "missing" / "history.csv")
 
 
 def test_by_name():

@@ -39,6 +39,20 @@ def check_gather(module: ModuleType, x: np.ndarray, n: int) -> None:
             assert (out[:, n:] == 0).all() and (whole[len(x) * ld :] == CANARY).all()
 
 
+def check_lanes(module: ModuleType, x: np.ndarray, n: int) -> None:
+    block = module.sizes()["block"]
+    backwards = np.arange(len(x), dtype=np.uint32)[::-1].copy()
+    for order in (backwards, None):
+        lanes = -(-len(x) // block) * block
+        turned, dx, z = (np.full((rows, lanes), CANARY, x.dtype) for rows in (n + 16, n + 16, 1))
+        dz, g = np.zeros((17, lanes), x.dtype), np.zeros((n, 1), x.dtype)
+        one = np.ones(1, x.dtype)
+        module.lane_kernels(x, order, np.ones((n, 1), x.dtype), one, dz, turned, z, dx, g, one)
+        rows = x if order is None else x[order]
+        np.testing.assert_array_equal(turned[:n, : len(x)], rows.T)
+        assert (turned[n:] == CANARY).all()
+
+
 @every_build
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_rows_of_every_width(build, dtype, layout):
@@ -62,6 +76,9 @@ def test_nothing_is_read_before_or_after_the_rows(build, dtype):
     for n in WIDTHS:
         for x in (inside[: 5 * n], inside[inside.size - 5 * n :]):
             check_gather(MODULES[build, dtype], x.reshape(5, n), n)
+    for n in range(1, 14):
+        for x in (inside[: 35 * n], inside[inside.size - 35 * n :]):
+            check_lanes(MODULES[build, dtype], x.reshape(35, n), n)
 
 
 @every_build

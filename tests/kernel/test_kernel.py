@@ -188,6 +188,9 @@ OPTIMIZERS: list[Any] = [
     AdamW(0.01, weight_decay=0.5),
     AdamW(0.01, weight_decay=0.0),
     *MORE_OPTIMIZERS,
+    SGD(0.1, momentum=0.9, scaled_momentum=True),
+    SGD(0.1, momentum=0.5, nesterov=True, scaled_momentum=True),
+    Adam(0.01, epsilon=0.3, epsilon_hat=True),
 ]
 
 

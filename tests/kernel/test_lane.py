@@ -72,25 +72,39 @@ def test_bits(build: str, dtype: str, rows: int, start: int) -> None:
 
 
 @every_build
-@pytest.mark.parametrize("way", ["columns", "spread", "backwards", "repeated"])
-def test_gathers_any_strides(build: str, dtype: str, way: str) -> None:
+@pytest.mark.parametrize("way", ["rows", "columns", "spread", "backwards", "repeated"])
+@pytest.mark.parametrize("in_order", [False, True], ids=["order", "all"])
+def test_gathers_any_strides(build: str, dtype: str, way: str, in_order: bool) -> None:
     module = MODULES[build, dtype]
     block = module.sizes()["block"]
-    for n in (3, 5, 9, 20):
-        x = np.random.default_rng(n).normal(size=(19, n)).astype(dtype)
+    for n, rows in [
+        (1, 19),
+        (1, 16),
+        (2, 33),
+        (3, 19),
+        (4, 32),
+        (5, 19),
+        (8, 48),
+        (9, 19),
+        (20, 37),
+    ]:
+        x = np.random.default_rng(n).normal(size=(rows, n)).astype(dtype)
+        order = np.arange(rows, dtype=np.uint32)
         if way == "columns":
             x = np.asfortranarray(x)
         elif way == "spread":
             x = np.repeat(np.repeat(x, 3, axis=0), 2, axis=1)[::3, ::2]
         elif way == "backwards":
             x = x[::-1, ::-1]
-        else:
-            x = np.broadcast_to(x[:1], (19, n))
-        lanes = -(-19 // block) * block
+        elif way == "repeated":
+            x = np.broadcast_to(x[:1], (rows, n))
+        if not in_order:
+            order = order[::-1].copy()
+        lanes = -(-rows // block) * block
         turned, dx = np.empty((2, n + 16, lanes), dtype)
         dz, z = np.zeros((17, lanes), dtype), np.empty((1, lanes), dtype)
         g, sums = np.empty((n, 1), dtype), np.empty(1, dtype)
-        order, w = np.arange(19, dtype=np.uint32), np.ones((n, 1), dtype)
-        module.lane_kernels(x, order, w, np.ones(1, dtype), dz, turned, z, dx, g, sums)
-        assert np.array_equal(turned[:n, :19], x.T)
-        assert (turned[:n, 19:] == x[18][:, None]).all()
+        w, bias = np.ones((n, 1), dtype), np.ones(1, dtype)
+        module.lane_kernels(x, None if in_order else order, w, bias, dz, turned, z, dx, g, sums)
+        assert np.array_equal(turned[:n, :rows], x[order].T)
+        assert (turned[:n, rows:] == x[order[-1]][:, None]).all()

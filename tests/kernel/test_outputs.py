@@ -47,7 +47,13 @@ def test_bits(build: str, dtype: str, n: int, start: int, is_tanh: bool) -> None
         begin = [value.copy() if start == OWN else np.zeros_like(value) for value in (g, b, s)]
         if start == ZERO:
             b[4:] = 0
+        if n == 1:  # side by side
+            own = [np.full_like(d, np.nan), *(value.copy() for value in (g, b, s))]
+            column = dz[:, :1].copy()
+            module.output_kernels(column, x, w, *own, is_tanh=is_tanh, start=start)
         module.output_kernels(dz, x, w, d, g, b, s, is_tanh=is_tanh, start=start)
+        if n == 1:
+            assert [value.tobytes() for value in own] == [v.tobytes() for v in (d, g, b, s)]
         turned = np.ascontiguousarray(dz[:, :n].T)
         assert g.tobytes() == product_chain(turned, x, begin[0], fused=fused)[-1].tobytes()
         assert b.tobytes() == in_order(begin[1], dz).tobytes()

@@ -230,6 +230,11 @@ def test_column_product_is_one_chain(build: str, dtype: str) -> None:
             np.testing.assert_array_equal(c[:, :n], want)
             assert (c[:, n:] == 0).all()
             assert_frame(whole, c.size)
+            if n == 1:
+                whole, column = framed(m + module.sizes()["block"], 1, dtype)
+                module.column_product(strided(part["a"][:m, :depth], way), w, column, bias=bias)
+                np.testing.assert_array_equal(column[:m], want)
+                assert_frame(whole, column.size)
 
 
 class Guarded:

@@ -16,7 +16,19 @@ from fastbp import initializer
 from fastbp.activation import Activation
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
-from fastbp.layer import Branch, Dense, Input, Residual, layer_from_config
+from fastbp.layer import (
+    ActivationLayer,
+    Branch,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    Residual,
+    Scale,
+    Standardize,
+    layer_from_config,
+)
 from fastbp.layer.base import inner_names
 
 LAYERS = [
@@ -29,6 +41,14 @@ LAYERS = [
     Residual([Dense(3, "relu"), Dense(3)], projection="auto", activation="relu"),
     Residual([Dense(3)], projection="auto", projection_initializer="glorot_uniform"),
     Branch([[Dense(3)], [], [Residual([Branch([[Dense(2)]], merge="add")])]]),
+    Branch([[Dense(3), Activation("elu", alpha=0.5)], [Dense(3)]], merge="multiply"),
+    Branch([[Dense(3)], [Dense(3)]], merge="average"),
+    ActivationLayer(Activation("elu", alpha=0.5)),
+    Scale(0.1, [1, -2.5]),
+    Standardize([1 / 3, 2], std=[0.1, 1e-3]),
+    Dropout(0.25),
+    GaussianNoise(0.25),
+    LayerNorm(1e-5, trainable=False, name="norm"),
 ]  # fmt: skip
 
 
@@ -133,7 +153,8 @@ def test_given_weights_are_a_read_only_copy():
          "branches[0] must be a list of layers, got Dense(2)"),
         (lambda: Branch([[2]]), TypeError,
          f"branches[0][0] must be a {inner_names()}, got 2"),
-        (lambda: Branch([[]], merge="mul"), ValueError, "unknown merge 'mul'; known: add, concat"),
+        (lambda: Branch([[]], merge="mul"), ValueError,
+         "unknown merge 'mul'; known: add, concat, multiply, average"),
         (lambda: Constant("1"), TypeError, "Constant value must be a number, finite, got '1'"),
     ],
 )  # fmt: skip

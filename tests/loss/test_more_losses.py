@@ -131,6 +131,32 @@ def test_all_ways_of_rows_are_one(loss: fb.Loss, k: int, backend: str, dtype: st
 
 
 @each_loss
+@pytest.mark.parametrize("n_targets", [1, 4])
+def test_summed_outputs_and_penalties(
+    loss: fb.Loss, n_targets: int, backend: str, dtype: str
+) -> None:
+    """One target too, whose rows lie side by side; penalties are divided by the rows."""
+    n, l2, k = 37, 0.7, max(2 if loss.link == "softmax" else 1, n_targets * loss.outputs_per_target)
+    _, y = data(loss, n, k)
+    X = np.random.default_rng(2).normal(size=(n, 4)).astype(dtype).astype(float)
+    network = fb.Network(
+        [fb.Input(4), fb.Dense(40, "tanh", l2=l2), fb.Dense(k)], dtype=dtype, seed=2,
+        loss=fb.Loss(**{**loss.to_config(), "sum_outputs": True, "with_penalties": True}),
+        optimizer=fb.SGD(1.0), backend=backend,
+    )  # fmt: skip
+    start = [w.astype(float) for w in network.get_weights()]
+    value, _, tape = oracle.gradient(network.layers, loss, start, X, y)
+    times = loss.divisor(k)
+    assert times == 1 or network.loss.divisor(k) == 1
+    total = times * value + l2 / 2 * (start[0] ** 2).sum() / n
+    found = network.train_on_batch(X, y)
+    assert_near(found, total, dtype=dtype, length=n + 40, magnitude=abs(value) * times + total)
+    for i, (got, w) in enumerate(zip(network.get_weights(), start, strict=True)):
+        g = times * np.asarray(tape.gradients[i]) + (l2 * w / n if i == 0 else 0)
+        assert_near(got, w - g, dtype=dtype, length=n + 40, magnitude=1 + np.abs(g).max(), name="w")
+
+
+@each_loss
 def test_one_target_left_out(loss: fb.Loss, backend: str) -> None:
     """NaN in a target: loss and gradient are those of what is there."""
     k = 6

@@ -33,12 +33,3 @@ def test_every_example_in_it_is_a_metric(rows):
     for name in re.findall(r"\b(?:top_\d_accuracy|f1_[a-z]+|roc_auc_[a-z]+|pinball_0\.\d)", text):
         assert resolve_metric(name) == (name if name not in ("f1_score", "roc_auc_score") else
                                         name.removesuffix("_score"))  # fmt: skip
-
-
-def test_the_function_there_runs():
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    code = "\n".join(line[4:] for line in lines if line.startswith("    "))
-    names = {"fb": fb}
-    exec(code, names)
-    found = names["net"].evaluate([[0.0] * 20] * 2, [0, 1])
-    assert found["profit"] == 0.0 and found["roc_auc"] == 0.5

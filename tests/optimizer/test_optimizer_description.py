@@ -45,6 +45,7 @@ OPTIMIZERS = [
 ]
 
 
+OF_ADAM = "learning_rate, beta1, beta2, epsilon, amsgrad, epsilon_hat"
 EVERY = "clipvalue, clipnorm, global_clipnorm, ema"
 UNKNOWN = [
     (lambda: Adam(lr=1e-3), "Adam got lr; write learning_rate=0.001"),
@@ -55,20 +56,18 @@ UNKNOWN = [
      "Adam got lr, weight_decay; write fb.AdamW(learning_rate=0.001, weight_decay=0.01), or l2= in "
      "each Dense for a decay that passes through m and v"),
     (lambda: Adam(lr=1e-3, fused=True), "Adam got lr, fused; write learning_rate=0.001; "
-     f"known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
+     f"known: {OF_ADAM}, {EVERY}"),
     (lambda: RMSprop(alpha=0.9, wd=0.1), "RMSprop got alpha, wd; write rho=0.9, weight_decay=0.1"),
     (lambda: Rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50)),
      "Rprop got etas, step_sizes; write eta_minus=0.5, eta_plus=1.2, step_min=1e-06, step_max=50"),
     (lambda: Lion(rho=1),
      f"Lion got rho; known: learning_rate, beta1, beta2, weight_decay, decay_bias, {EVERY}"),
-    (lambda: Adam(betas=0.9),
-     f"Adam got betas; known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
-    (lambda: Adam(decay=1e-6),
-     f"Adam got decay; known: learning_rate, beta1, beta2, epsilon, amsgrad, {EVERY}"),
+    (lambda: Adam(betas=0.9), f"Adam got betas; known: {OF_ADAM}, {EVERY}"),
+    (lambda: Adam(decay=1e-6), f"Adam got decay; known: {OF_ADAM}, {EVERY}"),
     (lambda: AdamW(wd=0.1), "AdamW got wd; write weight_decay=0.1"),
     (lambda: AdamW(decay=0.1), "AdamW got decay; write weight_decay=0.1"),
-    (lambda: AdamW(fused=True), "AdamW got fused; known: learning_rate, beta1, beta2, epsilon, "
-     f"amsgrad, weight_decay, decay_bias, {EVERY}"),
+    (lambda: AdamW(fused=True),
+     f"AdamW got fused; known: {OF_ADAM}, weight_decay, decay_bias, {EVERY}"),
     (lambda: SGD(lr=0.1, momentum=0.9), "SGD got lr; write learning_rate=0.1"),
     (lambda: SGD(0.1, momentum=0.9, nesterov_momentum=True),
      "SGD got nesterov_momentum; write nesterov=True"),
@@ -77,8 +76,8 @@ UNKNOWN = [
     (lambda: SGD(lr=0.1, weight_decay=5e-4), "SGD got lr; write learning_rate=0.1"),
     (lambda: SGD(lr=0.1, decay=5e-4),
      "SGD got lr, decay; write learning_rate=0.1, weight_decay=0.0005"),
-    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov, weight_decay, "
-     f"decay_bias, decoupled_weight_decay, {EVERY}"),
+    (lambda: SGD(eps=1), "SGD got eps; known: learning_rate, momentum, nesterov, scaled_momentum, "
+     f"weight_decay, decay_bias, decoupled_weight_decay, {EVERY}"),
 ]  # fmt: skip
 
 
@@ -90,8 +89,7 @@ def test_unknown_argument_of_an_optimizer(make, text):
 
 def test_optimizers_are_still_what_dataclasses_make():
     assert list(inspect.signature(AdamW).parameters) == [
-        "learning_rate", "beta1", "beta2", "epsilon", "amsgrad", "weight_decay", "decay_bias",
-        "clipvalue", "clipnorm", "global_clipnorm", "ema"]  # fmt: skip
+        *OF_ADAM.split(", "), "weight_decay", "decay_bias", *EVERY.split(", ")]  # fmt: skip
     assert str(inspect.signature(SGD)).startswith("(learning_rate: 'LearningRate' = 0.01, *,")
     assert dataclasses.replace(Adam(0.1), beta1=0.5) == Adam(0.1, beta1=0.5)
     for one in (SGD(0.5), Adam(0.5), AdamW(0.5)):
@@ -115,6 +113,39 @@ def test_optimizer(one, formula, state_names):
     for key in config.keys() - set(one.later):
         with pytest.raises(ModelFormatError):
             optimizer_from_config({k: v for k, v in config.items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("one", "formula"),
+    [
+        (SGD(0.5, momentum=0.9, scaled_momentum=True), "scaled_momentum"),
+        (SGD(0.5, momentum=0.9, nesterov=True, scaled_momentum=True), "scaled_nesterov"),
+        (SGD(0.5, scaled_momentum=True), "sgd"),
+        (
+            SGD(
+                0.5,
+                momentum=0.9,
+                scaled_momentum=True,
+                weight_decay=0.1,
+                decoupled_weight_decay=True,
+            ),
+            "decayed_scaled_momentum",
+        ),
+        (Adam(0.01, epsilon_hat=True), "adam"),
+        (Adam(0.01, epsilon_hat=True, amsgrad=True), "amsgrad"),
+        (AdamW(0.01, epsilon_hat=True), "adam"),
+    ],
+    ids=repr,
+)
+def test_later_options_are_described_where_they_are_set(one, formula):
+    assert one.formula == formula
+    option = "epsilon_hat" if formula in ("adam", "amsgrad") else "scaled_momentum"
+    config = json.loads(json.dumps(one.to_config()))
+    assert config.pop(option) is True and f"{option}=True" in repr(one)
+    assert optimizer_from_config({**config, option: True}) == one
+    assert option not in optimizer_from_config(config).to_config()
+    with refuses(TypeError, f"{option} must be True or False, got 1"):
+        type(one)(**{option: 1})
 
 
 def test_optimizer_defaults():

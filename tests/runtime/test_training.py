@@ -4,7 +4,7 @@ import numpy as np
 from support.network_state import classification, digest
 from support.refusal import bad_input
 from support.tolerance import assert_rounded, assert_same_training, difference_bound
-from support.training_case import CASES, each_case
+from support.training_case import CASES, each_named_loss
 
 import fastbp as fb
 
@@ -23,7 +23,7 @@ def _softmax(z: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
-@each_case
+@each_named_loss
 def test_forward_backward_step_is_train_on_batch(name, backend):
     case = CASES[name]
     A, y = case.data(23)

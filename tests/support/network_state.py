@@ -17,6 +17,12 @@ def digest(network: fb.Network) -> str:
     return sha.hexdigest()
 
 
+def values(network: fb.Network) -> bytes:
+    """Of parameters and optimizer state alone."""
+    held = [*network.parameters.values(), *network.optimizer_state.values()]
+    return b"".join(array.tobytes() for array in held) + network._state.powers.tobytes()
+
+
 def classification(
     n: int, n_features: int, n_classes: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

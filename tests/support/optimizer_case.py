@@ -10,7 +10,17 @@ MORE_OPTIMIZERS: list[Any] = [
     fb.SGD(0.1, weight_decay=0.2, decoupled_weight_decay=True),
     fb.SGD(0.1, momentum=0.9, weight_decay=0.2, decoupled_weight_decay=True),
     fb.SGD(0.1, momentum=0.5, nesterov=True, weight_decay=0.2, decoupled_weight_decay=True),
+    fb.SGD(0.1, momentum=0.9, weight_decay=0.2, decoupled_weight_decay=True, scaled_momentum=True),
+    fb.SGD(
+        0.1,
+        momentum=0.5,
+        nesterov=True,
+        weight_decay=0.2,
+        decoupled_weight_decay=True,
+        scaled_momentum=True,
+    ),  # fmt: skip
     fb.Adam(0.01, epsilon=0.1, amsgrad=True),
+    fb.Adam(0.01, epsilon=0.3, amsgrad=True, epsilon_hat=True),
     fb.AdamW(0.01, epsilon=0.1, amsgrad=True, weight_decay=0.5),
     fb.RMSprop(0.01, epsilon=0.1),
     fb.RMSprop(0.01, epsilon=0.3, centered=True, weight_decay=0.5),

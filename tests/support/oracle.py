@@ -215,8 +215,20 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
         return _dense(layer, tape, x, skipped)
     if kind == "Residual":
         return _residual(layer, tape, x, skipped)
-    assert kind == "Branch", kind
-    return _branch(layer, tape, x, skipped)
+    if kind == "Branch":
+        return _branch(layer, tape, x, skipped)
+    if kind in ("Activation", "ActivationLayer"):
+        return _activated(getattr(layer, "activation", layer), tape, x, skipped)
+    if kind == "LayerNorm":
+        return _layer_norm(layer, tape, x)
+    if kind in ("Dropout", "GaussianNoise"):  # outside of training
+        return x, lambda d: d
+    if kind == "Scale":
+        factor = np.asarray(layer.scale)
+        return x * factor + np.asarray(layer.offset), lambda d: d * factor
+    assert kind == "Standardize", kind
+    std = np.asarray(layer.std)
+    return (x - np.asarray(layer.mean)) / std, lambda d: d / std
 
 
 def _activated(activation: Any, tape: Tape, z: Array, skipped: str | None) -> tuple[Array, Pull]:
@@ -250,6 +262,23 @@ def _dense(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
     return a, lambda d: back(pull(d))
 
 
+def _layer_norm(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
+    (gamma_place, gamma), (beta_place, beta) = tape.take(), tape.take()
+    part = x - x.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((part * part).mean(axis=1, keepdims=True) + layer.epsilon)
+    normal = part / deviation
+    tape.layers_in.append(x.shape[1])
+
+    def back(d: Array) -> Array:
+        tape.put(gamma_place, (d * normal).sum(axis=0), np.abs(d * normal).sum(axis=0))
+        tape.put(beta_place, d.sum(axis=0), np.abs(d).sum(axis=0))
+        d = d * gamma
+        along = (d * normal).mean(axis=1, keepdims=True)
+        return (d - d.mean(axis=1, keepdims=True) - normal * along) / deviation
+
+    return normal * gamma + beta, back
+
+
 def _residual(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array, Pull]:
     body, body_back = _chain(layer.layers, tape, x, None)
     around, around_back = x, None
@@ -269,9 +298,18 @@ def _branch(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Arra
     single = len(layer.branches) == 1
     ends = [_chain(part, tape, x, skipped if single else None) for part in layer.branches]
     outs = [out for out, _ in ends]
-    if layer.merge == "add":
-        merged = sum(outs[1:], outs[0])
-        return merged, lambda d: sum((back(d) for _, back in ends), np.zeros_like(x))
+    if layer.merge in ("add", "average"):
+        part = 1 / len(outs) if layer.merge == "average" else 1.0
+        merged = sum(outs[1:], outs[0]) * part
+        return merged, lambda d: sum((back(d * part) for _, back in ends), np.zeros_like(x))
+    if layer.merge == "multiply":
+
+        def others(i: int) -> Array:
+            return np.prod([out for k, out in enumerate(outs) if k != i], axis=0)
+
+        return np.prod(outs, axis=0), lambda d: sum(
+            (back(d * others(i)) for i, (_, back) in enumerate(ends)), np.zeros_like(x)
+        )
     edges = np.cumsum([out.shape[1] for out in outs])[:-1]
 
     def split(d: Array) -> Array:
@@ -452,6 +490,9 @@ def step(
             w = w - rate * optimizer.weight_decay * w
         if not optimizer.momentum:
             return w - rate * g, state
+        if optimizer.scaled_momentum:
+            b = optimizer.momentum * state[0] + rate * g
+            return w - (rate * g + optimizer.momentum * b if optimizer.nesterov else b), [b]
         b = optimizer.momentum * state[0] + g
         return w - rate * (g + optimizer.momentum * b if optimizer.nesterov else b), [b]
     if kind in MORE_STEPS:
@@ -460,14 +501,17 @@ def step(
         return MORE_STEPS[kind](optimizer, w, g, state, t)
     m = optimizer.beta1 * state[0] + (1 - optimizer.beta1) * g
     v = optimizer.beta2 * state[1] + (1 - optimizer.beta2) * g**2
-    m_hat, v_hat = m / (1 - optimizer.beta1**t), v / (1 - optimizer.beta2**t)
+    seen, new = v, [m, v]
+    if optimizer.amsgrad:
+        seen = np.maximum(state[2], v)
+        new = [m, v, seen]
     if kind == "AdamW" and decays:
         w = w - rate * optimizer.weight_decay * w
-    if optimizer.amsgrad:
-        largest = np.maximum(state[2], v)
-        root = np.sqrt(largest / (1 - optimizer.beta2**t))
-        return w - rate * m_hat / (root + optimizer.epsilon), [m, v, largest]
-    return w - rate * m_hat / (np.sqrt(v_hat) + optimizer.epsilon), [m, v]
+    if optimizer.epsilon_hat:
+        rate *= np.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
+        return w - rate * m / (np.sqrt(seen) + optimizer.epsilon), new
+    m_hat, root = m / (1 - optimizer.beta1**t), np.sqrt(seen / (1 - optimizer.beta2**t))
+    return w - rate * m_hat / (root + optimizer.epsilon), new
 
 
 def _rmsprop(o: Any, w: Array, g: Array, state: list[Array], t: int) -> tuple[Array, list[Array]]:
@@ -565,9 +609,11 @@ def _penalties(layers: Any, width: int, found: list[tuple[float, float, bool]]) 
             if after != width:
                 found.append((0.0, 0.0, False))
             width = after
-        else:
+        elif kind == "LayerNorm":
+            found += 2 * [(0.0, 0.0, True)]
+        elif kind == "Branch":
             widths = [_penalties(part, width, found) for part in layer.branches]
-            width = widths[0] if layer.merge == "add" else sum(widths)
+            width = sum(widths) if layer.merge == "concat" else widths[0]
     return width
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from support import oracle
 
-from fastbp import Activation, Branch, Dense, Input, Loss, Residual
+from fastbp import (
+    Activation,
+    Branch,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    LayerNorm,
+    Loss,
+    Residual,
+    Scale,
+    Standardize,
+)
 from fastbp.activation import ACTIVATIONS
+from fastbp.layer import with_fields
 from fastbp.loss import LOSSES
 
 Array = NDArray[Any]
@@ -52,7 +65,10 @@ class Case:
 
 
 def random_case(seed: int) -> Case:
-    """The case of a seed; consecutive seeds meet every activation and loss."""
+    """The case of a seed; consecutive seeds meet every activation and loss.
+
+    Some layers act in training alone; `without_randomness` leaves them out.
+    """
     rng = np.random.default_rng([seed, 1])
     loss = EACH_LOSS[seed % len(EACH_LOSS)]
     layers = _layers(rng, loss, list(ACTIVATIONS)[seed % len(ACTIVATIONS)])
@@ -66,6 +82,23 @@ def random_case(seed: int) -> Case:
         if _is_calm(tape, loss, out) and _is_clear(tape, loss, out, y):
             return Case(layers, loss, weights, X, y)
     raise AssertionError(f"no data clear of kinks for seed {seed}: {layers}")
+
+
+def without_randomness(case: Case) -> Case:
+    """The same case, but for layers that draw random numbers."""
+    return replace(case, layers=_calm(case.layers))
+
+
+def _calm(layers: Any) -> list[Any]:
+    found: list[Any] = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            layer = with_fields(layer, layers=tuple(_calm(layer.layers)))
+        elif isinstance(layer, Branch):
+            layer = with_fields(layer, branches=tuple(tuple(_calm(p)) for p in layer.branches))
+        if not isinstance(layer, Dropout | GaussianNoise):
+            found.append(layer)
+    return found
 
 
 def _activation(rng: np.random.Generator) -> Activation:
@@ -99,18 +132,37 @@ def _block(rng: np.random.Generator, width: int, depth: int) -> tuple[Any, int]:
         _sequence(rng, width, int(rng.integers(0, 3)), depth - 1)
         for _ in range(int(rng.integers(1, 4)))
     ]
-    if rng.random() < 0.5 or len(parts) == 1:
+    if rng.random() < 0.4 or len(parts) == 1:
         return Branch([part for part, _ in parts], merge="concat"), sum(n for _, n in parts)
     units = width if any(not part for part, _ in parts) else _width(rng)
     ends = [part and [*part, _dense(rng, units)] for part, _ in parts]
-    return Branch(ends, merge="add"), units
+    return Branch(ends, merge=str(rng.choice(["add", "multiply", "average"]))), units
+
+
+def _pointwise(rng: np.random.Generator, width: int) -> Any:
+    """A layer that keeps the width, and about the size of what passes."""
+    kind = rng.choice(["activation", "scale", "standardize", "norm", "random"])
+    if kind == "norm" and width > 1:
+        return LayerNorm(float(rng.uniform(0.1, 1)))
+    if kind == "random":
+        return Dropout(0.3) if rng.random() < 0.5 else GaussianNoise(0.1)
+    if kind == "activation":
+        return _activation(rng)
+    if kind == "scale":
+        return Scale(rng.uniform(0.5, 2, size=width), float(rng.normal()))
+    return Standardize(rng.normal(size=width), std=float(rng.uniform(0.5, 2)))
 
 
 def _sequence(rng: np.random.Generator, width: int, n: int, depth: int) -> tuple[list[Any], int]:
     found = []
     for _ in range(n):
-        layer, width = _block(rng, width, depth)
+        layer, out = _block(rng, width, depth)
+        if rng.random() < 0.15:
+            found.append(_pointwise(rng, width))
         found.append(layer)
+        if rng.random() < 0.25:
+            found.append(_pointwise(rng, out))
+        width = out
     return found, width
 
 
@@ -155,10 +207,12 @@ def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
             inner, out = _shapes(layer.layers, width)
             found += inner + ([(width, out)] if out != width else [])
             width = out
-        else:
+        elif isinstance(layer, LayerNorm):
+            found += [(width,), (width,)]
+        elif isinstance(layer, Branch):
             ends = [_shapes(part, width) for part in layer.branches]
             found += [shape for inner, _ in ends for shape in inner]
-            width = ends[0][1] if layer.merge == "add" else sum(out for _, out in ends)
+            width = sum(out for _, out in ends) if layer.merge == "concat" else ends[0][1]
     return found, width
 
 

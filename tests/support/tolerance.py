@@ -43,6 +43,9 @@ FOURTH_MOMENT = 0.05
 DECIMAL = 1e-9
 REPLAY_ROUNDING = 1e-12  # of the replay of a page's arithmetic in float64
 METRIC = 1e-12  # of a metric in float64 beside scikit-learn's, and of a weight beside copies
+# Beside scikit-learn, of the largest number of an array: float64 after up to 100 steps of training;
+# the loss of several outputs, whose penalty is interpolated; L-BFGS; float32.
+ESTIMATOR, ESTIMATOR_PENALTY, ESTIMATOR_LBFGS, ESTIMATOR_SINGLE = 1e-9, 1e-4, 1e-6, 1e-3
 # What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
 BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
 
@@ -135,6 +138,14 @@ def assert_metric(actual: float, expected: float, *, name: str) -> None:
         return
     error = abs(actual - expected)
     assert error <= METRIC * max(1.0, abs(expected)), f"{name} = {actual!r}, expected {expected!r}"
+
+
+def assert_agrees(actual: ArrayLike, expected: ArrayLike, *, within: float = ESTIMATOR) -> None:
+    """No number is off by more than `within` times the largest of those expected."""
+    got, want = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert got.shape == want.shape, f"shape {got.shape}, expected {want.shape}"
+    error = np.abs(got - want).max(initial=0)
+    assert error <= within * np.abs(want).max(initial=0), f"off by {error:.3g} from {want!r}"
 
 
 def depth(layers_in: list[int], rows: int, *, condition: float = CONDITION) -> float:

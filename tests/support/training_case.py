@@ -10,6 +10,7 @@ from support.mark import slow_but
 from support.network_state import digest
 
 import fastbp as fb
+from fastbp.loss import resolve_loss
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Case:
     """`weight_parallel` and `n_blocks` are what the plan must make of the sizes."""
 
     layers: list[Any]
-    loss: str
+    loss: str | fb.Loss
     batch_size: int
     weight_parallel: bool
     n_blocks: int
@@ -33,7 +34,7 @@ class Case:
         random = np.random.default_rng(seed)
         network = self.network("float64")
         X = random.standard_normal((n, network.n_features))
-        domain = fb.Loss(self.loss).domain
+        domain = resolve_loss(self.loss).domain
         if domain == "class":
             return X, random.integers(0, network.n_outputs, n)
         y = random.standard_normal((n, network.n_outputs))
@@ -58,6 +59,26 @@ _NARROW_GRAPH = [
     fb.Dense(2, l1=0.001),
 ]
 
+
+def _every_layer(n: int, hidden: int) -> list[Any]:
+    """What stands between and around the dense layers of `_GRAPH`."""
+    norm = [fb.LayerNorm(), fb.Dense(hidden, "tanh"), fb.Dropout(0.2)]
+    return [
+        fb.Input(n),
+        fb.Standardize(0.1, std=1.5),
+        fb.Dropout(0.1),
+        fb.Dense(hidden),
+        fb.LayerNorm(),
+        fb.Activation("gelu"),
+        fb.Residual(norm, activation="silu"),
+        fb.Branch([[fb.Dense(5), fb.Activation("elu")], [fb.GaussianNoise(0.1)], []]),
+        fb.Activation("softplus"),
+        fb.Branch([[fb.Dense(9, "tanh")], [fb.Dense(9)], [fb.Dense(9)]], merge="multiply"),
+        fb.Branch([[fb.Dropout(0.5)], [fb.Scale(0.5, 0.1)]], merge="average"),
+        fb.Dense(3),
+    ]
+
+
 CASES = {
     "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
     "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
@@ -67,6 +88,18 @@ CASES = {
     "four blocks": Case([20, 64, 33, 3], "cross_entropy", 300, False, 4, {}),
     "lanes": Case([3, 7, 20, 5], "cross_entropy", 21, False, 1, {"activation": "tanh"}),
     "lanes, blocks": Case([17, 30, 21, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
+    "lanes, layers": Case(_every_layer(4, 6), "mse", 150, False, 2, {}),
+    "layers": Case(_every_layer(12, 20), "mse", 260, False, 4, {"optimizer": fb.SGD(0.01)}),
+    "layers, few rows": Case(_every_layer(4, 6), "mae", 3, False, 1, {}),
+    "parameters, layers": Case(_every_layer(70, 130), "mse", 37, True, 1, {}),
+    "penalties in the loss": Case(
+        _GRAPH,
+        fb.Loss("binary_cross_entropy", sum_outputs=True, with_penalties=True),
+        260,
+        False,
+        4,
+        {"optimizer": fb.Adam(0.01, epsilon_hat=True, clipnorm=1.0)},
+    ),
     "lanes, graph": Case(_NARROW_GRAPH, "binary_cross_entropy", 150, False, 2, {}),
     "graph": Case(_GRAPH, "binary_cross_entropy", 260, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "parameters": Case([70, 130, 66, 10], "cross_entropy", 37, True, 1, {"activation": "sigmoid"}),
@@ -92,6 +125,11 @@ CASES = {
 
 _LARGE = "longer rows, cross-entropy"  # 40 times as many parameters as the next
 each_case = pytest.mark.parametrize("name", slow_but(CASES.keys() - {_LARGE}, CASES))
+# `step` divides no penalties, whatever the loss says: its gradient is the caller's
+each_named_loss = pytest.mark.parametrize(
+    "name",
+    slow_but(CASES.keys() - {_LARGE}, [n for n, c in CASES.items() if isinstance(c.loss, str)]),
+)
 
 
 def train(name: str, dtype: str, *, n_threads: int = 1, backend: str = "cython") -> fb.Network:

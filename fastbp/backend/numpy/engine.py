@@ -47,7 +47,10 @@ class Engine(Operations):
         self.transposes = scratch[arena.transposes : arena.activations]
         self.activations = scratch[arena.activations : arena.chunk]
         self.pending: BaseException | None = None
+        self.draw = None
+        self._first_draw: dict[str, int] | None = None
         self.progress = (COMPLETED, 0, 0, 0)
+        self.left_at = np.zeros(2)
         self.n_rows = self.n_batches = 0
         # every name is looked up here, so that one that is unknown is an error now
         self.activation_kernels = {}
@@ -88,7 +91,9 @@ class Engine(Operations):
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
             batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
-            batches = _batches(len(x), batch_size, shuffled, batch_rows, batch_offsets)
+            self.left_at = sums
+            rows_of_epoch = _order_of_epoch(epoch, epochs, batch_rows, batch_offsets)
+            batches = _batches(len(x), batch_size, shuffled, rows_of_epoch, batch_offsets)
             self.n_batches = len(batches)
             for batch, rows in enumerate(batches):
                 if steps == max_steps:
@@ -96,10 +101,11 @@ class Engine(Operations):
                 try:
                     own = None if weight is None else weight[rows]
                     n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
-                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n)
+                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
                     if math.isfinite(loss):
-                        self._update_whole(self.rate[0] if rates is None else rates[steps])
-                        sums += [loss * n, n, *self._row_metrics]
+                        penalties = self._update.penalties() if n > 0 else 0.0
+                        self._update_whole(self.rate[0] if rates is None else rates[steps], n)
+                        sums += [loss * n + penalties, n, *self._row_metrics]
                         if outputs is not None:
                             outputs[rows] = self._outputs[: len(x[rows])]
                         steps += 1  # and no call in between, in which a signal could be handled
@@ -127,17 +133,33 @@ class Engine(Operations):
             if stops or steps == max_steps:
                 return
 
+    def draw_from(self, seed: int, step: int, row: int, is_on: bool) -> None:
+        begin = {"seed": seed, "step": step, "row": row}
+        self._first_draw = begin if is_on else None
+
+    def _draw_for(self, steps: int, rows: int) -> None:
+        """Of the step after `steps` of this call, its rows from `rows` on."""
+        self.draw = first = self._first_draw
+        if first is not None:
+            step, row = first["step"] + steps, first["row"] + rows
+            self.draw = {"seed": first["seed"], "step": step, "row": row}
+
     def take_progress(self, counter: Any) -> tuple[int, int, int]:
         (status, epoch, batch, steps), self.progress = self.progress, (COMPLETED, 0, 0, 0)
+        if status == INTERRUPTED and batch:
+            counter.left_at = batch, self.left_at.copy()
         counter.steps += epoch * self.n_batches if status == DIVERGED else steps
         counter.epochs += epoch
         return status, epoch, batch
 
-    def _update_whole(self, rate: float) -> None:
+    def _update_whole(self, rate: float, weight: float) -> None:
         """The update, or the state before it where an exception comes in between."""
         before = self._state()
+        scale = 1.0
+        if self._update.has_penalties:
+            scale = 1.0 / weight if weight > 0 else 0.0
         try:
-            self._step(rate)
+            self._step(rate, scale)
         except BaseException:
             self._restore(before)
             raise
@@ -149,7 +171,9 @@ class Engine(Operations):
         if good is not None:
             self.w[:], self.states[:], self.power[:] = good
 
-    def _row_phase(self, x: Array, y: Array, weight: Array | None, divisor: float) -> float:
+    def _row_phase(
+        self, x: Array, y: Array, weight: Array | None, divisor: float, steps: int
+    ) -> float:
         """Forward, loss and backward of one batch, tile by tile; the gradients of the blocks are
         left in place.
         """
@@ -161,6 +185,7 @@ class Engine(Operations):
             part = x[begin : begin + plan.tile_rows]
             first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
+            self._draw_for(steps, begin)
             self._run(plan.forward, part, first)
             tile = slice(begin, begin + plan.tile_rows)
             total += self._loss(len(part), y[tile], first, mean, _part(weight, tile), begin)
@@ -180,14 +205,14 @@ class Engine(Operations):
         self._outputs[begin : begin + rows] = out
         return self._loss_rows(out, y, scale, d, weight)
 
-    def _step(self, rate: float) -> None:
+    def _step(self, rate: float, scale: float) -> None:
         plan = self.plan
         if plan.weight_gradient.operations:
             gradient = np.zeros_like(self.w)
             self._run(plan.weight_gradient, self._x, 0, gradient)
         else:
             gradient = self.gradients[: self.n_gradients].sum(axis=0)
-        self._update.apply(gradient, float(rate))
+        self._update.apply(gradient, float(rate), scale)
         self.refresh()
 
     def _bind_metrics(self, names: Sequence[str]) -> None:
@@ -276,6 +301,7 @@ class Engine(Operations):
         self.n_rows = len(x)
         rows = self._input()
         rows[...] = x
+        self._draw_for(0, 0)
         self._run(self.plan.forward, rows)
 
     def _input(self) -> Array:
@@ -300,7 +326,7 @@ class Engine(Operations):
     def step(self) -> None:
         self.plan.check("step")
         self.n_gradients = 1
-        self._step(self.rate[0])
+        self._step(self.rate[0], 1.0)
 
     def take_pending(self) -> BaseException | None:
         pending, self.pending = self.pending, None
@@ -323,6 +349,18 @@ def _batches(
     if shuffled is None:
         return [slice(i, min(n, i + batch_size)) for i in starts]
     return [shuffled[i : i + batch_size] for i in starts]
+
+
+def _order_of_epoch(
+    epoch: int, epochs: int, rows: Array | None, offsets: Array | None
+) -> Array | None:
+    """Of an explicit order for every epoch, or of one for all of them."""
+    if rows is None or offsets is None or len(rows) == offsets[-1]:
+        return rows
+    n_rows = int(offsets[-1])
+    if len(rows) < epochs * n_rows:
+        raise ValueError(f"batch_rows has {len(rows)} rows for {epochs} epochs of {n_rows}")
+    return rows[epoch * n_rows :]
 
 
 def _divisor(n_rows: int, row_weight: Array | None) -> float:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
+from fastbp import random
 from fastbp.backend.numpy.kernel import Backward, Forward
 from fastbp.check.array import Array
 from fastbp.plan import Plan
 from fastbp.plan.operation import Operation, Program
+from fastbp.plan.parameter import block
 
 
 class Operations:
@@ -17,6 +21,8 @@ class Operations:
         w: parameters.
         transposes, activations: parts of the scratch memory.
         activation_kernels: those of each `Activation`, by its id.
+        draw: seed, step and number of the next rows, for operations that draw; None where nothing
+            is random.
     """
 
     plan: Plan
@@ -24,6 +30,7 @@ class Operations:
     transposes: Array
     activations: Array
     activation_kernels: dict[int, tuple[Forward, Forward, Backward]]
+    draw: dict[str, int] | None
 
     def _rows(self, offset: int, ld: int, n: int, rows: int, first: int) -> Array:
         start = offset + first * ld
@@ -112,6 +119,59 @@ class Operations:
         into, columns = self._columns(op, a, first)
         into += columns
 
+    def _copy_activated(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        self._activate(op, a, c, first)
+
+    def _factor(self, op: Operation) -> Array:
+        if op.constant is not None:
+            factor: Array = op.constant[1, : op.n_c]
+            return factor
+        return self.w[op.w : op.w + op.n_c]
+
+    def _scale(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        if op.constant is not None:
+            centre, factor, offset = op.constant[:3, : op.n_c]
+            z = (a - centre) * factor + offset
+        else:
+            z = a * self._factor(op) + self.w[op.b : op.b + op.n_c]
+        self._activate(op, z, c, first)
+
+    def _scale_input(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        product = a * self._factor(op)
+        c[...] = c + product if op.accumulate else product
+
+    def _multiply(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        y = x if op.y < 0 else self._rows(op.y, op.ldy, op.n_c, len(x), first)
+        c[...] = c + a * y if op.accumulate else a * y
+
+    def _kept(self, op: Operation, rows: int, first: int) -> Array:
+        """The number that `normalize` keeps of each row."""
+        return self._rows(op.z, block(self.plan.dtype), 1, rows, first)
+
+    def _normalize(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        part = a - a.mean(axis=1, keepdims=True)
+        factor = 1 / np.sqrt(
+            (part * part).mean(axis=1, keepdims=True) + self.plan.dtype.type(op.level)
+        )
+        self._kept(op, len(a), first)[...] = factor
+        c[...] = part * factor
+
+    def _normalize_input(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        y = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        part = a - a.mean(axis=1, keepdims=True) - y * (a * y).mean(axis=1, keepdims=True)
+        part *= self._kept(op, len(a), first)
+        c[...] = c + part if op.accumulate else part
+
+    def _drop(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        c[...] = 1
+        if self.draw is not None:
+            c[...] = random.dropout(c.shape, op.level, layer=op.stream, **self.draw)
+
+    def _noise(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        c[...] = 0
+        if self.draw is not None:
+            c[...] = op.level * random.layer_noise(c.shape, layer=op.stream, **self.draw)
+
     def _columns(self, op: Operation, a: Array, first: int) -> tuple[Array, Array]:
         """Where columns go, and which: n_a of them."""
         whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
@@ -134,6 +194,16 @@ class Operations:
                 bias[...] = 0
             bias[: op.n_y] += dz.sum(axis=0)
 
+    def _scale_gradient(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
+        dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        for at, terms in ((op.c, dz * a), (op.b, dz)):
+            sums = gradient[at : at + op.ldw]
+            if start:
+                sums[...] = 0
+            sums[: op.n_y] += terms.sum(axis=0)
+
 
 OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Operations._dense,
@@ -143,5 +213,16 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "add": Operations._add,
     "copy": Operations._copy,
     "accumulate": Operations._accumulate,
+    "activate": Operations._copy_activated,
+    "scale": Operations._scale,
+    "scale_input": Operations._scale_input,
+    "multiply": Operations._multiply,
+    "dropout": Operations._drop,
+    "noise": Operations._noise,
+    "normalize": Operations._normalize,
+    "normalize_input": Operations._normalize_input,
 }
-GRADIENTS: dict[str, Callable[..., None]] = {"dense_gradient": Operations._dense_gradient}
+GRADIENTS: dict[str, Callable[..., None]] = {
+    "dense_gradient": Operations._dense_gradient,
+    "scale_gradient": Operations._scale_gradient,
+}

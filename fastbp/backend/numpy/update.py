@@ -29,14 +29,26 @@ class Update:
         self.segments = plan.segments.segments
         self.scalars, self.step = find_step(optimizer.formula)
         self.numbers, self.bases = list(optimizer.numbers), optimizer.powers
+        self.has_penalties = plan.loss.with_penalties
         self.runs = _runs(self.segments, decays=optimizer.decoupled_decay != 0)
 
-    def apply(self, gradient: Array, rate: float) -> None:
-        """One step at this learning rate; `gradient` is without penalties, and may be changed."""
+    def penalties(self) -> float:
+        """l2 / 2 |w|^2 + l1 |w| where the loss reports them, else 0."""
+        total = 0.0
+        for segment in self.segments if self.has_penalties else ():
+            if segment.l2 or segment.l1:
+                w = self.w[_numbers(segment)].astype(np.float64)
+                total += 0.5 * segment.l2 * float(w @ w) + segment.l1 * float(np.abs(w).sum())
+        return total
+
+    def apply(self, gradient: Array, rate: float, scale: float) -> None:
+        """One step at this learning rate; `gradient` is without penalties, and may be changed.
+        They are multiplied by `scale`.
+        """
         n_powers, optimizer = len(self.bases), self.optimizer
         self.power[:n_powers] *= self.bases
         if optimizer.clips:
-            self._clip(gradient)
+            self._clip(gradient, scale)
         own_scalars: dict[float, list[float]] = {}
         slots = self.states[: len(optimizer.state_names)]
         for run, l1, l2, decays, multiplier in self.runs:
@@ -46,7 +58,7 @@ class Update:
                 self.numbers[optimizer.rate_index] = rate * multiplier
                 values = self.scalars(*self.numbers, *self.power[:n_powers])
                 own_scalars[multiplier] = [self.w.dtype.type(value) for value in values]
-            penalties = (0.0, 0.0) if optimizer.clips else (l1, l2)
+            penalties = (0.0, 0.0) if optimizer.clips else (scale * l1, scale * l2)
             self.step(
                 own_scalars[multiplier], self.w[run], gradient[run], slots[:, run], *penalties,
                 decays,
@@ -56,13 +68,13 @@ class Update:
             part = (1 - optimizer.ema) / (1 - self.power[_AVERAGE_POWER])
             self.states[-1] += self.w.dtype.type(part) * (self.w - self.states[-1])
 
-    def _clip(self, gradient: Array) -> None:
+    def _clip(self, gradient: Array, scale: float) -> None:
         """Add the penalties, then keep within the optimizer's bounds."""
         own, squares, real = self.optimizer, 0.0, gradient.dtype.type
         for segment in self.segments:
             part = _numbers(segment)
             g, w = gradient[part], self.w[part]
-            g += real(segment.l2) * w + real(segment.l1) * np.sign(w)
+            g += real(scale * segment.l2) * w + real(scale * segment.l1) * np.sign(w)
             if own.clipvalue is not None:
                 np.clip(g, -real(own.clipvalue), real(own.clipvalue), out=g)
             square = float(np.square(g, dtype=np.float64).sum()) if segment.rate else 0.0

@@ -1,0 +1,158 @@
+"""What the two estimators share: from checked rows to a trained network, and to its responses.
+
+Both derive from scikit-learn's own classes.  What those check, encode and name stays theirs;
+initial values, the order of the rows and the held-out rows are drawn by their code and its random
+stream.  What trains and predicts is here: `_fit` and `_forward_pass_fast`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fastbp.check.array import Array
+from fastbp.error import DivergenceError
+from fastbp.network import Network
+from fastbp.sklearn.architecture import go_on, network_of
+from fastbp.sklearn.lbfgs import minimize
+from fastbp.sklearn.rows import readable, respond
+from fastbp.sklearn.training import train
+
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+
+
+class Estimator:
+    """The part of an estimator that is fastbp's, in front of scikit-learn's class."""
+
+    network_: Network
+
+    def _fit(
+        self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
+    ) -> Any:
+        sizes = _sizes(self.hidden_layer_sizes)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        y = y.reshape(len(y), -1)
+        sample_weight = self._weighted(y, sample_weight, incremental)
+        self._random_state = check_random_state(self.random_state)
+        X = self._scaled_to_fit(X, sample_weight, first)
+        self._prepare(y, [X.shape[1], *sizes, y.shape[1]], X.dtype, first, incremental)
+        try:
+            target = self._target(y)
+            X = readable(X, self.network_.dtype)
+            if self.solver == "lbfgs":
+                minimize(self, X, target, sample_weight)
+            else:
+                train(self, X, y, target, sample_weight, incremental=incremental)
+        except DivergenceError as error:
+            raise ValueError(f"{_NOT_FINITE} {error}") from error
+        return self
+
+    def _prepare(
+        self: Any, y: Array, sizes: Sequence[int], dtype: Any, first: bool, incremental: bool
+    ) -> None:
+        """The network at its initial values, or with the parameters of the fit before."""
+        self.n_outputs_ = y.shape[1]
+        if first:
+            self._initialize(y, sizes, dtype)
+            del self._best_coefs, self._best_intercepts
+        before = getattr(self, "network_", None) if incremental and not first else None
+        if before is not None and self._made_for == (self.solver, self.alpha):
+            self._take_coefs()
+            return
+        network = network_of(self, sizes, n_rows=len(y))
+        if before is not None and self._made_for[0] == self.solver:
+            go_on(network, before)
+        self._made_for = self.solver, self.alpha
+        if first and self.network is not None:
+            self.n_layers_ = len(network.layers)
+            self.coefs_, self.intercepts_ = _views(network)
+        self.network_ = network
+        self._take_coefs()
+        watched = getattr(self, "best_loss_", 0.0) is None
+        if self.solver != "lbfgs" and not (
+            hasattr(self, "loss_curve_") and watched == bool(self.early_stopping)
+        ):  # the fit before had another solver, or another rule
+            vars(self).update(
+                loss_curve_=[], best_loss_=None if self.early_stopping else np.inf,
+                validation_scores_=[], best_validation_score_=-np.inf, _no_improvement_count=0,
+            )  # fmt: skip
+        by_loss = self.early_stopping and self.monitor == "loss"
+        if by_loss and (first or not hasattr(self, "validation_loss_curve_")):
+            self.validation_loss_curve_: list[float] = []
+
+    def _take_coefs(self: Any) -> None:
+        """Bring what stands in `coefs_` and `intercepts_`, which users may set, into the network;
+        afterwards they are views of its parameters.
+
+        Raises ValueError where shapes differ.
+        """
+        for name, views in zip(("coefs_", "intercepts_"), _views(self.network_), strict=True):
+            given = getattr(self, name)
+            shapes = [np.shape(one) for one in given], [view.shape for view in views]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"{name} have shapes {shapes[0]}, the network takes {shapes[1]}")
+            for i, view in enumerate(views):
+                if not np.may_share_memory(given[i], view):
+                    view[...] = given[i]
+                    given[i] = view
+
+    def _scaled_to_fit(self: Any, X: Any, sample_weight: Array | None, first: bool) -> Any:
+        if not self.scale:
+            return X
+        if first:
+            sparse = not isinstance(X, np.ndarray)
+            self.scaler_ = StandardScaler(with_mean=not sparse).fit(X, sample_weight=sample_weight)
+        return self.scaler_.transform(X)
+
+    def _weighted(
+        self: Any, y: Array, sample_weight: Array | None, incremental: bool
+    ) -> Array | None:
+        """The weights of the rows, those of their classes among them."""
+        return sample_weight
+
+    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
+        if check_input:
+            X = validate_data(
+                self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
+            )
+        if self.scale:
+            X = self.scaler_.transform(X)
+        self._take_coefs()
+        averages = bool(self.ema) and self.solver != "lbfgs"
+        return respond(self.network_, X, n_threads=self.n_threads, ema=averages)
+
+    def __setstate__(self: Any, held: dict[str, Any]) -> None:
+        super().__setstate__(held)  # type: ignore[misc]
+        if "network_" in held:
+            self._take_coefs()  # views again
+
+
+def _sizes(hidden_layer_sizes: Any) -> list[int]:
+    """The sizes as a list.
+
+    Raises ValueError for one that is not positive.
+    """
+    several = hasattr(hidden_layer_sizes, "__iter__")
+    sizes = list(hidden_layer_sizes) if several else [hidden_layer_sizes]
+    if np.any(np.array(sizes) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def _views(network: Network) -> tuple[list[Array], list[Array]]:
+    """Kernels and biases."""
+    views = list(network.parameters.values())
+    return [one for one in views if one.ndim == 2], [one for one in views if one.ndim == 1]

@@ -1,0 +1,97 @@
+"""MLPRegressor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sklearn.neural_network
+from sklearn.utils._param_validation import StrOptions
+
+from fastbp.check.array import Array
+from fastbp.sklearn.architecture import REGRESSION
+from fastbp.sklearn.estimator import Estimator
+from fastbp.sklearn.parameter import CONSTRAINTS
+
+
+class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
+    """scikit-learn's MLPRegressor, trained by fastbp; all but `loss` as for `MLPClassifier`.
+
+    Args:
+        loss: "squared_error", half the squared error; "absolute_error", or "huber", which turns
+            straight at an error of 1.
+        monitor: "score" is R^2.
+
+    Attributes:
+        loss_curve_: as for `MLPClassifier`.  Of several outputs the squared error is their sum for
+            the gradient and their mean here, as in scikit-learn; the penalty beside it is then that
+            of a straight way from the beginning of the epoch to its end.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", alpha=1000, tol=1.0,
+    ...                      random_state=0, scale=True).fit(X[:350], y[:350])
+    >>> model.score(X[350:], y[350:]) > 0.4
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **sklearn.neural_network.MLPRegressor._parameter_constraints,
+        **CONSTRAINTS,
+        "loss": [StrOptions(set(REGRESSION))],
+    }
+    _stratifies = False
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: Any = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: Any = 0.001,
+        power_t: Any = 0.5,
+        max_iter: Any = 200,
+        shuffle: Any = True,
+        random_state: Any = None,
+        tol: Any = 1e-4,
+        verbose: Any = False,
+        warm_start: Any = False,
+        momentum: Any = 0.9,
+        nesterovs_momentum: Any = True,
+        early_stopping: Any = False,
+        validation_fraction: Any = 0.1,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: Any = 15000,
+        monitor: Any = "score",
+        callbacks: Any = None,
+        n_threads: Any = "auto",
+        dtype: Any = "auto",
+        ema: Any = None,
+        scale: Any = False,
+        network: Any = None,
+    ) -> None:
+        super().__init__(
+            loss=loss, hidden_layer_sizes=hidden_layer_sizes, activation=activation, solver=solver,
+            alpha=alpha, batch_size=batch_size, learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init, power_t=power_t, max_iter=max_iter,
+            shuffle=shuffle, random_state=random_state, tol=tol, verbose=verbose,
+            warm_start=warm_start, momentum=momentum, nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, beta_1=beta_1,
+            beta_2=beta_2, epsilon=epsilon, n_iter_no_change=n_iter_no_change, max_fun=max_fun,
+        )  # fmt: skip
+        self.monitor = monitor
+        self.callbacks = callbacks
+        self.n_threads = n_threads
+        self.dtype = dtype
+        self.ema = ema
+        self.scale = scale
+        self.network = network
+
+    def _target(self, y: Array) -> Array:
+        return y.astype(self.network_.dtype)

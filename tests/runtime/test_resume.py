@@ -1,0 +1,214 @@
+"""A run that is stopped, saved and gone on with in a new process: the bits of one that is not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from unittest.mock import patch
+
+import pytest
+from support import child
+from support.kernels import needs_kernels
+from support.mark import slow_but
+from support.resume_case import CASES, Counter, Stop, fit, go_on, make, result
+
+import fastbp as fb
+
+EPOCHS, BATCHES = 10, 6  # of each case
+# The twin in NumPy has nothing of its own but the account of an epoch that is interrupted.
+PAIRS = [(name, "cython") for name in CASES] + [
+    (name, "numpy") for name in ("adam", "stops", "outputs", "converted", "everything")
+]
+QUICK = [(name, "cython") for name in ("adam", "stops")] + [("adam", "numpy")]
+
+# Stops a case, and goes on with it in another process: by other means, to the same numbers.
+GO_ON = """
+import json, sys
+from support.resume_case import result, go_on
+print(json.dumps([go_on(*one, n_threads=N_THREADS) for one in json.loads(WORK)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The numbers of each case that nobody stops."""
+    found = {}
+
+    def of(name, backend):
+        key = name, backend
+        if key not in found:
+            network, data = make(name, backend)
+            fit(name, network, data)
+            found[key] = result(network)
+        return found[key]
+
+    return of
+
+
+def _stopped(name, backend, path, **stop):
+    """The file of a run that was stopped so."""
+    network, data = make(name, backend)
+    fit(name, network, data, **stop)
+    network.save(path)
+    return str(path)
+
+
+def _elsewhere(work, *, n_threads=2, **environment):
+    code = GO_ON.replace("WORK", repr(json.dumps(work))).replace("N_THREADS", str(n_threads))
+    return child.result(code, timeout=300, **environment)
+
+
+@pytest.mark.parametrize("pair", slow_but(QUICK, PAIRS), ids="-".join)
+def test_after_each_epoch(pair, tmp_path, whole):
+    (name, backend), work = pair, []
+    for epochs in range(1, EPOCHS):
+        path = _stopped(name, backend, tmp_path / f"{epochs}.npz", epochs=epochs)
+        work.append([name, backend, path])
+    assert _elsewhere(work) == [whole(name, backend)] * len(work)
+
+
+HOWS = ["interrupt", "error", "stop_training", "max_seconds", "saved in a hook"]
+STRETCHED = "schedule", "one cycle"  # by a limit of time: another training
+
+
+@pytest.mark.parametrize("pair", slow_but(QUICK, PAIRS), ids="-".join)
+def test_within_an_epoch(pair, tmp_path, whole):
+    """At five places of different epochs, the first batch and the last one too."""
+    (name, backend), work = pair, []
+    for how in HOWS:
+        for step in (1, 2 * BATCHES + 3, 4 * BATCHES - 1, 6 * BATCHES + 1, 9 * BATCHES + 5):
+            if how == "max_seconds" and name in STRETCHED:
+                continue
+            path = tmp_path / f"{how} {step}.npz"
+            stop = Stop(how, step)
+            if how == "saved in a hook":
+                stop.path = str(path)
+                network, data = make(name, backend)
+                fit(name, network, data, stop=stop)
+            else:
+                _stopped(name, backend, path, stop=stop)
+            network = fb.Network.load(path)
+            assert (network.epochs, network.steps) == (step // BATCHES, step)
+            work.append([name, backend, str(path)])
+    assert _elsewhere(work) == [whole(name, backend)] * len(work)
+
+
+@needs_kernels
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["v3", "v4"])
+def test_on_another_build(isa, tmp_path, whole):
+    from fastbp.backend import supported
+
+    if isa not in supported():
+        pytest.skip(f"no {isa}")
+    work = []
+    for i, name in enumerate(CASES):
+        path = _stopped(name, "cython", tmp_path / f"{i}.npz", stop=Stop("error", 21))
+        work.append([name, "cython", path])
+    found = _elsewhere(work, n_threads=4, FASTBP_ISA=isa)
+    assert found == [whole(name, "cython") for name in CASES]
+
+
+def test_stopped_twice(backend, tmp_path, whole):
+    """Within one epoch, and in another; both formats."""
+    network, data = make("everything", backend)
+    for step, suffix in ((2, "npz"), (4, "safetensors"), (11, "npz"), (30, "safetensors")):
+        fit("everything", network, data, stop=Stop("stop_training", step))
+        network.save(tmp_path / f"net.{suffix}")
+        network = fb.Network.load(tmp_path / f"net.{suffix}", backend=backend)
+    fit("everything", network, data)
+    assert result(network) == whole("everything", backend)
+
+
+@pytest.mark.parametrize("freq", ["epoch", 5])
+def test_from_checkpoints(freq, backend, tmp_path, whole):
+    """Written in hooks, by the first of the callbacks."""
+    network, data = make("everything", backend)
+    save = fb.ModelCheckpoint(tmp_path / "{epoch}.npz", save_freq=freq)
+    fit("everything", network, data, stop=save)
+    paths = sorted(tmp_path.iterdir())
+    assert len(paths) == 10
+    for path in paths:
+        if path.name == "10.npz":
+            continue  # of the last epoch: nothing is left but the end of the fit
+        found = go_on("everything", backend, str(path), n_threads=1)
+        assert found == whole("everything", backend), path.name
+
+
+def test_a_hook_that_trains(backend, tmp_path):
+    """It does not go on with the epoch under way, which stays the place of the fit around it."""
+    network, (X, y) = make("adam", backend)
+    seen = []
+
+    class Trains(fb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                before = self.model.steps
+                self.model.fit(X, y, batch_size=8)
+                seen.append(self.model.steps - before)
+                self.model.save(tmp_path / "net.npz")
+
+    network.fit(X, y, epochs=2, batch_size=8, callbacks=[Trains(), Counter()])
+    assert seen == [BATCHES, BATCHES] and network.steps == 4 * BATCHES
+    found = fb.Network.load(tmp_path / "net.npz")
+    assert found._state.unfinished.batches == 3
+    assert [name for name, _ in found._state.standing.callbacks] == ["Counter"]
+
+
+def test_in_the_same_process(backend, whole):
+    """With the callbacks of before, or others; copies and pickles go on too."""
+    network, data = make("everything", backend)
+    callbacks = CASES["everything"]["callbacks"]()
+    with patch.dict(CASES["everything"], {"callbacks": lambda: callbacks}):
+        for epochs in (2, 2, 5):
+            fit("everything", network, data, epochs=epochs)
+    fit("everything", network, data, stop=Stop("interrupt", 35))
+    copies = [network.copy(), pickle.loads(pickle.dumps(network))]
+    copies[0].history = network.history.copy()
+    for one in (network, *copies):
+        fit("everything", one, data)
+        assert result(one) == whole("everything", backend)
+
+
+CTRL_C = """
+import io, json, os, signal, threading, time
+import numpy as np
+import fastbp as fb
+from support.network_state import digest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(3000, 30)).astype("float32"), rng.integers(0, 4, 3000)
+def make():
+    metrics = ["accuracy", "f1_macro"][:n_metrics]
+    return fb.Network([30, WIDTH, WIDTH, 4], loss="cross_entropy", metrics=metrics, seed=0,
+                      backend=BACKEND)
+found = []
+for n_metrics, delay in ((1, 0.0), (1, 0.03), (1, 0.09), (2, 0.03), (2, 0.1)):
+    net, file = make(), io.BytesIO()
+    options = dict(batch_size=30, verbose=0)
+    try:
+        threading.Timer(delay + 0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+        net.fit(X, y, epochs=10**6, **options)
+    except KeyboardInterrupt:
+        pass
+    net.save(file)
+    file.seek(0)
+    steps, net = net.steps, fb.Network.load(file, backend=BACKEND)
+    epochs = net.epochs + 2
+    net.fit(X, y, epochs=epochs, initial_epoch=net.epochs, n_threads=2, **options)
+    whole = make()
+    whole.fit(X, y, epochs=epochs, n_threads=1, **options)
+    same = digest(net) == digest(whole) and net.history.history == whole.history.history
+    found.append([steps % 100, same])
+print(json.dumps(found))
+"""
+
+
+def test_ctrl_c(backend):
+    """Wherever it comes, in compiled code too."""
+    width = "160" if backend == "cython" else "16"
+    code = CTRL_C.replace("BACKEND", repr(backend)).replace("WIDTH", width)
+    found = child.result(code, timeout=120)
+    assert all(same for _, same in found), found
+    assert any(batch for batch, _ in found)

@@ -1,0 +1,172 @@
+"""Trainings that are stopped and gone on with: what may go wrong there, and how to stop."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack, suppress
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from support.network_state import digest
+
+import fastbp as fb
+
+N_ROWS, BATCH = 47, 8  # six batches, the last one short
+
+
+class Counter(fb.Callback):
+    """A user's own, with a state of JSON and arrays."""
+
+    def __init__(self) -> None:
+        self.seen, self.losses, self.called = 0, np.zeros(0), []
+
+    def get_state(self) -> dict[str, Any]:
+        return {"seen": self.seen, "losses": self.losses, "called": {"epochs": self.called}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.seen, self.losses = state["seen"], state["losses"]
+        self.called = state["called"]["epochs"]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seen += 1
+        self.called.append(epoch)
+        self.losses = np.append(self.losses, logs["loss"])
+        logs["seen"] = self.seen
+        logs["mean so far"] = self.losses.mean()
+
+
+def _rate(step: int) -> float:
+    return 0.05 / (1 + step // 4)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "sgd": {"optimizer": lambda: fb.SGD(0.05)},
+    "momentum": {"optimizer": lambda: fb.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=0.2)},
+    "adam": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy", "mae"]},
+    "adamw": {"optimizer": lambda: fb.AdamW(0.02, global_clipnorm=0.3, ema=0.9)},
+    "schedule": {"optimizer": lambda: fb.Adam(fb.CosineDecay(0.05, 40, warmup_target=0.1,
+                                                             warmup_steps=7))},
+    "one cycle": {"optimizer": lambda: fb.SGD(fb.OneCycle(0.1, 60), ema=0.8)},
+    "function": {"optimizer": lambda: fb.SGD(_rate)},
+    "once an epoch": {"optimizer": lambda: fb.SGD(fb.CallableSchedule(_rate, per="epoch"))},
+    "stops": {
+        "optimizer": lambda: fb.Adam(0.3), "validation": True,
+        "callbacks": lambda: [fb.EarlyStopping(patience=7)],
+    },
+    "plateau": {
+        "optimizer": lambda: fb.SGD(0.5, momentum=0.9), "validation": True,
+        "callbacks": lambda: [
+            fb.EarlyStopping(patience=9), fb.ReduceLROnPlateau(patience=1, factor=0.5, cooldown=1)
+        ],
+    },
+    "scheduler": {
+        "optimizer": lambda: fb.SGD(0.1),
+        "callbacks": lambda: [fb.LearningRateScheduler(lambda epoch, rate: rate * 0.9)],
+    },
+    "own": {"optimizer": lambda: fb.Adam(0.02), "callbacks": lambda: [Counter()]},
+    "outputs": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy", "f1_macro"]},
+    "converted": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy"], "kind": "converted"},
+    "chunks": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy"], "kind": "chunks"},
+    "in order": {"optimizer": lambda: fb.Adam(0.02), "shuffle": False, "dtype": "float64"},
+    "batches": {"optimizer": lambda: fb.Adam(0.02), "kind": "batches"},
+    "everything": {
+        "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,
+        "weighted": True, "metrics": ["accuracy", "mae", "log_loss"],
+        "callbacks": lambda: [
+            Counter(), fb.ReduceLROnPlateau(patience=1), fb.EarlyStopping(patience=8)
+        ],
+    },
+}  # fmt: skip
+
+
+class Stopped(Exception):
+    pass
+
+
+class Stop(fb.Callback):
+    """Ends a fit after a step of the network."""
+
+    def __init__(self, how: str, step: int) -> None:
+        self.how, self.step = how, step
+        self.path = ""  # of a file that is written at that moment
+        self.on_train_batch_end = self._ends  # type: ignore[method-assign]
+
+    def _ends(self, batch: int, logs: Any = None) -> None:
+        if self.model.steps != self.step:
+            return
+        if self.how == "stop_training":
+            self.model.stop_training = True
+            return
+        if self.path:
+            self.model.save(self.path)
+        raise KeyboardInterrupt if self.how == "interrupt" else Stopped
+
+
+def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndarray]]:
+    own = CASES[name]
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
+    metrics = own.get("metrics", [])
+    network = fb.Network(
+        [5, 9, 3], activation="tanh", loss="cross_entropy", optimizer=own["optimizer"](),
+        metrics=metrics, dtype=own.get("dtype", "float32"), seed=4, backend=backend,
+    )  # fmt: skip
+    return network, (X, y)
+
+
+def fit(
+    name: str, network: fb.Network, data: tuple[np.ndarray, np.ndarray], *, epochs: int = 10,
+    stop: Any = None, n_threads: int = 1, backup: Any = None,
+) -> None:  # fmt: skip
+    """From where the network stands to the end, or to where it is stopped."""
+    own, (X, y) = CASES[name], data
+    options: dict[str, Any] = {"batch_size": BATCH, "shuffle": own.get("shuffle", True)}
+    if own.get("weighted"):
+        options["sample_weight"] = np.arange(N_ROWS) % 3 + 0.5
+    if own.get("validation"):
+        options["validation_data"] = X[:20], y[:20]
+    kind = own.get("kind")
+    callbacks = own["callbacks"]() if "callbacks" in own else []
+    limited = stop is not None and getattr(stop, "how", "") == "max_seconds"
+    if stop is not None and not limited:
+        callbacks = [stop, *callbacks]
+    first: Any = X
+    if kind == "chunks":
+        cut = [0, 13, 14, 40, N_ROWS]
+        first, y = [(X[a:b], y[a:b]) for a, b in zip(cut, cut[1:], strict=False)], None
+    if kind == "batches":
+        rows = np.random.default_rng(0).integers(0, N_ROWS, (6, 7))
+        options = {"batches": [[int(i) for i in batch] for batch in rows]}
+    with ExitStack() as stack:
+        if kind == "converted":
+            stack.enter_context(patch("fastbp.runtime.rows.MOST_BYTES", 0))
+            stack.enter_context(patch("fastbp.runtime.feed.PART_BYTES", 1000))
+            first = X.astype(np.float16)
+        if limited:
+            steps = network.steps
+            stack.enter_context(patch("time.perf_counter", lambda: 1e3 + 0.5 * network.steps))
+            options["max_seconds"] = (stop.step - steps) * 0.5
+        with suppress(Stopped, KeyboardInterrupt):
+            network.fit(
+                first, y, epochs=epochs, initial_epoch=network.epochs, callbacks=callbacks,
+                n_threads=n_threads, verbose=0, backup=backup, **options,
+            )  # fmt: skip
+
+
+def go_on(name: str, backend: str, path: str, *, n_threads: int) -> str:
+    """What comes of the file of a run that was stopped."""
+    _, data = make(name, backend)
+    network = fb.Network.load(path, backend=backend)
+    if "function" in str(network.get_config()["optimizer"]):
+        network.learning_rate = CASES[name]["optimizer"]().learning_rate
+    fit(name, network, data, n_threads=n_threads)
+    return result(network)
+
+
+def result(network: fb.Network) -> str:
+    """Of all numbers, the counters and the history of all epochs."""
+    past = network.history
+    figures = [(name, past.rows(name)) for name in sorted(past.history)]
+    text = repr([digest(network), network.epochs, past.epoch, past.stopped, past.reason, figures])
+    return hashlib.sha256(text.encode()).hexdigest()
