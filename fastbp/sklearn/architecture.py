@@ -24,7 +24,7 @@ _FEW_ROWS = 100  # of which a step is short beside what is around it
 
 
 def network_of(own: Any, sizes: Sequence[int], *, n_rows: int, dtype: Any = None) -> Network:
-    """The network that an estimator describes, for layers of these sizes; `dtype` may name its type.
+    """The network that an estimator describes, for layers of these sizes, of its type or `dtype`.
 
     Raises TypeError, ValueError for a `network` that does not fit.
     """
