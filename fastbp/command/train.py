@@ -67,7 +67,7 @@ def _add_training(group: "argparse._ArgumentGroup") -> None:
     option.add_value(group, "--max-seconds", "S", "stop in time", type=option.positive)
     one = option.integer(minimum=1)
     option.add_value(group, "--batch-size", "N", "rows of a step", type=one, default=32)
-    option.add_value(group, "--optimizer", "NAME", "adam, adamw or sgd", default="adam")
+    option.add_value(group, "--optimizer", "NAME", "adamw, sgd, rmsprop, ...", default="adam")
     rate = "of the optimizer (default: its own)"
     option.add_value(group, "--learning-rate", "X", rate, type=option.positive)
     balanced = "balanced: rare classes count as much as frequent ones"

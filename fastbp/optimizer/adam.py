@@ -74,8 +74,8 @@ class AdamW(Adam):
     """Adam whose decay does not pass through m and v: w -= learning_rate weight_decay w first.
 
     Args:
-        learning_rate, beta1, beta2, epsilon, amsgrad, epsilon_hat, clipvalue, clipnorm,
-            global_clipnorm, ema: as for `Adam`.
+        learning_rate, beta1, beta2, epsilon, amsgrad, epsilon_hat: as for `Adam`.
+        clipvalue, clipnorm, global_clipnorm, ema: as for every `Optimizer`.
         weight_decay: finite, >= 0; on kernels.
         decay_bias: on biases too.
 

@@ -23,8 +23,8 @@ REGRESSION = {"squared_error": "half_sse", "absolute_error": "mae", "huber": "hu
 _FEW_ROWS = 100  # of which a step is short beside what is around it
 
 
-def network_of(own: Any, sizes: Sequence[int], *, n_rows: int) -> Network:
-    """The network that an estimator describes, for layers of these sizes.
+def network_of(own: Any, sizes: Sequence[int], *, n_rows: int, dtype: Any = None) -> Network:
+    """The network that an estimator describes, for layers of these sizes, of its type or `dtype`.
 
     Raises TypeError, ValueError for a `network` that does not fit.
     """
@@ -33,7 +33,11 @@ def network_of(own: Any, sizes: Sequence[int], *, n_rows: int) -> Network:
     if own.network is not None:
         seed = int(own._random_state.randint(2**31 - 1))
     network = Network(
-        layers, loss=_loss(own), optimizer=_optimizer(own), dtype=_dtype(own, n_rows), seed=seed
+        layers,
+        loss=_loss(own),
+        optimizer=_optimizer(own),
+        dtype=dtype or _dtype(own, n_rows),
+        seed=seed,
     )
     if network.n_outputs != sizes[-1]:
         raise ValueError(

@@ -70,17 +70,19 @@ class Estimator:
             del self._best_coefs, self._best_intercepts
         before = getattr(self, "network_", None) if incremental and not first else None
         if before is not None and self._made_for == (self.solver, self.alpha):
-            self._take_coefs()
+            self._take_coefs(before)
             return
-        network = network_of(self, sizes, n_rows=len(y))
-        if before is not None and self._made_for[0] == self.solver:
+        if before is not None and self._made_for[0] != self.solver:
+            before = None
+        dtype = None if before is None else before.dtype
+        network = network_of(self, sizes, n_rows=len(y), dtype=dtype)
+        if before is not None:
             go_on(network, before)
-        self._made_for = self.solver, self.alpha
         if first and self.network is not None:
             self.n_layers_ = len(network.layers)
             self.coefs_, self.intercepts_ = _views(network)
-        self.network_ = network
-        self._take_coefs()
+        self._take_coefs(network)
+        self.network_, self._made_for = network, (self.solver, self.alpha)
         watched = getattr(self, "best_loss_", 0.0) is None
         if self.solver != "lbfgs" and not (
             hasattr(self, "loss_curve_") and watched == bool(self.early_stopping)
@@ -93,17 +95,19 @@ class Estimator:
         if by_loss and (first or not hasattr(self, "validation_loss_curve_")):
             self.validation_loss_curve_: list[float] = []
 
-    def _take_coefs(self: Any) -> None:
+    def _take_coefs(self: Any, network: Network) -> None:
         """Bring what stands in `coefs_` and `intercepts_`, which users may set, into the network;
         afterwards they are views of its parameters.
 
-        Raises ValueError where shapes differ.
+        Raises ValueError where shapes differ, nothing changed.
         """
-        for name, views in zip(("coefs_", "intercepts_"), _views(self.network_), strict=True):
-            given = getattr(self, name)
+        names = "coefs_", "intercepts_"
+        pairs = [(getattr(self, n), v) for n, v in zip(names, _views(network), strict=True)]
+        for name, (given, views) in zip(names, pairs, strict=True):
             shapes = [np.shape(one) for one in given], [view.shape for view in views]
             if shapes[0] != shapes[1]:
                 raise ValueError(f"{name} have shapes {shapes[0]}, the network takes {shapes[1]}")
+        for given, views in pairs:
             for i, view in enumerate(views):
                 if not np.may_share_memory(given[i], view):
                     view[...] = given[i]
@@ -112,7 +116,7 @@ class Estimator:
     def _scaled_to_fit(self: Any, X: Any, sample_weight: Array | None, first: bool) -> Any:
         if not self.scale:
             return X
-        if first:
+        if first or not hasattr(self, "scaler_"):
             sparse = not isinstance(X, np.ndarray)
             self.scaler_ = StandardScaler(with_mean=not sparse).fit(X, sample_weight=sample_weight)
         return self.scaler_.transform(X)
@@ -130,14 +134,14 @@ class Estimator:
             )
         if self.scale:
             X = self.scaler_.transform(X)
-        self._take_coefs()
+        self._take_coefs(self.network_)
         averages = bool(self.ema) and self.solver != "lbfgs"
         return respond(self.network_, X, n_threads=self.n_threads, ema=averages)
 
     def __setstate__(self: Any, held: dict[str, Any]) -> None:
         super().__setstate__(held)  # type: ignore[misc]
         if "network_" in held:
-            self._take_coefs()  # views again
+            self._take_coefs(self.network_)  # views again
 
 
 def _sizes(hidden_layer_sizes: Any) -> list[int]:

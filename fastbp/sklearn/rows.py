@@ -75,6 +75,7 @@ class SparseFeed(Feed):
             )  # fmt: skip
         self.targets = Rows(y, y, weights)  # what `take` needs of them
         self.batch_rows: NDArray[np.uint32] | None = None
+        self.order = {}  # of the estimator, which goes on with no epoch that it has left
         row_bytes = n_columns * state.dtype.itemsize
         self.at_once = max(1, PART_BYTES // (row_bytes * batch_size)) * batch_size
 

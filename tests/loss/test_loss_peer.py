@@ -11,7 +11,7 @@ import pytest
 from loss.test_more_losses import data, identity
 from numpy.typing import NDArray
 from support.keras_peer import keras_result, needs_keras
-from support.tolerance import assert_near
+from support.tolerance import KERAS_LOSS, assert_near
 
 import fastbp as fb
 
@@ -78,8 +78,7 @@ def test_values_of_keras() -> None:
     for (loss, _), value in zip(KERAS, theirs, strict=True):
         out, y = data(loss, N, K)
         own = identity(loss, K, "float64", "numpy").evaluate(out, y)["loss"]
-        # Keras cuts probabilities off at 1e-7
-        assert abs(own - value) < 1e-6, (loss, own, value)
+        assert abs(own - value) < KERAS_LOSS, (loss, own, value)
     assert json.loads(json.dumps(theirs)) == theirs
 
 

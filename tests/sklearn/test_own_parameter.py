@@ -246,6 +246,20 @@ def test_coefs_that_do_not_fit(table: Any) -> None:
     model.coefs_ = [np.zeros((5, 3)), model.coefs_[1]]
     with pytest.raises(ValueError, match=r"coefs_ have shapes .* the network takes"):
         model.predict(table[0])
+    model = MLPClassifier((4,), max_iter=2, warm_start=True).fit(*table)
+    before = model.predict_proba(table[0])
+    with pytest.raises(ValueError, match=r"coefs_ have shapes .* the network takes"):
+        model.set_params(hidden_layer_sizes=(3,)).fit(*table)
+    np.testing.assert_array_equal(model.predict_proba(table[0]), before)
+
+
+def test_partial_fit_keeps_the_type_of_its_first_rows(table: Any) -> None:
+    X, y = table
+    model = MLPClassifier(random_state=0).partial_fit(X, y, classes=["a", "b"])
+    model.set_params(alpha=1.0).partial_fit(X[:20], y[:20])
+    assert model.network_.dtype == np.float32 and model.network_.steps == 2
+    model.set_params(scale=True).partial_fit(X, y)
+    assert model.score(X, y) > 0.3
 
 
 def test_batch_larger_than_the_table() -> None:

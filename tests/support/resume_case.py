@@ -45,6 +45,13 @@ CASES: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": lambda: fb.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=0.2)},
     "adam": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy", "mae"]},
     "adamw": {"optimizer": lambda: fb.AdamW(0.02, global_clipnorm=0.3, ema=0.9)},
+    "amsgrad": {"optimizer": lambda: fb.Adam(0.02, amsgrad=True, epsilon_hat=True, ema=0.9)},
+    "nadam": {"optimizer": lambda: fb.NAdam(0.02), "loss": fb.Loss("focal_cross_entropy")},
+    "radam": {
+        "optimizer": lambda: fb.RAdam(0.02, beta2=0.9, weight_decay=0.1),
+        "loss": fb.Loss("cross_entropy", label_smoothing=0.1, with_penalties=True),
+    },
+    "rprop": {"optimizer": lambda: fb.Rprop(0.01), "shuffle": False},
     "schedule": {"optimizer": lambda: fb.Adam(fb.CosineDecay(0.05, 40, warmup_target=0.1,
                                                              warmup_steps=7))},
     "one cycle": {"optimizer": lambda: fb.SGD(fb.OneCycle(0.1, 60), ema=0.8)},
@@ -109,8 +116,9 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndar
     X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
     metrics = own.get("metrics", [])
     network = fb.Network(
-        [5, 9, 3], activation="tanh", loss="cross_entropy", optimizer=own["optimizer"](),
-        metrics=metrics, dtype=own.get("dtype", "float32"), seed=4, backend=backend,
+        [5, 9, 3], activation="tanh", loss=own.get("loss", "cross_entropy"),
+        optimizer=own["optimizer"](), metrics=metrics, dtype=own.get("dtype", "float32"), seed=4,
+        backend=backend,
     )  # fmt: skip
     return network, (X, y)
 

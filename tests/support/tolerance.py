@@ -43,6 +43,7 @@ FOURTH_MOMENT = 0.05
 DECIMAL = 1e-9
 REPLAY_ROUNDING = 1e-12  # of the replay of a page's arithmetic in float64
 METRIC = 1e-12  # of a metric in float64 beside scikit-learn's, and of a weight beside copies
+KERAS_LOSS = 1e-6  # beside Keras's, which cut probabilities off at 1e-7
 # Beside scikit-learn, of the largest number of an array: float64 after up to 100 steps of training;
 # the loss of several outputs, whose penalty is interpolated; L-BFGS; float32.
 ESTIMATOR, ESTIMATOR_PENALTY, ESTIMATOR_LBFGS, ESTIMATOR_SINGLE = 1e-9, 1e-4, 1e-6, 1e-3
