@@ -18,7 +18,7 @@ in_repository = pytest.mark.skipif(
 
 
 def test_example_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # it writes files
     result = doctest.testfile(str(README), module_relative=False)
     assert result.attempted >= 7 and result.failed == 0
 

@@ -90,48 +90,51 @@ class Engine(Operations):
             good = self._state() if guarded else None
             if shuffled is not None:
                 shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
-            batch, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
+            done, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
             self.left_at = sums
             rows_of_epoch = _order_of_epoch(epoch, epochs, batch_rows, batch_offsets)
             batches = _batches(len(x), batch_size, shuffled, rows_of_epoch, batch_offsets)
             self.n_batches = len(batches)
-            for batch, rows in enumerate(batches):
-                if steps == max_steps:
-                    break
-                try:
+            try:
+                for rows in batches:
+                    if steps == max_steps:
+                        break
                     own = None if weight is None else weight[rows]
                     n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
-                    if math.isfinite(loss):
-                        penalties = self._update.penalties() if n > 0 else 0.0
-                        self._update_whole(self.rate[0] if rates is None else rates[steps], n)
-                        sums += [loss * n + penalties, n, *self._row_metrics]
-                        if outputs is not None:
-                            outputs[rows] = self._outputs[: len(x[rows])]
-                        steps += 1  # and no call in between, in which a signal could be handled
-                        self.progress = COMPLETED, epoch, batch, steps
-                except BaseException as error:
-                    # of a signal handler: between two steps, as by the compiled engine
-                    self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
-                    return
-                if not math.isfinite(loss):
-                    self._restore(good)
-                    self.progress = DIVERGED, epoch, batch, steps
-                    return
-            losses[epoch] = sums[0] / sums[1] if sums[1] else 0.0
-            if guarded and not np.isfinite(self.w).all():
-                self._restore(good)
-                self.progress = DIVERGED, epoch, batch, steps
+                    if not math.isfinite(loss):
+                        return self._diverged(good, epoch, done, steps)
+                    penalties = self._update.penalties() if n > 0 else 0.0
+                    found = [loss * n + penalties, n, *self._row_metrics]
+                    own_outputs = self._outputs[: len(x[rows])]
+                    self._update_whole(self.rate[0] if rates is None else rates[steps], n)
+                    # from here to the count no call, after which a signal could be handled
+                    sums += found
+                    if outputs is not None:
+                        outputs[rows] = own_outputs
+                    done, steps = done + 1, steps + 1
+                losses[epoch] = sums[0] / sums[1] if sums[1] else 0.0
+                if guarded and not np.isfinite(self.w).all():
+                    return self._diverged(good, epoch, done - 1, steps)
+                if record is not None:
+                    record[epoch, : len(metrics)] = self._means(sums[2:], sums[1])
+                    if validator is not None:
+                        record[epoch, len(metrics) :] = validator.validate()
+                figures = [losses[epoch], *(record[epoch] if record is not None else ())]
+                stops = watch is not None and watch_epoch(watch, figures, epoch, self.w, best)
+                self.progress = STOPPED if stops else COMPLETED, epoch + 1, 0, steps
+            except BaseException as error:
+                # of a signal handler: between two steps, as by the compiled engine
+                self.pending, self.progress = error, (INTERRUPTED, epoch, done, steps)
                 return
-            if record is not None:
-                record[epoch, : len(metrics)] = self._means(sums[2:], sums[1])
-                if validator is not None:
-                    record[epoch, len(metrics) :] = validator.validate()
-            figures = [losses[epoch], *(record[epoch] if record is not None else ())]
-            stops = watch is not None and watch_epoch(watch, figures, epoch, self.w, best)
-            self.progress = STOPPED if stops else COMPLETED, epoch + 1, 0, steps
             if stops or steps == max_steps:
                 return
+
+    def _diverged(
+        self, good: tuple[Array, Array, Array] | None, epoch: int, batch: int, steps: int
+    ) -> None:
+        self._restore(good)
+        self.progress = DIVERGED, epoch, batch, steps
 
     def draw_from(self, seed: int, step: int, row: int, is_on: bool) -> None:
         begin = {"seed": seed, "step": step, "row": row}
