@@ -158,6 +158,8 @@ class BuildKernels(build_ext):
             # The tiles unroll only where they are inlined with literal sizes, and compilers would
             # rather call bodies that long.
             extension.define_macros.append(("CYTHON_INLINE", INLINE[kind]))
+            if sys.platform == "linux" and not DEBUG:  # the names of functions inside
+                extension.extra_link_args = ["-Wl,-s"]
         super().build_extensions()
 
     def takes(self, flag):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 FORMULA = Path("fastbp/formula")
 KINDS = ("activation", "loss", "optimizer")
-# Losses that most training is about: a loop for each way in which outputs lie.  The others have one
-# (element_loss.pxi).
+# Losses that most training is about: their loop reads outputs where they lie, few rows have code of
+# their own.  The others go by way of copies (element_loss.pxi).
 INLINED_LOSSES = ("mse", "half_sse", "mae", "huber", "binary_cross_entropy")
 # Activations whose loops read where they write; the others go by way of copies.
 PLAIN_ACTIVATIONS = (
@@ -162,12 +162,17 @@ cdef inline pair {name}_of(real out, real target, Parameters p) noexcept nogil:
     return {name}({", ".join(arguments)})
 
 
+cdef void {name}_piece(const Parameters* p, real scale, Py_ssize_t count, in_array out,
+                       out_array value, out_array d) noexcept nogil:
+    loss_piece({name}_of, p[0], scale, count, out, value, d)
+
+
 cdef double {name}_rows(LossRows* rows) noexcept nogil:
-    return loss_run({name}_of, rows)
+    return loss_run({name}_of, {name}_piece, rows)
 
 
 cdef double {name}_lanes(LossRows* rows) noexcept nogil:
-    return lane_loss_run({name}_of, rows)
+    return lane_loss_run({name}_piece, rows)
 
 
 cdef vfour {name}_four(const Parameters* p, real scale, Py_ssize_t n, vfour out, const real* y,

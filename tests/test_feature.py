@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def test_every_file_is_there(feature: Any) -> None:
     assert {kind for kind, _, _ in found} == {*feature.PROOF, "callback"}
     for _, name, file in found:
         assert (ROOT / file).is_file(), name
+
+
+def test_the_readme_counts_them(feature: Any) -> None:
+    count = Counter(kind for kind, _, _ in feature.features())
+    activations, losses, optimizers = count["activation"], count["loss"], count["optimizer"]
+    text = f"**{activations} activations, {losses} losses, {optimizers} optimizers**"
+    assert text in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_feature_without_a_test_is_an_error(feature: Any) -> None:

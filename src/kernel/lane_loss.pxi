@@ -3,7 +3,7 @@
 # Of an element-by-element loss, the element of row r joins partial sum r modulo BLOCK, output after output; the partial
 # sums are added by halves.  d is zero in the lanes beyond the rows.  Weights lie as d does, those of rows side by side.
 
-cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogil:
+cdef double lane_loss_run(piece_kernel piece, LossRows* own) noexcept nogil:
     """All rows of one loss; the targets are gathered into d first."""
     cdef real part[BLOCK]
     cdef real value[LOSS_PIECE]     # no tile has as many rows
@@ -15,7 +15,7 @@ cdef inline double lane_loss_run(loss_formula_of f, LossRows* own) noexcept nogi
     gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, d, ld)
     memset(part, 0, sizeof(part))
     for j in range(own.n):
-        loss_piece(f, own.parameters, own.scale, lanes, out, value, d)
+        piece(&own.parameters, own.scale, lanes, out, value, d)
         if weight != NULL:
             weigh(lanes, weight, value, d)
             weight += ld

@@ -42,6 +42,8 @@ cdef struct LossRows:
 
 ctypedef (real, real) pair
 ctypedef pair (*loss_formula_of)(real out, real target, Parameters p) noexcept nogil
+ctypedef void (*piece_kernel)(const Parameters* p, real scale, Py_ssize_t count, in_array out, out_array value,
+                              out_array d) noexcept nogil
 ctypedef double (*loss_kernel)(LossRows* rows) noexcept nogil
 ctypedef vfour (*four_loss_kernel)(const Parameters* p, real scale, Py_ssize_t n, vfour out, const real* y,
                                    Py_ssize_t y_column, double* loss) noexcept nogil
@@ -122,6 +124,7 @@ cdef inline void loss_piece(loss_formula_of f, Parameters p, real scale, Py_ssiz
     """value = the loss, d = scale times its slope, from the targets in d (IN and OUT); `count` elements in one plain loop.
 
     Neither a sum nor a choice of lanes is in it, and its length is not a literal: so the compiler vectorises any formula.
+    It is compiled once for each, a `piece_kernel` for all ways in which outputs lie.
     """
     cdef Py_ssize_t i
     cdef pair found
@@ -139,36 +142,43 @@ cdef void weigh(Py_ssize_t count, in_array weight, out_array value, out_array d)
         d[i] = weight[i] * d[i] if weight[i] != 0 else <real>0
 
 
-cdef inline double few_outputs_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
-    """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo FEW_ROWS, and j further on."""
+cdef inline double few_rows_loss(loss_formula_of f, LossRows* rows) noexcept nogil:
+    """A few rows of up to four outputs, without weights: what `few_outputs_loss` gives."""
     cdef real part[BLOCK]
-    cdef real out[4 * FEW_GROUPS * BLOCK]
-    cdef real value[4 * FEW_GROUPS * BLOCK]
-    cdef real d[4 * FEW_GROUPS * BLOCK]
     cdef LossRows own
     cdef const unsigned int* order = rows.order
-    cdef Py_ssize_t r, first = 0, count
+    cdef Py_ssize_t r
     # what follows, without its way through memory; a copy of `rows` would wait for what was just stored
-    if rows.rows == 1 and rows.weight == NULL:
+    if rows.rows == 1:
         part[0] = part[1] = part[2] = part[3] = 0
         few_outputs_row(f, rows.parameters, rows.scale, rows.n, rows.out,
                         rows.y + (order[0] if order != NULL else 0) * rows.y_row, rows.y_column, rows.d, part)
         return (part[0] + part[2]) + (part[1] + part[3])
     own = rows[0]
     memset(part, 0, sizeof(part))
-    if own.rows < FEW_ROWS and own.weight == NULL:
-        for r in range(own.rows):
-            few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
-                            own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
-                            part + r)
-        return lane_sum(part)
+    for r in range(own.rows):
+        few_outputs_row(f, own.parameters, own.scale, own.n, own.out + r * own.ld,
+                        own.y + (order[r] if order != NULL else r) * own.y_row, own.y_column, own.d + r * own.ld,
+                        part + r)
+    return lane_sum(part)
+
+
+cdef double few_outputs_loss(piece_kernel piece, LossRows* rows) noexcept nogil:
+    """The rows of one loss of up to four outputs.  Element (r, j) joins partial sum r modulo FEW_ROWS, and j further on."""
+    cdef real part[BLOCK]
+    cdef real out[4 * FEW_GROUPS * BLOCK]
+    cdef real value[4 * FEW_GROUPS * BLOCK]
+    cdef real d[4 * FEW_GROUPS * BLOCK]
+    cdef LossRows own = rows[0]
+    cdef Py_ssize_t r, first = 0, count
+    memset(part, 0, sizeof(part))
     for r in range(own.n * FEW_GROUPS * BLOCK_VECTORS):
         vstore(out + r * LANES, vset(0))
         vstore(d + r * LANES, vset(0))
     while first < own.rows:
         count = min(own.rows - first, <Py_ssize_t>FEW_GROUPS * FEW_ROWS)
         few_outputs_collect(&own, first, count, out, d)
-        loss_piece(f, own.parameters, own.scale, own.n * FEW_GROUPS * BLOCK, out, value, d)
+        piece(&own.parameters, own.scale, own.n * FEW_GROUPS * BLOCK, out, value, d)
         if own.weight != NULL:
             few_outputs_weigh(&own, first, count, value, d)
         few_outputs_spread(&own, first, count, value, d, part)
@@ -258,7 +268,7 @@ cdef void few_outputs_weigh(LossRows* own, Py_ssize_t first, Py_ssize_t count, r
     weigh(own.n * FEW_GROUPS * BLOCK, weight, value, d)
 
 
-cdef inline double single_output_loss(loss_formula_of f, LossRows* own) noexcept nogil:
+cdef double single_output_loss(piece_kernel piece, LossRows* own) noexcept nogil:
     """The same for outputs and gradients side by side, whole blocks of them: row r joins partial sum r modulo FEW_ROWS."""
     cdef real part[BLOCK]
     cdef real value[(FEW_ROWS + 1) * BLOCK]
@@ -274,7 +284,7 @@ cdef inline double single_output_loss(loss_formula_of f, LossRows* own) noexcept
         sum[v] = vset(0)
     while first < own.rows:
         count = min(own.rows - first, <Py_ssize_t>FEW_ROWS * BLOCK)
-        loss_piece(f, own.parameters, own.scale, (count + BLOCK - 1) // BLOCK * BLOCK, own.out + first, value, own.d + first)
+        piece(&own.parameters, own.scale, (count + BLOCK - 1) // BLOCK * BLOCK, own.out + first, value, own.d + first)
         if weight != NULL:
             weigh(count, weight + first, value, own.d + first)
         at = 0
@@ -289,24 +299,30 @@ cdef inline double single_output_loss(loss_formula_of f, LossRows* own) noexcept
     return lane_sum(part)
 
 
-cdef inline double loss_run(loss_formula_of f, LossRows* rows) noexcept nogil:
+cdef inline double loss_run(loss_formula_of f, piece_kernel piece, LossRows* rows) noexcept nogil:
+    """The rows of one loss."""
+    if rows.rows < FEW_ROWS and rows.n <= 4 and rows.ld > 1 and rows.weight == NULL:
+        return few_rows_loss(f, rows)
+    return loss_by_pieces(piece, rows)
+
+
+cdef double loss_by_pieces(piece_kernel piece, LossRows* rows) noexcept nogil:
     """The rows of one loss.  Element (r, j) joins partial sum j modulo BLOCK."""
     cdef real part[BLOCK]
     cdef real value[LOSS_PIECE]
-    cdef Parameters p = rows.parameters
     cdef Py_ssize_t n = rows.n, ld = rows.ld, column = 0, left = rows.rows * ld, count
     cdef const real* out = rows.out
     cdef const real* weight = rows.weight
     cdef real* d = rows.d
     if ld == 1:
-        return single_output_loss(f, rows)
+        return single_output_loss(piece, rows)
     if n <= 4:
-        return few_outputs_loss(f, rows)
+        return few_outputs_loss(piece, rows)
     gather(rows.rows, n, rows.order, rows.y, rows.y_row, rows.y_column, d, ld)
     memset(part, 0, sizeof(part))
     while left > 0:
         count = min(left, <Py_ssize_t>LOSS_PIECE)
-        loss_piece(f, p, rows.scale, count, out, value, d)
+        piece(&rows.parameters, rows.scale, count, out, value, d)
         if weight != NULL:
             weigh(count, weight, value, d)
             weight += count
