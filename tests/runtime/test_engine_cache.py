@@ -14,7 +14,7 @@ from fastbp.runtime import engine_cache
 def _engines(network: fb.Network) -> list[Any]:
     gc.collect()
     kind = network._state.module.Engine
-    return [one for one in gc.get_objects() if isinstance(one, kind)]
+    return [one for one in gc.get_objects() if type(one) is kind]
 
 
 def _kept(sizes: list[int], network: fb.Network) -> list[int]:

@@ -90,7 +90,8 @@ CASES = {
     "lanes, blocks": Case([17, 30, 21, 6], "mae", 290, False, 4, {"optimizer": fb.AdamW(0.01)}),
     "lanes, layers": Case(_every_layer(4, 6), "mse", 150, False, 2, {}),
     "layers": Case(_every_layer(12, 20), "mse", 260, False, 4, {"optimizer": fb.SGD(0.01)}),
-    "layers, few rows": Case(_every_layer(4, 6), "mae", 3, False, 1, {}),
+    # not Adam: what is left of signs that cancel out would decide how it steps
+    "layers, few rows": Case(_every_layer(4, 6), "mae", 3, False, 1, {"optimizer": fb.SGD(0.01)}),
     "parameters, layers": Case(_every_layer(70, 130), "mse", 37, True, 1, {}),
     "penalties in the loss": Case(
         _GRAPH,
