@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastbp.command import option
-from fastbp.command.output import show_json
+from fastbp.command.output import check_output, show_json
 from fastbp.storage.checkpoint import check_destination
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fastbp.tabular import frame
     from fastbp.tabular.fold import cross_validate, test_rows
 
-    for path in (arguments.save, arguments.plot, arguments.report):
+    for name in ("save", "plot", "report"):
+        path = getattr(arguments, name)
         if path is not None:
             check_destination(path)
+            check_output(f"--{name}", path, arguments.data)
     _check_plot(arguments)
     model = _model(arguments)
     with option.open_table(arguments) as file:

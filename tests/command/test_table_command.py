@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.refusal import bad_input
 from support.table_file import write_csv
 from support.tolerance import printed_bound
 
@@ -65,6 +66,14 @@ class TestTrain:
         assert Path("model.npz").read_bytes() == first
         out = run(capsys, *train, "--no-save").out
         assert "wrote" not in out and "next" not in out and not Path("model-3.npz").exists()
+
+    @pytest.mark.parametrize("option", ["--save", "--plot", "--report"])
+    @bad_input("output over the table")
+    def test_the_table_is_not_overwritten(self, option, flowers, fails):
+        before = Path(flowers).read_bytes()
+        command = ["train", flowers, "--target", "species", "--epochs", "1", option, flowers]
+        fails(command, f"{option} {flowers} is the file to read")
+        assert Path(flowers).read_bytes() == before
 
     def test_cross_validation_and_test_rows(self, capsys, flowers):
         out = run(capsys, "train", flowers, "--target", "species", "--no-save", "--cv", "3",
