@@ -10,7 +10,7 @@ from copy import copy
 import numpy as np
 
 from fastbp.check.array import Array
-from fastbp.check.message import level_of_caller
+from fastbp.check.message import differing, level_of_caller
 from fastbp.description import Unfinished
 from fastbp.history import History
 from fastbp.runtime.feed import Feed
@@ -42,7 +42,7 @@ def unfinished_for(state: State, call: Call, first: int) -> Unfinished | None:
     if first:
         raise ValueError(
             f"initial_epoch={first}: {stands} and goes on there with the rows and batches of that "
-            f"fit; {', '.join(odd)} differ (without initial_epoch the rest of it is dropped)"
+            f"fit; {differing(odd)} (without initial_epoch the rest of it is dropped)"
         )
     return None
 

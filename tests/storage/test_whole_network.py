@@ -188,7 +188,7 @@ def test_where_it_stands_decides():
     for options, text in (
         ({"initial_epoch": 3}, f"^initial_epoch must be 2, got 3: {stands}$"),
         ({"initial_epoch": 2, "batch_size": 4}, f"^initial_epoch=2: {stands} .* batch_size differ"),
-        ({"initial_epoch": 2, "shuffle": False}, "; shuffle differ"),
+        ({"initial_epoch": 2, "shuffle": False}, "; shuffle differs "),
     ):
         options = {"epochs": 4, "batch_size": 8, **options}
         refused(network, lambda o=options: network.fit(X, Y, **o), ValueError, text)
