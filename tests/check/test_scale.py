@@ -171,7 +171,10 @@ def test_train_standardises(capsys, tmp_path, rng):
     cells[1, 1] = 1e9
     path = tmp_path / "tail.csv"
     np.savetxt(path, cells, fmt="%.4g", delimiter=",", header="a,b,y", comments="")
-    assert main(["train", str(path), "--target", "y", "--epochs", "1", "--layers", "2"]) == 0
+    assert (
+        main(["train", str(path), "--target", "y", "--epochs", "1", "--layers", "2", "--no-save"])
+        == 0
+    )
 
 
 # ---- what it costs ------------------------------------------------------------------------------
