@@ -137,6 +137,8 @@ class TableFile:
         lines = self._decoded(head)
         if not lines.strip():
             raise ValueError("the file is empty")
+        if lines.lstrip().startswith(("[{", '{"')):
+            raise ValueError("this is JSON: save the table as CSV")
         self.separator = separator or _find_separator(lines)
         rows = list(csv.reader(io.StringIO(lines), delimiter=self.separator, skipinitialspace=True))
         blank = next(i for i, row in enumerate(rows) if row)

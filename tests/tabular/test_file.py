@@ -141,6 +141,7 @@ def test_without_header(tmp_path):
         ("a,b\n1,2\n" + "1," * 50 + "1\n", "line 3 has 51 cells, there are 2 columns"),
         ("a,b\n1,2\n3," + '"' + "4" * 200000, "field larger than field limit|EOF inside string"),
         (b"a,b\n1,\0\n", "this is no text: a byte is 0"),
+        ('[{"a": 1, "b": 2}]', "this is JSON: save the table as CSV"),
         (b"PK\x03\x04xl/workbook.xml", "an Excel workbook"),
         (gzip.compress(TEXT.encode() * 9)[:40], "the compressed file is damaged"),
     ],
