@@ -111,7 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
                 f"numbers ({', '.join(file.columns[:5])}): if it is data, pass --no-header"
             )
         frame.check_columns([arguments.target, *arguments.drop], file.columns, where=file.name)
-        table, notes, source = file.read(text=[arguments.target]), file.notes, file.name
+        text = [arguments.target, *arguments.categorical]  # 01067 is a name, and stays one
+        table, notes, source = file.read(text=text), file.notes, file.name
     folds = []
     if arguments.cv:
         folds = cross_validate(

@@ -188,6 +188,17 @@ class TestPredict:
             assert abs(sum(values) - 1.0) <= printed_bound(n=3, decimals=6)
             assert "probability_" + row["species"] == names[int(np.argmax(values))]
 
+    def test_names_of_digits_keep_their_zeros(self, capsys, tmp_path):
+        rows = [[code, "yes" if code == "01067" else "no"] for code in ["01067", "1067", "2"] * 10]
+        table = write_csv(tmp_path / "codes.csv", ["code", "y"], rows)
+        model = tmp_path / "m.npz"
+        run(capsys, "train", table, "--target", "y", "--categorical", "code", "--save", model,
+            "--learning-rate", "0.1")  # fmt: skip
+        (column,) = fb.TableModel.load(model).preprocessing.columns
+        assert column.categories == ("2", "01067", "1067")
+        printed = run(capsys, "predict", model, table)
+        assert printed.err == "" and printed.out.split()[1:] == ["yes", "no", "no"] * 10
+
     def test_numbers_to_a_file(self, capsys, tmp_path, prices, fails):
         model, output = tmp_path / "m.npz", tmp_path / "out.csv"
         run(capsys, "train", prices, "--target", "price", "--save", model)
