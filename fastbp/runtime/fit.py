@@ -377,7 +377,9 @@ class _Fit:
             if len(losses):
                 self.logs = {name: own[-1] for name, own in found.items()}
             if self.state.left_at is not None:
+                self.batches_done = self.state.left_at[0]
                 resume.leave(self.state, self.call, number=self.epoch, outputs=self.figures.outputs)
+                self.epoch += 1  # that it stands in
             elif len(losses) and not isinstance(error, DivergenceError):
                 self._reopen(self.epoch - 1, self.logs)
             raise

@@ -192,6 +192,10 @@ for n_metrics, delay in ((1, 0.0), (1, 0.03), (1, 0.09), (2, 0.03), (2, 0.1)):
         net.fit(X, y, epochs=10**6, **options)
     except KeyboardInterrupt:
         pass
+    left, reason = net._state.unfinished, net.history.reason
+    if left is not None and 0 < left.batches < 100:
+        text = f"after {left.batches} of 100 batches of epoch {left.number + 1} of 1000000"
+        assert reason == "KeyboardInterrupt " + text, reason
     net.save(file)
     file.seek(0)
     steps, net = net.steps, fb.Network.load(file, backend=BACKEND)

@@ -218,6 +218,12 @@ def test_bad_parameter(call: Callable[[], Any], text: str) -> None:
 
 
 @bad_input("estimator")
+def test_a_network_is_no_list_of_layers() -> None:
+    with pytest.raises(TypeError, match=r"network must give a list of layers, got .*3-5-3"):
+        MLPClassifier(network=fb.Network([3, 5, 3])).fit(X6, Y6)
+
+
+@bad_input("estimator")
 @pytest.mark.parametrize(
     "options",
     [{"dtype": "float16"}, {"monitor": "accuracy"}, {"n_threads": 0}, {"ema": 1.0},
