@@ -33,7 +33,9 @@ class Kill(fb.Callback):
             raise Killed
 
 
-@pytest.mark.parametrize("name", ["adam", "everything", "converted", "function", "batches"])
+@pytest.mark.parametrize(
+    "name", ["adam", "everything", "converted", "function", "batches", "draws", "draws, converted"]
+)
 def test_the_bits_of_a_run_that_nobody_ended(name, backend, tmp_path):
     """A backup after each part of 0.15 s of a clock by which a step takes 0.1 s."""
     whole, data = make(name, backend)

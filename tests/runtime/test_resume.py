@@ -17,9 +17,10 @@ import fastbp as fb
 EPOCHS, BATCHES = 10, 6  # of each case
 # The twin in NumPy has nothing of its own but the account of an epoch that is interrupted.
 PAIRS = [(name, "cython") for name in CASES] + [
-    (name, "numpy") for name in ("adam", "stops", "outputs", "converted", "everything")
+    (name, "numpy")
+    for name in ("adam", "stops", "outputs", "converted", "draws", "draws in chunks", "everything")
 ]
-QUICK = [(name, "cython") for name in ("adam", "stops")] + [("adam", "numpy")]
+QUICK = [(name, "cython") for name in ("adam", "stops", "draws")] + [("adam", "numpy")]
 
 # Stops a case, and goes on with it in another process: by other means, to the same numbers.
 GO_ON = """
@@ -120,19 +121,20 @@ def test_stopped_twice(backend, tmp_path, whole):
     assert result(network) == whole("everything", backend)
 
 
+@pytest.mark.parametrize("name", ["everything", "draws, converted"])
 @pytest.mark.parametrize("freq", ["epoch", 5])
-def test_from_checkpoints(freq, backend, tmp_path, whole):
+def test_from_checkpoints(name, freq, backend, tmp_path, whole):
     """Written in hooks, by the first of the callbacks."""
-    network, data = make("everything", backend)
+    network, data = make(name, backend)
     save = fb.ModelCheckpoint(tmp_path / "{epoch}.npz", save_freq=freq)
-    fit("everything", network, data, stop=save)
+    fit(name, network, data, stop=save)
     paths = sorted(tmp_path.iterdir())
     assert len(paths) == 10
     for path in paths:
         if path.name == "10.npz":
             continue  # of the last epoch: nothing is left but the end of the fit
-        found = go_on("everything", backend, str(path), n_threads=1)
-        assert found == whole("everything", backend), path.name
+        found = go_on(name, backend, str(path), n_threads=1)
+        assert found == whole(name, backend), path.name
 
 
 def test_a_hook_that_trains(backend, tmp_path):
