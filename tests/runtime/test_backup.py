@@ -126,6 +126,21 @@ def test_a_backup_that_cannot_be_written(tmp_path):
     assert digest(network) == digest(reference) and len(found) == 1
 
 
+def test_a_state_that_no_file_holds(tmp_path):
+    """The run does not end for it."""
+
+    class Odd(fb.Callback):
+        def get_state(self):
+            return {"held": object()}
+
+    reference, network = _net(), _net()
+    reference.fit(X, Y, epochs=3)
+    keep = fb.Backup(tmp_path / "run.npz", every_seconds=1e-9)
+    with pytest.warns(UserWarning, match="training goes on: state of Odd: no file holds"):
+        network.fit(X, Y, epochs=3, backup=keep, callbacks=[Odd()])
+    assert digest(network) == digest(reference)
+
+
 @pytest.mark.slow
 def test_kill(tmp_path):
     """The signal, at any moment."""
