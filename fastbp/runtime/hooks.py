@@ -38,6 +38,7 @@ class Hooks:
         self, callbacks: list[Callback], *, model: Any, guard: Guard, token: object
     ) -> None:
         self.callbacks = callbacks
+        self.in_order = sorted(callbacks, key=lambda callback: callback.saves)
         self.model = model
         self.guard, self.token = guard, token
         self.asked: Callback | None = None
@@ -65,7 +66,7 @@ class Hooks:
     def _who(self, name: str, *others: str) -> list[_Hook]:
         return [
             (callback, getattr(callback, name))
-            for callback in sorted(self.callbacks, key=lambda callback: callback.saves)
+            for callback in self.in_order
             if any(defines(callback, wanted) for wanted in (name, *others))
         ]
 
