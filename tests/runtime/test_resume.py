@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from unittest.mock import patch
 
 import pytest
@@ -214,3 +215,32 @@ def test_ctrl_c(backend):
     found = child.result(code, timeout=120)
     assert all(same for _, same in found), found
     assert any(batch for batch, _ in found)
+
+
+def test_ctrl_c_between_any_two_calls_of_the_twin(whole):
+    """Python handles a signal after a call: here after each of them in turn."""
+    from fastbp.backend.numpy.engine import Engine
+
+    code, left = Engine.train.__wrapped__.__code__, 0
+
+    def interrupt(frame, event, argument):
+        nonlocal left
+        if event == "c_return" and frame.f_code is code:
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+
+    steps = set()
+    for name in ("outputs", "draws"):
+        for k in range(1, 240, 13):
+            network, data = make(name, "numpy")
+            left = k
+            sys.setprofile(interrupt)
+            try:
+                fit(name, network, data, epochs=4)
+            finally:
+                sys.setprofile(None)
+            steps.add(network.steps)
+            fit(name, network, data)
+            assert result(network) == whole(name, "numpy"), k
+    assert len(steps) > 10

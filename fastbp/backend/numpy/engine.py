@@ -104,12 +104,16 @@ class Engine(Operations):
                     losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
                     if math.isfinite(loss):
                         penalties = self._update.penalties() if n > 0 else 0.0
+                        own_sums = [loss * n + penalties, n, *self._row_metrics]
+                        own_outputs = self._outputs[: len(x[rows])]
                         self._update_whole(self.rate[0] if rates is None else rates[steps], n)
-                        sums += [loss * n + penalties, n, *self._row_metrics]
+                        # no call from here on, in which a signal could be handled
+                        sums += own_sums
                         if outputs is not None:
-                            outputs[rows] = self._outputs[: len(x[rows])]
-                        steps += 1  # and no call in between, in which a signal could be handled
-                        self.progress = COMPLETED, epoch, batch, steps
+                            outputs[rows] = own_outputs
+                        steps += 1
+                        # wherever else an exception comes from
+                        self.progress = INTERRUPTED, epoch, batch + 1, steps
                 except BaseException as error:
                     # of a signal handler: between two steps, as by the compiled engine
                     self.pending, self.progress = error, (INTERRUPTED, epoch, batch, steps)
@@ -230,12 +234,14 @@ class Engine(Operations):
     ) -> float:  # fmt: skip
         self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
-        self.train(
-            x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
-            row_weight=row_weight, outputs=outputs,
-        )  # fmt: skip
-        status, _, batch, steps = self.progress
-        self.progress = status, 0, batch, steps  # a step alone is no epoch
+        try:
+            self.train(
+                x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
+                row_weight=row_weight, outputs=outputs,
+            )  # fmt: skip
+        finally:
+            status, _, _, steps = self.progress
+            self.progress = status, 0, 0, steps  # a step alone is no epoch
         return float(losses[0])
 
     def bind(
