@@ -38,7 +38,6 @@ class Hooks:
         self, callbacks: list[Callback], *, model: Any, guard: Guard, token: object
     ) -> None:
         self.callbacks = callbacks
-        self.in_order = sorted(callbacks, key=lambda callback: callback.saves)
         self.model = model
         self.guard, self.token = guard, token
         self.asked: Callback | None = None
@@ -52,6 +51,7 @@ class Hooks:
         for callback in self.callbacks:
             callback.set_params(dict(params))
             callback.set_model(self.model)
+        self.in_order = sorted(self.callbacks, key=lambda callback: callback.saves)
         self.found = {name: self._who(name) for name in _NAMES}
         self.found["on_train_batch_begin"] = before = self._who(*_BEFORE_BATCH)
         self.found["on_train_batch_end"] = after = self._who(*_AFTER_BATCH)
@@ -148,6 +148,8 @@ class Hooks:
             hooks = [found for found in hooks if found[0] is not self.served]
             if self.asked is None and self.model.stop_training:
                 self.asked = self.served
+            if not hooks:
+                return
         due = [found for found in hooks if is_last or self._is_due(found[0], done)]
         others = [found for found in due if not found[0].saves]
         savers = [found for found in due if found[0].saves]
