@@ -173,6 +173,15 @@ def test_in_the_same_process(backend, whole):
         assert result(one) == whole("everything", backend)
 
 
+def test_a_callback_that_another_network_has_had_since(backend):
+    network, (X, y) = make("own", backend)
+    counter, other = Counter(), Counter()
+    network.fit(X, y, epochs=2, callbacks=counter)
+    make("own", backend)[0].fit(X, y, epochs=3, callbacks=counter)
+    network.fit(X, y, epochs=3, initial_epoch=2, callbacks=other)
+    assert counter.called == [0, 1, 0, 1, 2] and other.called == [0, 1, 2]
+
+
 CTRL_C = """
 import io, json, os, signal, threading, time
 import numpy as np
