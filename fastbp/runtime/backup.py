@@ -95,7 +95,7 @@ class Backup:
         held.order = call.order
         try:
             write(self.path, held)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             if not self._has_failed:
                 text = f"the backup could not be written, training goes on: {error}"
                 warnings.warn(text, UserWarning, stacklevel=level_of_caller())
