@@ -77,7 +77,7 @@ class EarlyStopping(MonitorCallback):
         if self.best is None:
             return f"{self.monitored} was not a number for {self.wait} epochs"
         return (
-            f"{self.monitored} has not improved on {self.best:.6g} of epoch {self.best_epoch} "
+            f"{self.monitored} has not improved on {self.best:.6g} of epoch {self.best_epoch + 1} "
             f"for {self.stopped_epoch - self.best_epoch} epochs"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,3 +57,8 @@ def place(shape: tuple[int, ...], flat: int) -> str:
 def nonfinite_kind(value: Any) -> str:
     """'NaN' or 'infinity'."""
     return "NaN" if np.isnan(value) else "infinity"
+
+
+def differing(names: Sequence[str]) -> str:
+    """Such as batch_size differs; rows, data differ."""
+    return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"

@@ -18,6 +18,13 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
 
 
+def check_output(option: str, path: str | None, *sources: str) -> None:
+    """Raises ValueError where the file that `option` writes is one that the command reads."""
+    if path is not None and os.path.exists(path):
+        if any(os.path.exists(source) and os.path.samefile(source, path) for source in sources):
+            raise ValueError(f"{option} {path} is the file to read")
+
+
 def note(text: str) -> None:
     """A line on standard error."""
     if sys.stderr is not None:  # None where it is closed, which `print` takes for standard output

@@ -1,10 +1,9 @@
 """`fastbp predict`: what a saved model says about the rows of a table."""
 
 import argparse
-import os
 
 from fastbp.command import option
-from fastbp.command.output import note, show_json
+from fastbp.command.output import check_output, note, show_json
 
 
 def add_parser(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,10 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.json and arguments.output is None:
         raise ValueError("--json prints to standard output: pass --output for the predictions")
-    if arguments.output is not None and os.path.exists(arguments.output):
-        for path in (arguments.data, arguments.model):
-            if os.path.exists(path) and os.path.samefile(path, arguments.output):
-                raise ValueError(f"--output {arguments.output} is the file to read")
+    check_output("--output", arguments.output, arguments.data, arguments.model)
     model = TableModel.load(arguments.model, backend=arguments.backend)
     if arguments.probabilities and model.classes_ is None:
         raise ValueError(

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastbp.command import option
-from fastbp.command.output import show_json
+from fastbp.command.output import check_output, show_json
 from fastbp.storage.checkpoint import check_destination
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fastbp.tabular import frame
     from fastbp.tabular.fold import cross_validate, test_rows
 
-    for path in (arguments.save, arguments.plot, arguments.report):
+    for name in ("save", "plot", "report"):
+        path = getattr(arguments, name)
         if path is not None:
             check_destination(path)
+            check_output(f"--{name}", path, arguments.data)
     _check_plot(arguments)
     model = _model(arguments)
     with option.open_table(arguments) as file:
@@ -109,7 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
                 f"numbers ({', '.join(file.columns[:5])}): if it is data, pass --no-header"
             )
         frame.check_columns([arguments.target, *arguments.drop], file.columns, where=file.name)
-        table, notes, source = file.read(text=[arguments.target]), file.notes, file.name
+        text = [arguments.target, *arguments.categorical]  # 01067 is a name, and stays one
+        table, notes, source = file.read(text=text), file.notes, file.name
     folds = []
     if arguments.cv:
         folds = cross_validate(

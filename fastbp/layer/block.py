@@ -15,7 +15,6 @@ from fastbp.layer.outline import Outline
 from fastbp.layer.pointwise import Scale
 from fastbp.plan.graph import Graph
 from fastbp.plan.node import AddNode, ConcatNode
-from fastbp.plan.pointwise import ProductNode
 
 # The initializer of a projection in descriptions that do not name it, as those before version 0.2.
 _PROJECTION_DEFAULT = {None: None, "auto": "glorot_uniform"}
@@ -182,6 +181,8 @@ class Branch(Layer):
             raise ValueError(
                 f"Branch {verb} outputs of different widths {widths}; merge='concat' joins them"
             )
+        from fastbp.plan.pointwise import ProductNode  # which few need
+
         kind = ProductNode if self.merge == "multiply" else AddNode
         total = ends[0]
         for end in ends[1:]:

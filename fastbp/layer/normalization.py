@@ -11,7 +11,6 @@ from fastbp.layer.dense import checked_name
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
 from fastbp.plan.parameter import Initial, Tensor
-from fastbp.plan.pointwise import NormalizeNode, ScaleNode
 
 
 @dataclass(frozen=True, init=False)
@@ -70,6 +69,8 @@ class LayerNorm(Layer):
 
     def lower(self, graph: Graph, value: int) -> int:
         """A node that normalizes, and one with gamma and beta."""
+        from fastbp.plan.pointwise import NormalizeNode, ScaleNode  # which few need
+
         width, layout = graph.width[value], graph.parameters
         if width < 2:
             raise ValueError(

@@ -16,7 +16,6 @@ from fastbp.layer.base import Layer, set_fields
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
 from fastbp.plan.operation import LINEAR
-from fastbp.plan.pointwise import ActivationNode, ScaleNode
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -61,6 +60,8 @@ class ActivationLayer(Layer):
             if last.takes_activation and last.activation == LINEAR:
                 graph.nodes[-1] = replace(last, activation=self.activation)
                 return value
+        from fastbp.plan.pointwise import ActivationNode  # which few need
+
         return graph.add(ActivationNode((value,), graph.value(graph.width[value]), self.activation))
 
 
@@ -88,6 +89,8 @@ class _Given(Layer):
         """One node; ValueError where there are not as many numbers as columns, or the dtype does
         not hold one.
         """
+        from fastbp.plan.pointwise import ScaleNode  # which few need
+
         width, dtype, name = graph.width[value], graph.parameters.dtype, type(self).__name__
         rows = np.empty((3, width), dtype)
         for i, row in enumerate(self._constants()):

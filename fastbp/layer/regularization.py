@@ -9,7 +9,6 @@ from fastbp.check.scalar import check_real
 from fastbp.layer.base import Layer, set_fields
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
-from fastbp.plan.pointwise import DropoutNode, NoiseNode
 
 
 class _Random(Layer):
@@ -65,6 +64,8 @@ class Dropout(_Random):
         """One node in training, else none."""
         if not graph.trains or self.rate == 0:
             return value
+        from fastbp.plan.pointwise import DropoutNode  # which few need
+
         out = graph.value(graph.width[value])
         return graph.add(DropoutNode((value,), out, rate=self.rate, stream=graph.n_random))
 
@@ -96,5 +97,7 @@ class GaussianNoise(_Random):
         """One node in training, else none."""
         if not graph.trains or self.stddev == 0:
             return value
+        from fastbp.plan.pointwise import NoiseNode  # which few need
+
         out = graph.value(graph.width[value])
         return graph.add(NoiseNode((value,), out, deviation=self.stddev, stream=graph.n_random))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastbp.check.message import level_of_caller, shown
+from fastbp.check.message import differing, level_of_caller, shown
 from fastbp.check.scalar import check_bool, check_integer, check_real
 from fastbp.description import Snapshot
 from fastbp.error import ModelFormatError
@@ -95,7 +95,7 @@ class Backup:
         held.order = call.order
         try:
             write(self.path, held)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             if not self._has_failed:
                 text = f"the backup could not be written, training goes on: {error}"
                 warnings.warn(text, UserWarning, stacklevel=level_of_caller())
@@ -161,7 +161,7 @@ class TakenUp:
         order = (None if self.held is None else self.held.order) or {}
         odd = [name for name in order if name != "metrics" and order[name] != call.order.get(name)]
         if odd:
-            raise ValueError(f"backup {self.keep.path!r} is of other data: {', '.join(odd)} differ")
+            raise ValueError(f"backup {self.keep.path!r} is of other data: {differing(odd)}")
         return self.keep
 
     def _check_description(self) -> None:
@@ -171,7 +171,7 @@ class TakenUp:
         numbers = [{**config["optimizer"], "learning_rate": None} for config in (own, found)]
         odd += ["optimizer"] if numbers[0] != numbers[1] else []
         if odd:
-            text = f"backup {self.keep.path!r} is of another network: {', '.join(odd)} differ"
+            text = f"backup {self.keep.path!r} is of another network: {differing(odd)}"
             raise ValueError(text)
 
     def _take(self, held: Snapshot) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,17 @@ from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
 from fastbp.history import History
 from fastbp.runtime import resume
-from fastbp.runtime.epoch_rate import Rates, Stretch
+from fastbp.runtime.clock import Clock
 from fastbp.runtime.feed import MANY_STEPS, FedEpoch
 from fastbp.runtime.figure import Figures
 from fastbp.runtime.held_out import Call, prepare
 from fastbp.runtime.hooks import Hooks, check_callbacks
 from fastbp.runtime.order import drop_unfinished
-from fastbp.runtime.pace import Budget, Pace
+from fastbp.runtime.pace import Budget
 from fastbp.runtime.parted import PartedEpoch, parted_epoch
 from fastbp.runtime.predict import measure
 from fastbp.runtime.progress import Progress, check_verbose, progress
+from fastbp.runtime.record import Columns, Record
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.standing import Mark, Standing
 from fastbp.runtime.state import State
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from fastbp.runtime.backup import Backup
 
 _NONE = np.zeros(0)
-_Columns = dict[str, list[float]]  # figures of some epochs, by name
-_LONG_WORK = 1e11  # of an epoch, by sizes alone: at least a second on one core
 
 
 def fit(
@@ -78,7 +76,7 @@ def _prepared(
     **options: Any,
 ) -> _Fit:
     """Everything checked, nothing changed."""
-    budget = Budget(max_seconds)
+    budget = None if max_seconds is None else Budget(max_seconds)
     epochs = check_integer(epochs, name="epochs", minimum=0)
     first = check_integer(initial_epoch, name="initial_epoch", minimum=0)
     if first > epochs:
@@ -119,32 +117,25 @@ class _Fit:
     validation: Rows | None = None
     validation_freq = 1
     validates_inside = False  # the engine does, after whole epochs
-    stretch: Stretch | None = None
+    clock: Clock | None = None  # where somebody looks at the time
     unfinished: Unfinished | None = None  # the epoch to go on with first
     backup: Backup | None = None
     goes_on = False  # with the history and the callbacks of another fit
     mark: Mark | None = None  # where training stands, before hooks that may change it
 
     def __init__(
-        self, call: Call, hooks: Hooks, display: Progress, budget: Budget, first: int, epochs: int
-    ) -> None:
-        self.call, self.hooks, self.progress, self.budget = call, hooks, display, budget
+        self, call: Call, hooks: Hooks, display: Progress, budget: Budget | None, first: int,
+        epochs: int,
+    ) -> None:  # fmt: skip
+        self.call, self.hooks, self.progress = call, hooks, display
         self.state = call.state
         self.first = self.epoch = first
         self.epochs = epochs
-        self.history = self.whole = History()
+        self.record = Record(self.state)
         self.logs: Logs = {}  # of the last epoch
         self.batches_done = call.n_batches  # in it
-        self.rates = Rates(self.state)
-        self.is_limited = budget.is_limited
-        self.is_timed = self.is_limited or display.interval is not None
-        if self.is_timed:
-            self.pace = Pace()
-        if self.is_limited:
-            self.first_step = self.state.steps
-            self.whole_pace = Pace()  # with all that comes between steps
-            self.looked_at = (time.perf_counter(), self.first_step)
-            self.stretch = Stretch(self.state)
+        if budget is not None or display.interval is not None:
+            self.clock = Clock(call, budget, display, epochs - first)
 
     def measure(self, validation: Rows | None, validation_freq: int) -> None:
         """What is to be found of each epoch, and what of it the engine finds by itself."""
@@ -164,36 +155,36 @@ class _Fit:
         past = resume.past_of(self.state, self.first, unfinished)
         self.unfinished = unfinished
         self.goes_on = past is not None
-        if past is not None and past.epoch:
-            self.whole = past
-        if past is not None and "learning_rate" in past:
-            self.rates.is_constant = False
+        if past is not None:
+            self.record.go_on(past)
 
     def keep_by(self, backup: Backup) -> None:
         self.backup = backup
-        if not self.is_timed:
-            self.is_timed, self.pace = True, Pace()
+        if self.clock is None:
+            self.clock = Clock(self.call, None, self.progress, self.epochs - self.first)
+        self.clock.every_seconds = backup.every_seconds
 
     def run(self) -> History:
-        history, hooks, state = self.history, self.hooks, self.state
-        standing, state.history, steps = state.standing, self.whole, state.steps
+        record, hooks, state = self.record, self.hooks, self.state
+        standing, state.history, steps = state.standing, record.whole, state.steps
         hooks.model.stop_training = False
         if self.backup is not None:
             self.backup.begin()
         state.standing = self._standing if hooks.callbacks else None
         try:
-            hooks("on_train_begin", {})
+            if hooks.callbacks:
+                hooks("on_train_begin", {})
             if standing is not None or state.unfinished is not None or state.left_at is not None:
                 self._begin(standing)
             self._run_to_the_end()
             if hooks.callbacks:
                 self._set_mark()
-            hooks("on_train_end", dict(self.logs))
+                hooks("on_train_end", dict(self.logs))
             if self.backup is not None:
-                is_over = history.stopped in (None, "early stopping", "stop_training")
+                is_over = record.history.stopped in (None, "early stopping", "stop_training")
                 self.backup.end(state, self.call, is_over=is_over)
         except BaseException as error:
-            self._stopped(*self._ended_by(error))
+            record.stopped(*self._ended_by(error))
             if self.backup is not None:
                 self.backup.end(state, self.call, is_over=False)
             raise
@@ -201,27 +192,28 @@ class _Fit:
             if not callable(standing) and (self.epoch > self.first or state.steps != steps):
                 standing = self._standing() if hooks.callbacks else None
             state.standing = standing
-            if self.stretch is not None:
-                self.stretch.undo()
+            if self.clock is not None:
+                self.clock.stop()
             self.figures.close()
             self.progress.close()
-        return history
+        return record.history
 
     def _run_to_the_end(self) -> None:
         model = self.hooks.model
         try:
             while self.epoch < self.epochs:
                 if model.stop_training:
-                    return self._stopped(*self.hooks.reason(self._where()))
-                if self.is_limited and self._time_is_over():
-                    return self._stopped("max_seconds", f"max_seconds are over {self._where()}")
+                    return self.record.stopped(*self.hooks.reason(self._where()))
+                if self.clock is not None and self.clock.is_over():
+                    break
                 self._take_epochs()
-            if self.is_limited and self.batches_done < self.call.n_batches:
-                self._stopped("max_seconds", f"max_seconds are over {self._where()}")
+            is_early = self.epoch < self.epochs or self.batches_done < self.call.n_batches
+            if is_early and self.clock is not None and self.clock.budget is not None:
+                self.record.stopped("max_seconds", f"max_seconds are over {self._where()}")
         except DivergenceError as error:
             if not self.hooks.forgive(error):
                 raise
-            self._stopped(*self._ended_by(error))
+            self.record.stopped(*self._ended_by(error))
 
     def _begin(self, standing: Any) -> None:
         """With the epoch that was left, and the states of callbacks; or with a new epoch."""
@@ -243,15 +235,11 @@ class _Fit:
 
     def _standing(self) -> Standing | None:
         """See `State.standing`."""
-        if self.history.stopped == "early stopping":  # which is no place to go on from
+        if self.record.history.stopped == "early stopping":  # which is no place to go on from
             return None
         if self.mark is not None:
             return self.mark.standing(self.state)
         return Standing(self.hooks.states())
-
-    def _stopped(self, kind: str, reason: str) -> None:
-        for history in (self.history, self.whole):
-            history.stopped, history.reason = kind, reason
 
     def _where(self) -> str:
         """Where training stands, after at least one step."""
@@ -276,12 +264,13 @@ class _Fit:
             steps = self.unfinished.first_step
         if hooks.periods:
             hooks.epoch_begins(begin, begin - self.first)
-        is_whole = not (hooks.per_batch or (self.is_timed and self._is_too_long()))
-        is_whole = is_whole and self.unfinished is None
+        is_whole = not (hooks.per_batch or self.unfinished is not None)
+        if self.clock is not None and self.clock.epoch_is_too_long():
+            is_whole = False
         found = self._whole_epochs(self._together()) if is_whole else self._parted_epoch()
         before = len(found["loss"]) - 1
         rates: list[float] = []
-        if before or not self.rates.are_the_same():
+        if before or not self.record.rates.are_the_same():
             first = {name: own[:before] for name, own in found.items()}
             rates = self._append(first, steps, self.state.steps, 1)
         self.logs = logs = {name: own[before] for name, own in found.items()}
@@ -293,9 +282,7 @@ class _Fit:
             self._reopen(self.epoch, {name: own[before] for name, own in found.items()})
             raise
         finally:
-            self.history.append(self.epoch, logs)
-            if self.whole is not self.history:
-                self.whole.append(self.epoch, logs)
+            self.record.add_last(self.epoch, logs)
             self.epoch += 1
         if self.batches_done < self.call.n_batches:
             self._set_mark()
@@ -311,40 +298,21 @@ class _Fit:
         """Call the hooks; what they add to `logs` joins the history, which one of them may save."""
         hooks, known = self.hooks, dict(logs)
         is_last = self.epoch == self.epochs or hooks.model.stop_training
-        is_last = is_last or (self.is_limited and self._time_is_over())
+        is_last = is_last or self._time_is_over()
 
         def take() -> None:
             if logs != known:
-                self.history.amend(logs)
-                if self.whole is not self.history:
-                    self.whole.amend(logs)
+                self.record.amend(logs)
 
         hooks.epoch_ends(
             self.epoch - 1, self.epoch - self.first, logs, is_last=is_last, is_whole=is_whole,
             take=take,
         )  # fmt: skip
 
-    def _append(self, found: _Columns, begin: int, end: int, more: int = 0) -> list[float]:
-        """Write epochs into the history that went from `begin` steps to `end`; the learning rate of
-        each and of so many more, or nothing while it is constant.
-        """
-        losses = found["loss"]
-        if self.rates.are_the_same():
-            rates: list[float] = []
-            is_new = False
-        else:
-            rates, is_new = self.rates.of(len(losses) + more, begin, end)
-        if is_new:
-            for history in (self.history, self.whole):
-                if history.epoch:
-                    column = [self.rates.constant] * len(history)
-                    history.set_column("learning_rate", column)
-        if losses:
-            own = {"learning_rate": rates[: len(losses)]} if rates else {}
-            self.history.extend(self.epoch, found | own)
-            if self.whole is not self.history:
-                self.whole.extend(self.epoch, found | own)
-            self.epoch += len(losses)
+    def _append(self, found: Columns, begin: int, end: int, more: int = 0) -> list[float]:
+        """See `Record.add`; of the next epochs."""
+        rates = self.record.add(self.epoch, found, begin, end, more)
+        self.epoch += len(found["loss"])
         return rates
 
     def _together(self) -> int:
@@ -359,15 +327,15 @@ class _Fit:
             most = min(most, self.validation_freq - self.epoch % self.validation_freq)
         if self.hooks.periods:
             most = min(most, self.hooks.until_next(self.epoch - self.first))
-        if self.is_timed and most > 1:
-            most = min(most, max(1, self.pace.fits(self._piece()) // self.call.n_batches))
+        if self.clock is not None and most > 1:
+            most = min(most, self.clock.most_epochs())
         return int(most)
 
-    def _whole_epochs(self, n: int) -> _Columns:
+    def _whole_epochs(self, n: int) -> Columns:
         """What the engine finds of each."""
         self.call.finished = _NONE
         steps = self.state.steps
-        begin = time.perf_counter() if self.is_timed else 0.0
+        begin = time.perf_counter() if self.clock is not None else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
         except BaseException as error:
@@ -377,13 +345,15 @@ class _Fit:
             if len(losses):
                 self.logs = {name: own[-1] for name, own in found.items()}
             if self.state.left_at is not None:
+                self.batches_done = self.state.left_at[0]
                 resume.leave(self.state, self.call, number=self.epoch, outputs=self.figures.outputs)
+                self.epoch += 1  # that it stands in
             elif len(losses) and not isinstance(error, DivergenceError):
                 self._reopen(self.epoch - 1, self.logs)
             raise
         self.batches_done = self.call.n_batches
-        if self.is_timed:
-            self._measured(begin, steps)
+        if self.clock is not None:
+            self.clock.measured(begin, steps)
         return {"loss": losses.tolist()} | self.figures.found(len(losses))
 
     def _reopen(self, number: int, logs: Logs) -> None:
@@ -396,7 +366,7 @@ class _Fit:
                 self.state, self.call, number=number, figures=figures, outputs=self.figures.outputs
             )
 
-    def _parted_epoch(self) -> _Columns:
+    def _parted_epoch(self) -> Columns:
         """The next epoch batch by batch, or in pieces of a limited time."""
         hooks, steps = self.hooks, self.state.steps
         epoch = parted_epoch(
@@ -418,7 +388,7 @@ class _Fit:
         self.batches_done = epoch.done
         return self._of_parts(epoch)
 
-    def _of_parts(self, epoch: PartedEpoch | FedEpoch) -> _Columns:
+    def _of_parts(self, epoch: PartedEpoch | FedEpoch) -> Columns:
         metrics = zip(self.figures.metrics, epoch.metrics, strict=True)
         return {"loss": [epoch.loss]} | {name: [value] for name, value in metrics}
 
@@ -431,62 +401,25 @@ class _Fit:
                 epoch.run(1)
                 hooks("on_train_batch_end", batch, {"loss": epoch.loss})
             else:
-                epoch.run(max(1, self.pace.fits(self._piece())) if self.is_timed else MANY_STEPS)
-            if self.is_timed:
-                self._measured(begin, steps)
+                epoch.run(MANY_STEPS if self.clock is None else self.clock.most_steps())
+            if self.clock is not None:
+                self.clock.measured(begin, steps)
                 self.progress.show_part(self.epoch, epoch.done / self.call.n_batches, epoch.loss)
                 if self.backup is not None and self.backup.is_due():
                     self.backup.write(state, self.call)
-                if self.is_limited and self._time_is_over():
+                if self._time_is_over():
                     break
             if hooks.model.stop_training:
                 break
 
-    # time
-
-    def _piece(self) -> float:
-        """Seconds of training until the next look at the clock."""
-        seconds = self.progress.interval or math.inf
-        if self.backup is not None:
-            seconds = min(seconds, self.backup.every_seconds / 2)
-        return min(seconds, self.budget.piece()) if self.is_limited else seconds
-
-    def _is_too_long(self) -> bool:
-        """Whether the next epoch may not fit into the time that is left, as far as is known, or is
-        so long that its parts are shown.
-        """
-        if self.is_limited and self.pace.fits(self.budget.left() / 2) < self.call.n_batches:
-            return True
-        if self.backup is not None:
-            if self.pace.fits(self.backup.every_seconds) < self.call.n_batches:
-                return True
-        if self.call.rows is None:
-            return self.progress.shows_parts
-        work = len(self.call.rows.X) * self.state.work_per_row
-        return self.progress.shows_parts and work > _LONG_WORK
-
     def _time_is_over(self) -> bool:
-        return self.budget.is_over(self.pace)
-
-    def _measured(self, begin: float, steps: int) -> None:
-        """Some steps have been made since `begin`."""
-        now, made = time.perf_counter(), self.state.steps
-        if made == steps:
-            return
-        self.pace.measured(made - steps, now - begin)
-        if self.stretch is None:
-            return
-        last, last_steps = self.looked_at
-        self.looked_at = now, made
-        self.whole_pace.measured(made - last_steps, now - last)
-        most = self.first_step + (self.epochs - self.first) * self.call.n_batches
-        self.stretch.to(min(made + self.whole_pace.fits(self.budget.left()), max(made, most)))
+        return self.clock is not None and self.clock.is_over()
 
     # figures
 
     def _add_figures(self, found: Logs, is_whole: bool) -> None:
         """What an epoch reports beside what the engine has found of it."""
-        begin = time.perf_counter() if self.is_limited else 0.0
+        begin = time.perf_counter() if self.clock is not None else 0.0
         n_threads, call = self.call.n_threads, self.call
         if self.figures.outputs is not None and isinstance(call, Epochs):
             found |= self.figures.from_outputs(call.visited(self.batches_done))
@@ -501,5 +434,5 @@ class _Fit:
             self.hooks("on_test_end", held_out)
             for name, value in held_out.items():
                 found[f"val_{name}"] = value
-        if self.is_limited:
-            self.budget.reserve = max(self.budget.reserve, time.perf_counter() - begin)
+        if self.clock is not None:
+            self.clock.figures_took(time.perf_counter() - begin)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 from fastbp.callback import Callback, EarlyStopping, TerminateOnNaN
 from fastbp.callback.base import Logs, defines
 from fastbp.check.message import shown
@@ -21,6 +23,7 @@ _NAMES = (
 _BEFORE_BATCH = ("on_train_batch_begin", "on_batch_begin")
 _AFTER_BATCH = ("on_train_batch_end", "on_batch_end")
 _FOR_EPOCHS = {"on_epoch_begin", "on_epoch_end"}
+_PLAIN = {int, float, bool, str, type(None)}
 
 _Hook = tuple[Callback, Callable[..., None]]
 
@@ -51,6 +54,7 @@ class Hooks:
         for callback in self.callbacks:
             callback.set_params(dict(params))
             callback.set_model(self.model)
+        self.in_order = sorted(self.callbacks, key=lambda callback: callback.saves)
         self.found = {name: self._who(name) for name in _NAMES}
         self.found["on_train_batch_begin"] = before = self._who(*_BEFORE_BATCH)
         self.found["on_train_batch_end"] = after = self._who(*_AFTER_BATCH)
@@ -65,16 +69,18 @@ class Hooks:
     def _who(self, name: str, *others: str) -> list[_Hook]:
         return [
             (callback, getattr(callback, name))
-            for callback in sorted(self.callbacks, key=lambda callback: callback.saves)
+            for callback in self.in_order
             if any(defines(callback, wanted) for wanted in (name, *others))
         ]
 
     # states
 
     def states(self) -> list[tuple[str, dict[str, Any]]]:
-        """Class and state of each callback that has one."""
+        """Class and state of each callback that has one: a copy, for what becomes of the callback
+        in another fit is none of this network's.
+        """
         found = ((type(callback).__name__, callback.get_state()) for callback in self.callbacks)
-        return [(name, state) for name, state in found if state]
+        return [(name, _copied(state)) for name, state in found if state]
 
     def set_states(self, states: list[tuple[str, dict[str, Any]]]) -> None:
         """Of each callback the first of its class that is left."""
@@ -85,7 +91,7 @@ class Hooks:
             if place is None:
                 continue
             try:
-                callback.set_state(deepcopy(left.pop(place)[1]))
+                callback.set_state(_copied(left.pop(place)[1]))
             except Exception as error:
                 error.add_note(f"{name}.set_state was to go on with what get_state had returned")
                 raise
@@ -147,6 +153,8 @@ class Hooks:
             hooks = [found for found in hooks if found[0] is not self.served]
             if self.asked is None and self.model.stop_training:
                 self.asked = self.served
+            if not hooks:
+                return
         due = [found for found in hooks if is_last or self._is_due(found[0], done)]
         others = [found for found in due if not found[0].saves]
         savers = [found for found in due if found[0].saves]
@@ -174,6 +182,17 @@ class Hooks:
             return "early stopping", f"EarlyStopping {where}, {who.stop_reason}"
         name = f"{type(who).__name__} set " if who else ""
         return "stop_training", f"{name}stop_training {where}"
+
+
+def _copied(value: Any) -> Any:
+    """`deepcopy`, quick for what states are made of: every fit with callbacks does it."""
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return value if type(value) in _PLAIN else deepcopy(value)
 
 
 def check_callbacks(callbacks: object) -> list[Callback]:

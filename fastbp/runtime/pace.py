@@ -33,18 +33,16 @@ class Pace:
 
 
 class Budget:
-    """The seconds that a fit may take; None for any number.
+    """The seconds that a fit may take.
 
     Attributes:
         reserve: seconds that the figures after an epoch took, kept free for the last ones.
     """
 
     def __init__(self, max_seconds: object) -> None:
-        self.is_limited = max_seconds is not None
-        if self.is_limited:
-            seconds = check_real(max_seconds, name="max_seconds", minimum=0, exclude_minimum=True)
-            self.end = time.perf_counter() + seconds
-            self.reserve = 0.0
+        seconds = check_real(max_seconds, name="max_seconds", minimum=0, exclude_minimum=True)
+        self.end = time.perf_counter() + seconds
+        self.reserve = 0.0
 
     def left(self) -> float:
         return self.end - self.reserve - time.perf_counter()

@@ -10,7 +10,7 @@ from copy import copy
 import numpy as np
 
 from fastbp.check.array import Array
-from fastbp.check.message import level_of_caller
+from fastbp.check.message import differing, level_of_caller
 from fastbp.description import Unfinished
 from fastbp.history import History
 from fastbp.runtime.feed import Feed
@@ -30,7 +30,9 @@ def unfinished_for(state: State, call: Call, first: int) -> Unfinished | None:
     held = state.unfinished
     if held is None or state.left_at is not None:
         return None
-    stands = f"the network stands after {held.batches} batches of epoch {held.number}"
+    stands = (
+        f"the network stands after {held.batches} batches of epoch {held.number}, counted from 0"
+    )
     if first and first != held.number:
         raise ValueError(f"initial_epoch must be {held.number}, got {first}: {stands}")
     own = call.order
@@ -40,7 +42,7 @@ def unfinished_for(state: State, call: Call, first: int) -> Unfinished | None:
     if first:
         raise ValueError(
             f"initial_epoch={first}: {stands} and goes on there with the rows and batches of that "
-            f"fit; {', '.join(odd)} differ (without initial_epoch the rest of it is dropped)"
+            f"fit; {differing(odd)} (without initial_epoch the rest of it is dropped)"
         )
     return None
 
@@ -84,6 +86,8 @@ def past_of(state: State, first: int, unfinished: Unfinished | None) -> History 
         return None
     if past.epoch[-1] + 1 == first:
         return _own(past, first)
+    if first == state.epochs:  # `net.epochs` after several fits, each with a history of its own
+        return None
     warnings.warn(
         f"initial_epoch={first}, but the last fit ended with epoch {past.epoch[-1]}, counted from "
         f"0: initial_epoch={past.epoch[-1] + 1} goes on with it",

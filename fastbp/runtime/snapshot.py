@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,8 +20,10 @@ from fastbp.history import History
 from fastbp.metric import Function, metric_names
 from fastbp.metric.function import Kept, left_out
 from fastbp.runtime.guard import reading, writing
-from fastbp.runtime.standing import Mark, Standing
 from fastbp.runtime.state import State
+
+if TYPE_CHECKING:
+    from fastbp.runtime.standing import Standing
 
 _REAL = {np.dtype(np.float32), np.dtype(np.float64)}
 
@@ -76,6 +78,8 @@ def put(state: State, held: Snapshot) -> None:
 def _standing(state: State, held: Snapshot) -> Standing | None:
     if not held.callbacks and not held.kept and held.kept_rate is None:
         return None
+    from fastbp.runtime.standing import Mark  # which few need
+
     mark = Mark(state, held.callbacks, keeps=bool(held.kept))
     if mark.parameters is not None:
         for name, view in state.layout.views(mark.parameters).items():

@@ -23,8 +23,8 @@ class Standing:
     Attributes:
         callbacks: class and state of each callback that has one.
         parameters, rate: those of the training where the last hooks set others; else None.
-        left: of the parameters and the rate as these hooks left them; others are the user's and
-            stay.
+        left: of the parameters and the rate as these hooks left them, where they set any; others
+            are the user's and stay.
     """
 
     callbacks: States
@@ -37,7 +37,7 @@ class Standing:
 
     def put_back(self, state: State) -> None:
         """What the training goes on with."""
-        if not self.is_left(state):
+        if (self.parameters is None and self.rate is None) or not self.is_left(state):
             return
         if self.parameters is not None:
             state.parameters[:] = self.parameters
@@ -54,11 +54,13 @@ class Mark:
 
     def standing(self, state: State) -> Standing:
         """Now that they have been called."""
-        left = _left(state)
-        found = Standing(self.callbacks, left=left)
+        found = Standing(self.callbacks)
         if self.parameters is not None and (self.parameters != state.parameters).any():
             found.parameters = self.parameters
-        found.rate = self.rate if self.rate != left[1] else None
+        if self.rate != _rate(state):
+            found.rate = self.rate
+        if found.parameters is not None or found.rate is not None:
+            found.left = _left(state)
         return found
 
 

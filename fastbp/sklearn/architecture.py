@@ -77,7 +77,8 @@ def _layers(own: Any, sizes: Sequence[int]) -> list[Layer]:
     if own.network is None:
         hidden = [Dense(n, activation_of(own.activation), l2=own.alpha) for n in sizes[1:-1]]
         return [Input(n_features), *hidden, Dense(n_outputs, l2=own.alpha)]
-    given = own.network(n_features, n_outputs) if callable(own.network) else own.network
+    is_function = callable(own.network) and not isinstance(own.network, Network)
+    given = own.network(n_features, n_outputs) if is_function else own.network
     if not isinstance(given, list | tuple):
         raise TypeError(f"network must give a list of layers, got {shown(given)}")
     layers = [_penalised(layer, float(own.alpha)) for layer in given]

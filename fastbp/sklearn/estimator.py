@@ -37,6 +37,28 @@ class Estimator:
     def _fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> Any:
+        before = vars(self).copy()
+        try:
+            X, y, sample_weight = self._begin(X, y, sample_weight, incremental)
+        except BaseException:  # the estimator predicts as before
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        try:
+            target = self._target(y)
+            X = readable(X, self.network_.dtype)
+            if self.solver == "lbfgs":
+                minimize(self, X, target, sample_weight)
+            else:
+                train(self, X, y, target, sample_weight, incremental=incremental)
+        except DivergenceError as error:
+            raise ValueError(f"{_NOT_FINITE} {error}") from error
+        return self
+
+    def _begin(
+        self: Any, X: Any, y: Any, sample_weight: Any, incremental: bool
+    ) -> tuple[Any, Array, Array | None]:
+        """The rows checked, y as scikit-learn encodes it, and the network to train with them."""
         sizes = _sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -49,16 +71,7 @@ class Estimator:
         self._random_state = check_random_state(self.random_state)
         X = self._scaled_to_fit(X, sample_weight, first)
         self._prepare(y, [X.shape[1], *sizes, y.shape[1]], X.dtype, first, incremental)
-        try:
-            target = self._target(y)
-            X = readable(X, self.network_.dtype)
-            if self.solver == "lbfgs":
-                minimize(self, X, target, sample_weight)
-            else:
-                train(self, X, y, target, sample_weight, incremental=incremental)
-        except DivergenceError as error:
-            raise ValueError(f"{_NOT_FINITE} {error}") from error
-        return self
+        return X, y, sample_weight
 
     def _prepare(
         self: Any, y: Array, sizes: Sequence[int], dtype: Any, first: bool, incremental: bool

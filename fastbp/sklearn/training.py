@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from fastbp.check.array import Array
 from fastbp.history import History
 from fastbp.runtime.hooks import Hooks, check_callbacks
+from fastbp.runtime.order import drop_unfinished
 from fastbp.runtime.parted import parted_epoch
 from fastbp.runtime.rate import assign
 from fastbp.runtime.train import Epochs
@@ -40,7 +41,11 @@ def train(
             state, X, target, batch_size=batch_size, n_threads=own.n_threads,
             sample_weight=sample_weight, shuffle=own.shuffle,
         )  # fmt: skip
-        _Training(own, epochs, n_rows, held, token, incremental=incremental).run()
+        training = _Training(own, epochs, n_rows, held, token, incremental=incremental)
+        try:
+            training.run()
+        finally:
+            drop_unfinished(state)  # orders of rows are the estimator's: no fit goes on with one
     finally:
         guard.writers.discard(token)
 

@@ -3,6 +3,7 @@
 Numbers that may be many are arrays of the file; the rest is the header's "training".
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _read_kept(entry: Any, arrays: Arrays, parameters: Arrays) -> Arrays:
 def _read_rate(entry: Any) -> float | None:
     if entry is None:
         return None
-    if not isinstance(entry, float | int) or isinstance(entry, bool) or entry < 0:
+    if not _is_number(entry) or entry < 0:
         raise ModelFormatError(f"the header has the learning rate {entry!r}")
     return float(entry)
 
@@ -180,7 +181,7 @@ def _check_figures(figures: Any, order: dict[str, Any]) -> None:
     if figures is not None and (
         not isinstance(figures, dict)
         or figures.keys() != {"loss", *names}
-        or not all(type(value) in (float, int) for value in figures.values())
+        or not all(_is_number(value) for value in figures.values())
     ):
         raise ModelFormatError("the header's 'figures' are no numbers of these metrics")
 
@@ -222,7 +223,12 @@ def _with_arrays(value: Any, arrays: Arrays) -> Any:
     return found if found.ndim else found.item()
 
 
-# both
+# all of them
+
+
+def _is_number(value: Any) -> bool:
+    """Of JSON's whole numbers some are beyond every float."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _object(value: Any, keys: set[str], name: str) -> dict[str, Any]:

@@ -137,6 +137,8 @@ class TableFile:
         lines = self._decoded(head)
         if not lines.strip():
             raise ValueError("the file is empty")
+        if lines.lstrip().startswith(("[{", '{"')):
+            raise ValueError("this is JSON: save the table as CSV")
         self.separator = separator or _find_separator(lines)
         rows = list(csv.reader(io.StringIO(lines), delimiter=self.separator, skipinitialspace=True))
         blank = next(i for i, row in enumerate(rows) if row)
@@ -169,9 +171,12 @@ class TableFile:
         )
 
     def _check_header(self, names: list[str]) -> None:
+        """Notes of what may be none, and names for columns without."""
         for position, name in enumerate(names):
-            if not name:
-                raise ValueError(f"column {position + 1} has no name")
+            if not name:  # the index that `DataFrame.to_csv` writes, or a separator at the end
+                names[position] = given = f"Unnamed: {position}"  # as pandas calls it
+                text = f"column {position + 1} has no name and is called {given!r}"
+                self.notes.append(f"{text}; --drop {given!r} leaves it out")
         if names != [str(i) for i in range(len(names))] and self.header_is_numbers():
             self.notes.append(
                 f"the first line, taken for names of columns, is mostly numbers "

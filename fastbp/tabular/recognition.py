@@ -30,6 +30,10 @@ _FEW = 10
 # So many different cells that are no numbers, among numbers, stand for missing ones or are slips.
 _STRAYS = 5
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*")
+_GROUPED = {  # 1,234,567.8 or 1.234.567,8
+    ".": re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d+)?\s*"),
+    ",": re.compile(r"\s*[-+]?\d{1,3}(\.\d{3})+(,\d+)?\s*"),
+}
 _WITH_UNIT = re.compile(r"\s*[^\w\s]{0,3}\s*[-+]?\d[\d.,' ]*\s*[^\d\s]{0,4}\s*")
 
 MISSING = ("indicator", "impute", "error")
@@ -143,6 +147,16 @@ def check_numbers(cells: Cells, decimal: str) -> None:
     n_numbers = len(distinct) - len(others)
     if not others:
         return
+    grouped = [cell for cell in others if _GROUPED[decimal].fullmatch(cell)]
+    if len(grouped) > 0.9 * len(others) and not any(
+        _DECIMAL_COMMA.fullmatch(cell) for cell in set(others).difference(grouped)
+    ):
+        comma = "--decimal , if the comma is the decimal point, " if decimal == "." else ""
+        raise ValueError(
+            f"column {name!r} has numbers with separators of thousands, such as {grouped[0]!r}: "
+            f"write them without, or pass {comma}--categorical {name!r} if they are names, "
+            f"or --drop {name!r}"
+        )
     if decimal == "." and _share(_DECIMAL_COMMA, others) > 0.9 and len(others) > n_numbers / 10:
         example = next(cell for cell in others if _DECIMAL_COMMA.fullmatch(cell))
         raise ValueError(

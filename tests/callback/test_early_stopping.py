@@ -126,7 +126,9 @@ def test_the_network_is_that_of_the_best_epoch(metrics, backend):
     assert stop.best == min(losses) == losses[stop.best_epoch]
     assert stop.stopped_epoch == stop.best_epoch + 4 == history.epoch[-1] < 199
     assert history.stopped == "early stopping"
-    assert f"has not improved on {stop.best:.6g}" in history.reason
+    where = f"of epoch {stop.best_epoch + 1} for 4 epochs"  # from 1, as "after epoch 12 of 200"
+    assert f"has not improved on {stop.best:.6g} {where}" in history.reason
+    assert f"after epoch {stop.stopped_epoch + 1} of 200" in history.reason
     reference.fit(X, y, epochs=stop.best_epoch + 1)
     for a, b in zip(network.get_weights(), reference.get_weights(), strict=True):
         assert np.array_equal(a, b)

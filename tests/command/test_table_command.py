@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.refusal import bad_input
 from support.table_file import write_csv
 from support.tolerance import printed_bound
 
@@ -65,6 +66,14 @@ class TestTrain:
         assert Path("model.npz").read_bytes() == first
         out = run(capsys, *train, "--no-save").out
         assert "wrote" not in out and "next" not in out and not Path("model-3.npz").exists()
+
+    @pytest.mark.parametrize("option", ["--save", "--plot", "--report"])
+    @bad_input("output over the table")
+    def test_the_table_is_not_overwritten(self, option, flowers, fails):
+        before = Path(flowers).read_bytes()
+        command = ["train", flowers, "--target", "species", "--epochs", "1", option, flowers]
+        fails(command, f"{option} {flowers} is the file to read")
+        assert Path(flowers).read_bytes() == before
 
     def test_cross_validation_and_test_rows(self, capsys, flowers):
         out = run(capsys, "train", flowers, "--target", "species", "--no-save", "--cv", "3",
@@ -178,6 +187,17 @@ class TestPredict:
             values = [float(row[name]) for name in names]
             assert abs(sum(values) - 1.0) <= printed_bound(n=3, decimals=6)
             assert "probability_" + row["species"] == names[int(np.argmax(values))]
+
+    def test_names_of_digits_keep_their_zeros(self, capsys, tmp_path):
+        rows = [[code, "yes" if code == "01067" else "no"] for code in ["01067", "1067", "2"] * 10]
+        table = write_csv(tmp_path / "codes.csv", ["code", "y"], rows)
+        model = tmp_path / "m.npz"
+        run(capsys, "train", table, "--target", "y", "--categorical", "code", "--save", model,
+            "--learning-rate", "0.1")  # fmt: skip
+        (column,) = fb.TableModel.load(model).preprocessing.columns
+        assert column.categories == ("2", "01067", "1067")
+        printed = run(capsys, "predict", model, table)
+        assert printed.err == "" and printed.out.split()[1:] == ["yes", "no", "no"] * 10
 
     def test_numbers_to_a_file(self, capsys, tmp_path, prices, fails):
         model, output = tmp_path / "m.npz", tmp_path / "out.csv"

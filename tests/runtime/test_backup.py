@@ -33,7 +33,9 @@ class Kill(fb.Callback):
             raise Killed
 
 
-@pytest.mark.parametrize("name", ["adam", "everything", "converted", "function", "batches"])
+@pytest.mark.parametrize(
+    "name", ["adam", "everything", "converted", "function", "batches", "draws", "draws, converted"]
+)
 def test_the_bits_of_a_run_that_nobody_ended(name, backend, tmp_path):
     """A backup after each part of 0.15 s of a clock by which a step takes 0.1 s."""
     whole, data = make(name, backend)
@@ -84,8 +86,8 @@ def test_of_another_run(tmp_path):
     _net().fit(X, Y, epochs=2, backup=keep)
     for network, options, text in (
         (fb.Network([4, 7, 3], loss="cross_entropy", seed=1), {}, "of another network: layers di"),
-        (_net(optimizer="sgd"), {}, "of another network: optimizer differ"),
-        (_net(), {"batch_size": 7}, "is of other data: batch_size differ"),
+        (_net(optimizer="sgd"), {}, "of another network: optimizer differs$"),
+        (_net(), {"batch_size": 7}, "is of other data: batch_size differs$"),
         (_net(), {"X": X + 1}, "is of other data: data differ"),
         (_net(), {"epochs": 1}, "stands at epoch 2, initial_epoch and epochs are 0 and 1"),
         (_net(), {"callbacks": 3}, "callbacks must be a list"),
@@ -122,6 +124,21 @@ def test_a_backup_that_cannot_be_written(tmp_path):
         with pytest.warns(UserWarning, match="training goes on: .*No space left") as found:
             network.fit(X, Y, epochs=5, backup=keep)
     assert digest(network) == digest(reference) and len(found) == 1
+
+
+def test_a_state_that_no_file_holds(tmp_path):
+    """The run does not end for it."""
+
+    class Odd(fb.Callback):
+        def get_state(self):
+            return {"held": object()}
+
+    reference, network = _net(), _net()
+    reference.fit(X, Y, epochs=3)
+    keep = fb.Backup(tmp_path / "run.npz", every_seconds=1e-9)
+    with pytest.warns(UserWarning, match="training goes on: state of Odd: no file holds"):
+        network.fit(X, Y, epochs=3, backup=keep, callbacks=[Odd()])
+    assert digest(network) == digest(reference)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from support.child import TESTS
 from support.refusal import Bad, refused
 
 import fastbp as fb
-from fastbp.runtime import fit, progress
+from fastbp.runtime import clock, progress
 
 X, Y = np.arange(4.0)[:, None], np.arange(4.0)
 needs_tqdm = pytest.mark.skipif(find_spec("tqdm") is None, reason="tqdm is not installed")
@@ -146,7 +146,7 @@ def test_the_parts_of_a_long_epoch(monkeypatch):
     monkeypatch.setattr(progress, "_bar", lambda: Tqdm)
     monkeypatch.setattr(progress, "REDRAW", 0.0)
     monkeypatch.setattr(progress.Bar, "interval", 1e-9)
-    monkeypatch.setattr(fit, "_LONG_WORK", 0.0)
+    monkeypatch.setattr(clock, "_LONG_WORK", 0.0)
     network = fb.Network([1, 4, 1], seed=0)
     reference = network.copy()
     history = network.fit(X, Y, epochs=2, batch_size=1)

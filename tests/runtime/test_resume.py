@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from unittest.mock import patch
 
 import pytest
@@ -17,9 +18,10 @@ import fastbp as fb
 EPOCHS, BATCHES = 10, 6  # of each case
 # The twin in NumPy has nothing of its own but the account of an epoch that is interrupted.
 PAIRS = [(name, "cython") for name in CASES] + [
-    (name, "numpy") for name in ("adam", "stops", "outputs", "converted", "everything")
+    (name, "numpy")
+    for name in ("adam", "stops", "outputs", "converted", "draws", "draws in chunks", "everything")
 ]
-QUICK = [(name, "cython") for name in ("adam", "stops")] + [("adam", "numpy")]
+QUICK = [(name, "cython") for name in ("adam", "stops", "draws")] + [("adam", "numpy")]
 
 # Stops a case, and goes on with it in another process: by other means, to the same numbers.
 GO_ON = """
@@ -120,19 +122,20 @@ def test_stopped_twice(backend, tmp_path, whole):
     assert result(network) == whole("everything", backend)
 
 
+@pytest.mark.parametrize("name", ["everything", "draws, converted"])
 @pytest.mark.parametrize("freq", ["epoch", 5])
-def test_from_checkpoints(freq, backend, tmp_path, whole):
+def test_from_checkpoints(name, freq, backend, tmp_path, whole):
     """Written in hooks, by the first of the callbacks."""
-    network, data = make("everything", backend)
+    network, data = make(name, backend)
     save = fb.ModelCheckpoint(tmp_path / "{epoch}.npz", save_freq=freq)
-    fit("everything", network, data, stop=save)
+    fit(name, network, data, stop=save)
     paths = sorted(tmp_path.iterdir())
     assert len(paths) == 10
     for path in paths:
         if path.name == "10.npz":
             continue  # of the last epoch: nothing is left but the end of the fit
-        found = go_on("everything", backend, str(path), n_threads=1)
-        assert found == whole("everything", backend), path.name
+        found = go_on(name, backend, str(path), n_threads=1)
+        assert found == whole(name, backend), path.name
 
 
 def test_a_hook_that_trains(backend, tmp_path):
@@ -170,6 +173,15 @@ def test_in_the_same_process(backend, whole):
         assert result(one) == whole("everything", backend)
 
 
+def test_a_callback_that_another_network_has_had_since(backend):
+    network, (X, y) = make("own", backend)
+    counter, other = Counter(), Counter()
+    network.fit(X, y, epochs=2, callbacks=counter)
+    make("own", backend)[0].fit(X, y, epochs=3, callbacks=counter)
+    network.fit(X, y, epochs=3, initial_epoch=2, callbacks=other)
+    assert counter.called == [0, 1, 0, 1, 2] and other.called == [0, 1, 2]
+
+
 CTRL_C = """
 import io, json, os, signal, threading, time
 import numpy as np
@@ -192,6 +204,10 @@ for n_metrics, delay in ((1, 0.0), (1, 0.03), (1, 0.09), (2, 0.03), (2, 0.1)):
         net.fit(X, y, epochs=10**6, **options)
     except KeyboardInterrupt:
         pass
+    left, reason = net._state.unfinished, net.history.reason
+    if left is not None and 0 < left.batches < 100:
+        text = f"after {left.batches} of 100 batches of epoch {left.number + 1} of 1000000"
+        assert reason == "KeyboardInterrupt " + text, reason
     net.save(file)
     file.seek(0)
     steps, net = net.steps, fb.Network.load(file, backend=BACKEND)
@@ -212,3 +228,32 @@ def test_ctrl_c(backend):
     found = child.result(code, timeout=120)
     assert all(same for _, same in found), found
     assert any(batch for batch, _ in found)
+
+
+def test_ctrl_c_between_any_two_calls_of_the_twin(whole):
+    """Python handles a signal after a call: here after each of them in turn."""
+    from fastbp.backend.numpy.engine import Engine
+
+    code, left = Engine.train.__wrapped__.__code__, 0
+
+    def interrupt(frame, event, argument):
+        nonlocal left
+        if event == "c_return" and frame.f_code is code:
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+
+    steps = set()
+    for name in ("outputs", "draws"):
+        for k in range(1, 240, 13):
+            network, data = make(name, "numpy")
+            left = k
+            sys.setprofile(interrupt)
+            try:
+                fit(name, network, data, epochs=4)
+            finally:
+                sys.setprofile(None)
+            steps.add(network.steps)
+            fit(name, network, data)
+            assert result(network) == whole(name, "numpy"), k
+    assert len(steps) > 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -183,6 +184,43 @@ def test_interrupted(table: Any) -> None:
     assert model.n_iter_ == 3 and model.score(*table) > 0.5
 
 
+def test_interrupted_within_an_epoch(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call begins a new one, whose loss is its own."""
+    model = MLPClassifier(batch_size=20, random_state=0)
+
+    def interrupt(epochs: Any, *_: Any, **__: Any) -> None:
+        epochs.state.left_at = 2, np.array([1e9, 40.0])  # as the engine does
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted by user"):
+        patch.setattr("fastbp.runtime.train.Epochs.run", interrupt)
+        model.fit(*table)
+    watched = fb.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    model.set_params(callbacks=[watched]).partial_fit(*table)
+    assert model.loss_ < 2
+
+
+def test_stopped_within_an_epoch(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No further fit goes on there, for the orders of the rows are not the network's: a file holds
+    nothing of it.
+    """
+
+    class Stop(fb.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 2
+
+    X, y = table
+    monkeypatch.setattr("fastbp.sklearn.rows.MOST_BYTES", 0)
+    for given in (X, scipy.sparse.csr_matrix(X)):
+        model = MLPClassifier(callbacks=[Stop()], batch_size=20, random_state=0).fit(given, y)
+        file = io.BytesIO()
+        model.network_.save(file)
+        file.seek(0)
+        network = fb.Network.load(file)
+        assert (network.epochs, network.steps) == (1, 3)
+        np.testing.assert_array_equal(network.predict(X), model.network_.predict(X))
+
+
 # what is refused
 
 X6, Y6 = np.arange(18.0).reshape(6, 3), [0, 1, 2, 0, 1, 2]
@@ -215,6 +253,12 @@ def test_bad_parameter(call: Callable[[], Any], text: str) -> None:
     with pytest.raises(ValueError) as error:
         call()
     assert str(error.value) == text
+
+
+@bad_input("estimator")
+def test_a_network_is_no_list_of_layers() -> None:
+    with pytest.raises(TypeError, match=r"network must give a list of layers, got .*3-5-3"):
+        MLPClassifier(network=fb.Network([3, 5, 3])).fit(X6, Y6)
 
 
 @bad_input("estimator")
@@ -251,6 +295,22 @@ def test_coefs_that_do_not_fit(table: Any) -> None:
     with pytest.raises(ValueError, match=r"coefs_ have shapes .* the network takes"):
         model.set_params(hidden_layer_sizes=(3,)).fit(*table)
     np.testing.assert_array_equal(model.predict_proba(table[0]), before)
+
+
+def test_a_network_that_does_not_fit(table: Any) -> None:
+    """A model that was fitted predicts as before; one that was not can still be."""
+    X, y = table
+    bad, good = [fb.Input(5), fb.Dense(4)], [fb.Dense(6, "relu"), fb.LayerNorm()]
+    fitted = MLPClassifier((4,), max_iter=2, random_state=0).fit(X, y)
+    before = fitted.predict_proba(X)
+    with pytest.raises(ValueError, match="network has 4 outputs, this y takes 1"):
+        fitted.set_params(network=bad).fit(X, y)
+    np.testing.assert_array_equal(fitted.set_params(network=None).predict_proba(X), before)
+    model = MLPClassifier(network=bad, random_state=0)
+    with pytest.raises(ValueError, match="network has 4 outputs"):
+        model.partial_fit(X, y, classes=["a", "b"])
+    model.set_params(network=good).partial_fit(X, y)
+    assert model.n_layers_ == 4 and model.coefs_[0].shape == (5, 6)
 
 
 def test_partial_fit_keeps_the_type_of_its_first_rows(table: Any) -> None:

@@ -184,11 +184,11 @@ def test_where_it_stands_decides():
 
     network.fit(X, Y, epochs=4, initial_epoch=2, batch_size=8, callbacks=[Stop()])
     assert network.epochs == 2 and network.history.epoch == [0, 1, 2]
-    stands = "the network stands after 2 batches of epoch 2"
+    stands = "the network stands after 2 batches of epoch 2, counted from 0"
     for options, text in (
         ({"initial_epoch": 3}, f"^initial_epoch must be 2, got 3: {stands}$"),
         ({"initial_epoch": 2, "batch_size": 4}, f"^initial_epoch=2: {stands} .* batch_size differ"),
-        ({"initial_epoch": 2, "shuffle": False}, "; shuffle differ"),
+        ({"initial_epoch": 2, "shuffle": False}, "; shuffle differs "),
     ):
         options = {"epochs": 4, "batch_size": 8, **options}
         refused(network, lambda o=options: network.fit(X, Y, **o), ValueError, text)
@@ -198,6 +198,18 @@ def test_where_it_stands_decides():
     assert network.epochs == 3 and network.steps == 15
     with pytest.warns(UserWarning, match="initial_epoch=2, but the last fit ended with epoch 2, c"):
         network.fit(X, Y, epochs=3, initial_epoch=2)
+
+
+def test_epochs_of_several_fits_are_an_initial_epoch():
+    """`net.epochs` counts those of all fits, and no fit warns of it; its history is its own."""
+    network = _net()
+    network.fit(X, Y, epochs=3)
+    network.fit(X, Y, epochs=2)
+    history = network.fit(X, Y, epochs=7, initial_epoch=network.epochs)
+    assert history.epoch == network.history.epoch == [5, 6] and network.epochs == 7
+    reference = _net()
+    reference.fit(X, Y, epochs=7)
+    assert digest(network) == digest(reference)
 
 
 # files of before
@@ -252,6 +264,7 @@ def test_a_table_of_format_1(tmp_path):
         ("training/kept", 1),
         ("training/kept", True),
         ("training/kept_rate", -1.0),
+        ("training/kept_rate", 10**400),
         ("training/order", []),
         ("training/unfinished", {}),
         ("training/unfinished/number", -1),
@@ -260,6 +273,7 @@ def test_a_table_of_format_1(tmp_path):
         ("training/unfinished/order", {}),
         ("training/unfinished/order/metrics", ["accuracy"]),
         ("training/unfinished/figures", {"loss": "x"}),
+        ("training/unfinished/figures", {"loss": 10**400}),
         ("training/unfinished/outputs", True),
         ("training/unfinished", None),
     ],

@@ -36,6 +36,14 @@ class Counter(fb.Callback):
         logs["mean so far"] = self.losses.mean()
 
 
+def _random_layers() -> list[Any]:
+    """Some draw numbers, for each step others; some have parameters of their own."""
+    return [
+        fb.Input(5), fb.Standardize(mean=[0.1] * 5, std=[0.9] * 5), fb.GaussianNoise(0.3),
+        fb.Dense(9, "tanh"), fb.LayerNorm(), fb.Dropout(0.4), fb.Dense(3),
+    ]  # fmt: skip
+
+
 def _rate(step: int) -> float:
     return 0.05 / (1 + step // 4)
 
@@ -77,6 +85,17 @@ CASES: dict[str, dict[str, Any]] = {
     "chunks": {"optimizer": lambda: fb.Adam(0.02), "metrics": ["accuracy"], "kind": "chunks"},
     "in order": {"optimizer": lambda: fb.Adam(0.02), "shuffle": False, "dtype": "float64"},
     "batches": {"optimizer": lambda: fb.Adam(0.02), "kind": "batches"},
+    "draws": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _random_layers, "metrics": ["accuracy"],
+    },
+    "draws in chunks": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _random_layers, "kind": "chunks",
+    },
+    "draws, converted": {
+        "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _random_layers,
+        "kind": "converted", "metrics": ["accuracy", "f1_macro"], "validation": True,
+        "callbacks": lambda: [Counter(), fb.ReduceLROnPlateau(patience=1)],
+    },
     "everything": {
         "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,
         "weighted": True, "metrics": ["accuracy", "mae", "log_loss"],
@@ -116,7 +135,8 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndar
     X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
     metrics = own.get("metrics", [])
     network = fb.Network(
-        [5, 9, 3], activation="tanh", loss=own.get("loss", "cross_entropy"),
+        own["layers"]() if "layers" in own else [5, 9, 3],
+        activation=None if "layers" in own else "tanh", loss=own.get("loss", "cross_entropy"),
         optimizer=own["optimizer"](), metrics=metrics, dtype=own.get("dtype", "float32"), seed=4,
         backend=backend,
     )  # fmt: skip

@@ -8,9 +8,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from support.refusal import bad_input
 
 pd = pytest.importorskip("pandas")
 
+import fastbp as fb  # noqa: E402
 from fastbp.tabular.file import TableFile  # noqa: E402
 
 TEXT = "a;b;c\n007;1,5;x\n8;2,5;\n"
@@ -132,13 +134,14 @@ def test_without_header(tmp_path):
         ("", "the file is empty"),
         ("a,b\n", "has a header and no rows"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
-        ("a,,c\n1,2,3\n", "column 2 has no name"),
+        ("Unnamed: 1,,c\n1,2,3\n", "two columns are called 'Unnamed: 1'"),
         ("a,b\n1,2,3\n", "more cells than the 2 columns in data row 1"),
         ("a,b\n1,2\n1,2,3,4\n5,6\n", "more cells than the 2 columns in data row 2"),
         ("a,b\n1,2,3,4,5,6,7\n1,2\n", "far more cells than the 2 columns in a row"),
         ("a,b\n1,2\n" + "1," * 50 + "1\n", "line 3 has 51 cells, there are 2 columns"),
         ("a,b\n1,2\n3," + '"' + "4" * 200000, "field larger than field limit|EOF inside string"),
         (b"a,b\n1,\0\n", "this is no text: a byte is 0"),
+        ('[{"a": 1, "b": 2}]', "this is JSON: save the table as CSV"),
         (b"PK\x03\x04xl/workbook.xml", "an Excel workbook"),
         (gzip.compress(TEXT.encode() * 9)[:40], "the compressed file is damaged"),
     ],
@@ -168,6 +171,27 @@ def test_parts_are_the_whole(tmp_path, monkeypatch):
     assert [len(part) for part in parts] == [1000] * 5
     assert list(parts[3].index) == list(range(3000, 4000))
     assert pd.concat(parts).equals(read(path))
+
+
+@bad_input("column without a name")
+@pytest.mark.parametrize("text", [",a,b,\n0,1,2,\n1,3,4,\n", "a,b\n1,2\n3,4\n"])
+def test_columns_without_a_name_are_called_as_pandas_does(tmp_path, text):
+    """The index of `to_csv`, and separators at the end of lines."""
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with TableFile(path) as file:
+        assert list(file.columns) == list(pd.read_csv(path).columns)
+        assert len(file.notes) == text.partition("\n")[0].count(",") - 1
+        table = file.read()
+    assert table.equals(pd.read_csv(path))
+
+
+def test_the_index_of_to_csv_is_left_out(tmp_path):
+    path = tmp_path / "data.csv"
+    table = pd.DataFrame({"size": [1.0, 2.0, 0.0, 3.0] * 8, "kind": ["x", "y", "x", "y"] * 8})
+    table.to_csv(path)
+    model = fb.TableModel(epochs=1, seed=0).fit(read(path), target="kind")
+    assert model.columns == ("size",)
 
 
 def test_without_pandas_the_extra_is_named(monkeypatch, tmp_path):

@@ -181,6 +181,22 @@ class TestRecognition:
         with pytest.raises(ValueError, match=message):
             fit({"a": cells, "b": [1, 2] * (len(cells) // 2) + [1] * (len(cells) % 2)})
 
+    @bad_input("separator of thousands")
+    @pytest.mark.parametrize(
+        ("cells", "decimal", "message"),
+        [
+            (["1.234,50", "999,00"], ",", r"of thousands, such as '1.234,50': write .* pass --cat"),
+            (["1.234.567", "2"], ",", "separators of thousands, such as '1.234.567'"),
+            (["1,234.5", "2.5"], ".", "separators of thousands, such as '1,234.5'"),
+            (["1,234", "999"], ".", "'1,234': .* pass --decimal , if the comma is the decimal"),
+            (["1,234", "12,5"], ".", "numbers with a decimal comma"),
+            (["1.234,50", "99,00"], ".", "numbers with a decimal comma"),
+        ],
+    )
+    def test_groups_of_digits(self, cells, decimal, message):
+        with pytest.raises(ValueError, match=message):
+            fit({"a": cells, "b": [1, 2]}, decimal=decimal)
+
     def test_the_remedies_work(self):
         assert encode(fit({"a": ["1,5", "2,5"]}, decimal=","), {"a": ["2,0"]}).tolist() == [[0]]
         fitted = fit({"a": ["1", "?", "3"]}, na_values=["?"])

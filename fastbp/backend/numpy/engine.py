@@ -233,12 +233,14 @@ class Engine(Operations):
     ) -> float:  # fmt: skip
         self.plan.check("train_batch", len(x))
         losses = np.zeros(1)
-        self.train(
-            x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
-            row_weight=row_weight, outputs=outputs,
-        )  # fmt: skip
-        status, _, batch, steps = self.progress
-        self.progress = status, 0, batch, steps  # a step alone is no epoch
+        try:
+            self.train(
+                x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
+                row_weight=row_weight, outputs=outputs,
+            )  # fmt: skip
+        finally:
+            status, _, _, steps = self.progress
+            self.progress = status, 0, 0, steps  # a step alone is no epoch
         return float(losses[0])
 
     def bind(
