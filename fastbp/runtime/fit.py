@@ -338,6 +338,10 @@ class _Fit:
         begin = time.perf_counter() if self.clock is not None else 0.0
         try:
             losses = self.call.run(n, first=self.epoch)
+            self.batches_done = self.call.n_batches
+            if self.clock is not None:
+                self.clock.measured(begin, steps)
+            return {"loss": losses.tolist()} | self.figures.found(len(losses))
         except BaseException as error:
             losses = self.call.finished  # the history tells what led here
             found = {"loss": losses.tolist()} | self.figures.found(len(losses))
@@ -351,10 +355,6 @@ class _Fit:
             elif len(losses) and not isinstance(error, DivergenceError):
                 self._reopen(self.epoch - 1, self.logs)
             raise
-        self.batches_done = self.call.n_batches
-        if self.clock is not None:
-            self.clock.measured(begin, steps)
-        return {"loss": losses.tolist()} | self.figures.found(len(losses))
 
     def _reopen(self, number: int, logs: Logs) -> None:
         """What follows the batches of an epoch is left to a further fit, if there is something."""
