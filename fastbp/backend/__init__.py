@@ -101,14 +101,14 @@ def _remedy() -> str:
         )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if os.path.exists(os.path.join(root, "setup.py")) and os.path.isdir(os.path.join(root, "src")):
-        from importlib.machinery import PathFinder
-
         places = [place for place in sys.path if os.path.abspath(place) != root]
-        other = PathFinder.find_spec("fastbp", places)
-        if other is not None and other.origin:
+        specs = (finder.find_spec("fastbp", places) for finder in sys.meta_path)
+        origins = (spec.origin or "" for spec in specs if spec is not None)
+        other = next((one for one in origins if one and not one.startswith(root + os.sep)), None)
+        if other is not None:
             return (
                 f"start Python outside of the source folder {root}, or as `python -P`, to import "
-                f"the fastbp that is installed in {os.path.dirname(other.origin)}"
+                f"the fastbp that is installed in {os.path.dirname(other)}"
             )
         return f"run `pip install -e .` in {root}: fastbp was imported from this source folder"
     return "reinstall with a C compiler and the Python headers (Debian: gcc python3-dev)"

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,7 @@ def test_the_first_words_in_a_clone_say_what_to_do(bare, tmp_path, monkeypatch):
     module = sys.modules["fastbp.backend"]
     monkeypatch.setattr(module, "__file__", str(tmp_path / "fastbp" / "backend" / "__init__.py"))
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "meta_path", [PathFinder])  # no editable installation
     assert module._remedy().startswith(f"run `pip install -e .` in {tmp_path}: ")
 
 
