@@ -65,7 +65,9 @@ def test_check_estimator(estimator: Any) -> None:
     [MLPClassifier(scale=True, max_iter=20), MLPRegressor(scale=True, ema=0.9),
      MLPRegressor(solver="sgd", momentum=0.5, learning_rate="adaptive"),
      MLPClassifier(dtype="float64", monitor="loss"),
-     MLPQuantileRegressor(0.4, scale=True), MLPDistributionRegressor(scale=True, ema=0.9)],
+     MLPQuantileRegressor(0.4, scale=True),
+     # on 15 rows the variance collapses, and later the last digit of X grows to the sixth
+     MLPDistributionRegressor(scale=True, ema=0.9, max_iter=100)],
     ids=str,
 )  # fmt: skip
 def test_check_estimator_with_options(estimator: Any) -> None:
