@@ -22,6 +22,8 @@ except ImportError as error:
     raise ImportError("fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'") from error
 
 from fastbp.sklearn.classifier import MLPClassifier
+from fastbp.sklearn.distribution import MLPDistributionRegressor
+from fastbp.sklearn.quantile import MLPQuantileRegressor
 from fastbp.sklearn.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPDistributionRegressor", "MLPQuantileRegressor", "MLPRegressor"]

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastbp.check.message import shown
-from fastbp.layer import Dense, Input, Layer
+from fastbp.layer import Dense, Dropout, Input, Layer
 from fastbp.layer.base import with_fields
-from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, Optimizer
 from fastbp.runtime.rate import assign
 from fastbp.runtime.state import State
 from fastbp.sklearn.parameter import activation_of
-
-# The losses of MLPRegressor by scikit-learn's names.  Each is what the gradient is taken of.
-REGRESSION = {"squared_error": "half_sse", "absolute_error": "mae", "huber": "huber"}
 
 _FEW_ROWS = 100  # of which a step is short beside what is around it
 
@@ -29,12 +25,12 @@ def network_of(own: Any, sizes: Sequence[int], *, n_rows: int, dtype: Any = None
     Raises TypeError, ValueError for a `network` that does not fit.
     """
     layers = _layers(own, sizes)
-    seed = 0  # initial values are given
-    if own.network is not None:
+    seed = 0  # initial values are given, and nothing else is drawn
+    if own.network is not None or own.dropout:
         seed = int(own._random_state.randint(2**31 - 1))
     network = Network(
         layers,
-        loss=_loss(own),
+        loss=own._network_loss(),
         optimizer=_optimizer(own),
         dtype=dtype or _dtype(own, n_rows),
         seed=seed,
@@ -75,7 +71,11 @@ def penalties(state: State) -> float:
 def _layers(own: Any, sizes: Sequence[int]) -> list[Layer]:
     n_features, n_outputs = sizes[0], sizes[-1]
     if own.network is None:
-        hidden = [Dense(n, activation_of(own.activation), l2=own.alpha) for n in sizes[1:-1]]
+        hidden: list[Layer] = []
+        for n in sizes[1:-1]:
+            hidden.append(Dense(n, activation_of(own.activation), l2=own.alpha))
+            if own.dropout:
+                hidden.append(Dropout(float(own.dropout)))
         return [Input(n_features), *hidden, Dense(n_outputs, l2=own.alpha)]
     is_function = callable(own.network) and not isinstance(own.network, Network)
     given = own.network(n_features, n_outputs) if is_function else own.network
@@ -99,15 +99,6 @@ def _penalised(layer: Any, alpha: float) -> Any:
         inner = [tuple(_penalised(one, alpha) for one in part) for part in layer.branches]
         return with_fields(layer, branches=tuple(inner))
     return layer
-
-
-def _loss(own: Any) -> Loss:
-    """The mean over the rows of what scikit-learn takes the gradient of."""
-    if own.out_activation_ == "softmax":
-        return Loss("cross_entropy", with_penalties=True)
-    if own.out_activation_ == "logistic":
-        return Loss("binary_cross_entropy", sum_outputs=True, with_penalties=True)
-    return Loss(REGRESSION[own.loss], with_penalties=True)
 
 
 def _optimizer(own: Any) -> Optimizer:

@@ -10,6 +10,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils._param_validation import StrOptions
 
 from fastbp.check.array import Array
+from fastbp.loss import Loss
 from fastbp.sklearn.estimator import Estimator
 from fastbp.sklearn.parameter import CONSTRAINTS
 
@@ -41,6 +42,9 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):
             n_outputs) that returns one.  Without an `Input` at its head, `Input` and the last
             `Dense` are added.  `alpha` is added to the l2 of every kernel; initial values are then
             fastbp's.
+        dropout: in [0, 1): a `fastbp.Dropout` of this rate behind every hidden layer; not for
+            "lbfgs", nor beside `network`, whose layers can hold it.  `loss_curve_` is then that of
+            the thinned network.
 
     Attributes:
         network_: the trained `fastbp.Network`.
@@ -102,6 +106,7 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):
         ema: Any = None,
         scale: Any = False,
         network: Any = None,
+        dropout: Any = 0.0,
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes, activation=activation, solver=solver,
@@ -120,12 +125,26 @@ class MLPClassifier(Estimator, sklearn.neural_network.MLPClassifier):
         self.ema = ema
         self.scale = scale
         self.network = network
+        self.dropout = dropout
+
+    def _network_loss(self) -> Loss:
+        if self.out_activation_ == "softmax":
+            return Loss("cross_entropy", with_penalties=True)
+        return Loss("binary_cross_entropy", sum_outputs=True, with_penalties=True)
 
     def _target(self, y: Array) -> Array:
         """Class indices, or 0 and 1 for each output, from scikit-learn's indicators."""
         if self.out_activation_ == "softmax":
             return y.argmax(axis=1).astype(np.int32)
         return y.astype(self.network_.dtype)
+
+    def _held_out_score(self, target: Array, response: Array, weight: Array | None) -> float:
+        """Accuracy, that of whole rows with several labels."""
+        if target.ndim == 1:
+            right = response.argmax(axis=1) == target
+        else:
+            right = ((response > 0.5) == (target > 0.5)).all(axis=1)
+        return float(np.average(right, weights=weight))
 
     def _weighted(self, y: Array, sample_weight: Array | None, incremental: bool) -> Array | None:
         if self.class_weight is None:

@@ -1,6 +1,6 @@
-"""What the two estimators share: from checked rows to a trained network, and to its responses.
+"""What the estimators share: from checked rows to a trained network, and to its responses.
 
-Both derive from scikit-learn's own classes.  What those check, encode and name stays theirs;
+All derive from scikit-learn's own classes.  What those check, encode and name stays theirs;
 initial values, the order of the rows and the held-out rows are drawn by their code and its random
 stream.  What trains and predicts is here: `_fit` and `_forward_pass_fast`.
 """
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastbp.check.array import Array
 from fastbp.error import DivergenceError
+from fastbp.loss import Loss
 from fastbp.network import Network
 from fastbp.sklearn.architecture import go_on, network_of
 from fastbp.sklearn.lbfgs import minimize
@@ -33,6 +34,7 @@ class Estimator:
     """The part of an estimator that is fastbp's, in front of scikit-learn's class."""
 
     network_: Network
+    _outputs_per_target = 1
 
     def _fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
@@ -62,15 +64,24 @@ class Estimator:
         sizes = _sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self.dropout and self.solver == "lbfgs":
+            raise ValueError("dropout is not for solver='lbfgs': take 'adam' or 'sgd'")
+        if self.dropout and self.network is not None:
+            raise ValueError(
+                "dropout is not for network=, which says all its layers: put fb.Dropout among them"
+            )
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         y = y.reshape(len(y), -1)
+        self._check_target(y)
         sample_weight = self._weighted(y, sample_weight, incremental)
         self._random_state = check_random_state(self.random_state)
         X = self._scaled_to_fit(X, sample_weight, first)
-        self._prepare(y, [X.shape[1], *sizes, y.shape[1]], X.dtype, first, incremental)
+        self._scale_target_to_fit(y, sample_weight, first)
+        sizes = [X.shape[1], *sizes, y.shape[1] * self._outputs_per_target]
+        self._prepare(y, sizes, X.dtype, first, incremental)
         return X, y, sample_weight
 
     def _prepare(
@@ -82,20 +93,21 @@ class Estimator:
             self._initialize(y, sizes, dtype)
             del self._best_coefs, self._best_intercepts
         before = getattr(self, "network_", None) if incremental and not first else None
-        if before is not None and self._made_for == (self.solver, self.alpha):
+        made_for = self.solver, self.alpha, self.dropout, self._network_loss()
+        if before is not None and self._made_for == made_for:
             self._take_coefs(before)
             return
         if before is not None and self._made_for[0] != self.solver:
             before = None
         dtype = None if before is None else before.dtype
         network = network_of(self, sizes, n_rows=len(y), dtype=dtype)
-        if before is not None:
-            go_on(network, before)
         if first and self.network is not None:
             self.n_layers_ = len(network.layers)
             self.coefs_, self.intercepts_ = _views(network)
         self._take_coefs(network)
-        self.network_, self._made_for = network, (self.solver, self.alpha)
+        if before is not None:
+            go_on(network, before)
+        self.network_, self._made_for = network, made_for
         watched = getattr(self, "best_loss_", 0.0) is None
         if self.solver != "lbfgs" and not (
             hasattr(self, "loss_curve_") and watched == bool(self.early_stopping)
@@ -139,6 +151,20 @@ class Estimator:
     ) -> Array | None:
         """The weights of the rows, those of their classes among them."""
         return sample_weight
+
+    def _network_loss(self) -> Loss:
+        """The mean over the rows of what the gradient is taken of."""
+        raise NotImplementedError
+
+    def _check_target(self, y: Array) -> None:
+        """Raises ValueError for targets that the loss does not take."""
+
+    def _scale_target_to_fit(self, y: Array, sample_weight: Array | None, first: bool) -> None:
+        """Learn what standardises the targets, where that is to be done."""
+
+    def _least_loss(self, target: Array, sample_weight: Array | None) -> float:
+        """What the reported loss has beside the engine's, which follows from the targets alone."""
+        return 0.0
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
         if check_input:

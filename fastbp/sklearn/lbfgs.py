@@ -39,7 +39,7 @@ def _minimize(state: State, own: Any, X: Any, target: Array, sample_weight: Arra
     )
     own.n_iter_ = _check_optimize_result("lbfgs", found, own.max_iter)
     objective.unpack(found.x)
-    own.loss_ = float(found.fun)
+    own.loss_ = float(found.fun) + own._least_loss(target, sample_weight)
     k = own.n_outputs_
     if k > 1 and state.loss.name == "half_sse":  # the mean over the outputs, as scikit-learn has it
         penalty = penalties(state) / objective.total

@@ -21,6 +21,7 @@ CONSTRAINTS: dict[str, Any] = {
     "ema": [Interval(Real, 0, 1, closed="neither"), None],
     "monitor": [StrOptions({"score", "loss"})],
     "scale": ["boolean"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
     "network": ["array-like", callable, None],
 }
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import sklearn.neural_network
+from scipy.special import xlogy
 from sklearn.utils._param_validation import StrOptions
 
 from fastbp.check.array import Array
-from fastbp.sklearn.architecture import REGRESSION
+from fastbp.loss import Loss
 from fastbp.sklearn.estimator import Estimator
 from fastbp.sklearn.parameter import CONSTRAINTS
+
+# By scikit-learn's names.  Each is what the gradient is taken of.
+_LOSSES = {
+    "squared_error": "half_sse",
+    "absolute_error": "mae",
+    "huber": "huber",
+    "poisson": "poisson",
+}
 
 
 class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
@@ -18,7 +28,8 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
 
     Args:
         loss: "squared_error", half the squared error; "absolute_error", or "huber", which turns
-            straight at an error of 1.
+            straight at an error of 1; "poisson", half the Poisson deviance, for y >= 0, of which
+            the prediction is exp of an output.
         monitor: "score" is R^2.
 
     Attributes:
@@ -37,7 +48,7 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **sklearn.neural_network.MLPRegressor._parameter_constraints,
         **CONSTRAINTS,
-        "loss": [StrOptions(set(REGRESSION))],
+        "loss": [StrOptions(set(_LOSSES))],
     }
     _stratifies = False
 
@@ -75,6 +86,7 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
         ema: Any = None,
         scale: Any = False,
         network: Any = None,
+        dropout: Any = 0.0,
     ) -> None:
         super().__init__(
             loss=loss, hidden_layer_sizes=hidden_layer_sizes, activation=activation, solver=solver,
@@ -92,6 +104,41 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
         self.ema = ema
         self.scale = scale
         self.network = network
+        self.dropout = dropout
+
+    def _network_loss(self) -> Loss:
+        is_sum = self.loss == "poisson"
+        return Loss(_LOSSES[self.loss], sum_outputs=is_sum, with_penalties=True)
+
+    def _check_target(self, y: Array) -> None:
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError(f"loss='poisson' takes y >= 0, got {y.min():g}")
+
+    def _least_loss(self, target: Array, sample_weight: Array | None) -> float:
+        """Of "poisson" y log y - y, with which a perfect prediction has a loss of 0."""
+        if self.loss != "poisson" or (sample_weight is not None and not sample_weight.any()):
+            return 0.0
+        y = target.astype(np.float64)
+        return float(np.average(xlogy(y, y) - y, weights=sample_weight, axis=0).sum())
+
+    def _held_out_score(self, target: Array, response: Array, weight: Array | None) -> float:
+        return r2(target, response, weight)
 
     def _target(self, y: Array) -> Array:
         return y.astype(self.network_.dtype)
+
+
+def r2(y: Array, response: Array, weight: Array | None) -> float:
+    """The mean over the outputs of R^2; NaN where a response is not finite.  An output that does
+    not vary counts as 1 where it is met, else as 0.
+    """
+    if not np.isfinite(response).all():
+        return float("nan")
+    y = y.astype(np.float64)
+    own = np.ones((len(y), 1)) if weight is None else weight[:, np.newaxis]
+    rest = (own * (y - response) ** 2).sum(axis=0)
+    whole = (own * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0)
+    found = np.where(rest == 0, 1.0, 0.0)
+    varies = (whole != 0) & (rest != 0)
+    found[varies] = 1 - rest[varies] / whole[varies]
+    return float(found.mean())

@@ -42,6 +42,7 @@ def train(
             sample_weight=sample_weight, shuffle=own.shuffle,
         )  # fmt: skip
         training = _Training(own, epochs, n_rows, held, token, incremental=incremental)
+        training.least = own._least_loss(target, sample_weight)
         try:
             training.run()
         finally:
@@ -97,6 +98,7 @@ class _Training:
         self.schedule = own.learning_rate if own.solver == "sgd" else "constant"
         self.calls_back = bool(self.hooks.callbacks)
         self.best: tuple[Array, Array] | None = None
+        self.least = 0.0  # what the engine leaves out of the loss
 
     def run(self) -> None:
         own, hooks = self.own, self.hooks
@@ -175,7 +177,7 @@ class _Training:
             mean = before + (penalties(self.state) - before) * (n - 1) / (2 * n)
             penalty = mean * n / self.n_rows
             losses = [(loss - penalty) / k + penalty for loss in losses]
-        return losses
+        return [loss + self.least for loss in losses]
 
     def _by_batches(self) -> float:
         """The loss of an epoch with calls between its batches."""

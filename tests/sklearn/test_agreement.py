@@ -22,7 +22,7 @@ import fastbp.sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-KINDS = ["classes", "binary", "labels", "regression", "outputs"]
+KINDS = ["classes", "binary", "labels", "regression", "outputs", "counts"]
 ROWS, BATCH = 23, 5  # five steps an epoch, the last on three rows
 SOLVERS: dict[str, dict[str, Any]] = {
     "adam": {},
@@ -49,6 +49,8 @@ def table(kind: str, n: int = ROWS) -> tuple[str, Any, Any]:
         return "MLPRegressor", X, X[:, 0] + rng.normal(size=n)
     if kind == "outputs":
         return "MLPRegressor", X, np.stack([X[:, 0], X[:, 1] ** 2, rng.normal(size=n)], axis=1)
+    if kind == "counts":
+        return "MLPRegressor", X, rng.poisson(np.exp(X[:, :2])).astype(float)
     if kind == "labels":
         return "MLPClassifier", X, (X[:, :3] + rng.normal(size=(n, 3)) > 0).astype(int)
     n_classes = 2 if kind == "binary" else 3
@@ -59,6 +61,8 @@ def pair(kind: str, **options: Any) -> list[Any]:
     """scikit-learn's estimator and ours."""
     name = table(kind)[0]
     given = {"hidden_layer_sizes": (7, 4), "random_state": 3, **options}
+    if kind == "counts":
+        given["loss"] = "poisson"
     theirs = getattr(sklearn.neural_network, name)(**given)
     return [theirs, getattr(fastbp.sklearn, name)(dtype="float64", **given)]
 
@@ -93,7 +97,7 @@ def test_parameters_after_1_10_and_100_steps(solver: str, kind: str, weighted: b
     assert np.abs(both[1].coefs_[0] - start.coefs_[0]).max() > 0.001  # 100 steps went somewhere
 
 
-@pytest.mark.parametrize("kind", ["classes", "binary", "labels", "regression"])
+@pytest.mark.parametrize("kind", ["classes", "binary", "labels", "regression", "counts"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -173,7 +177,7 @@ def test_another_solver_or_rule_after_a_fit() -> None:
         ours.fit(X, y)
 
 
-@pytest.mark.parametrize("kind", ["classes", "binary", "labels", "regression"])
+@pytest.mark.parametrize("kind", ["classes", "binary", "labels", "regression", "counts"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["rows", "weights"])
 def test_lbfgs(kind: str, weighted: bool) -> None:
     _, X, y = table(kind, 60)
@@ -194,7 +198,7 @@ def test_lbfgs(kind: str, weighted: bool) -> None:
 def test_what_a_model_says(kind: str) -> None:
     _, X, y = table(kind, 60)
     theirs, ours = (model.fit(X, y) for model in pair(kind, max_iter=30))
-    if kind in ("regression", "outputs"):
+    if kind in ("regression", "outputs", "counts"):
         assert_agrees(ours.predict(X), theirs.predict(X))
     else:
         np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))

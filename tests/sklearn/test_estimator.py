@@ -31,7 +31,12 @@ from sklearn.utils.estimator_checks import check_estimator
 from support.tolerance import ESTIMATOR_LBFGS, ESTIMATOR_SINGLE, assert_agrees
 
 import fastbp as fb
-from fastbp.sklearn import MLPClassifier, MLPRegressor
+from fastbp.sklearn import (
+    MLPClassifier,
+    MLPDistributionRegressor,
+    MLPQuantileRegressor,
+    MLPRegressor,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -44,7 +49,11 @@ def iris() -> tuple[Any, Any]:
     return load_iris(return_X_y=True)
 
 
-@pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor()], ids=str)
+@pytest.mark.parametrize(
+    "estimator",
+    [MLPClassifier(), MLPRegressor(), MLPQuantileRegressor(), MLPDistributionRegressor()],
+    ids=str,
+)
 def test_check_estimator(estimator: Any) -> None:
     found = check_estimator(estimator, on_skip=None)
     assert len(found) > 50 and {one["status"] for one in found} <= {"passed", "skipped"}
@@ -55,7 +64,10 @@ def test_check_estimator(estimator: Any) -> None:
     "estimator",
     [MLPClassifier(scale=True, max_iter=20), MLPRegressor(scale=True, ema=0.9),
      MLPRegressor(solver="sgd", momentum=0.5, learning_rate="adaptive"),
-     MLPClassifier(dtype="float64", monitor="loss")],
+     MLPClassifier(dtype="float64", monitor="loss"),
+     MLPQuantileRegressor(0.4, scale=True),
+     # on 15 rows the variance collapses, and later the last digit of X grows to the sixth
+     MLPDistributionRegressor(scale=True, ema=0.9, max_iter=100)],
     ids=str,
 )  # fmt: skip
 def test_check_estimator_with_options(estimator: Any) -> None:

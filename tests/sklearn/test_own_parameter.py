@@ -16,7 +16,7 @@ from support.refusal import bad_input
 from support.tolerance import ESTIMATOR_SINGLE, assert_agrees
 
 import fastbp as fb
-from fastbp.sklearn import MLPClassifier, MLPRegressor
+from fastbp.sklearn import MLPClassifier, MLPQuantileRegressor, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -103,6 +103,48 @@ def test_scale() -> None:
     first = MLPClassifier(random_state=0, scale=True)
     first.partial_fit(X, y, classes=[0, 1]).partial_fit(X[:50] * 3, y[:50])
     assert_agrees(first.scaler_.mean_, X.mean(axis=0))  # of the first rows
+
+
+def test_dropout(table: Any) -> None:
+    X, y = table
+    options: dict[str, Any] = {"random_state": 0, "max_iter": 3, "hidden_layer_sizes": (8, 6)}
+    model = MLPClassifier(dropout=0.3, **options).fit(X, y)
+    plain = MLPClassifier(**options).fit(X, y)
+    kinds = [layer.kind for layer in model.network_.layers]
+    assert kinds == ["input", "dense", "dropout", "dense", "dropout", "dense"]
+    assert model.n_layers_ == plain.n_layers_ == 4 and plain.network_.seed == 0
+    assert (model.coefs_[0] != plain.coefs_[0]).any()
+    probability = model.predict_proba(X)
+    np.testing.assert_array_equal(model.predict_proba(X), probability)  # nothing is dropped
+    again = MLPClassifier(dropout=0.3, n_threads=2, **options).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), probability)
+    other = MLPClassifier(dropout=0.3, **{**options, "random_state": 1}).fit(X, y)
+    assert other.network_.seed != model.network_.seed  # which says what is dropped
+    model.partial_fit(X, y)
+    steps = model.network_.steps
+    model.set_params(dropout=0.0).partial_fit(X, y)  # the next rows are trained without
+    assert len(model.network_.layers) == 4 and model.network_.steps == steps + 1
+
+
+def test_dropout_is_that_of_a_network(table: Any) -> None:
+    X, target = table[0].astype(np.float32), table[0][:, :1].astype(np.float32)
+    options: dict[str, Any] = {"random_state": 0, "shuffle": False, "dropout": 0.3}
+    still = MLPRegressor(max_iter=1, learning_rate_init=1e-30, **options).fit(X, target[:, 0])
+    start = still.network_
+    network = fb.Network(
+        start.layers, loss=start.loss, seed=start.seed, optimizer=fb.Adam(epsilon_hat=True)
+    )
+    network.set_weights(start.get_weights())
+    network.fit(X, target, epochs=4, batch_size=200, shuffle=False)
+    model = MLPRegressor(max_iter=4, **options).fit(X, target[:, 0])
+    np.testing.assert_array_equal(model.network_.predict(X), network.predict(X))
+
+
+def test_another_loss_for_the_next_rows(table: Any) -> None:
+    X = table[0]
+    model = MLPRegressor(random_state=0).partial_fit(X, X[:, 0])
+    model.set_params(loss="huber").partial_fit(X, X[:, 0])
+    assert model.network_.loss.name == "huber" and model.network_.steps == 2
 
 
 HIDDEN: list[Any] = [fb.Residual([fb.Dense(8, "gelu"), fb.Dense(5)]), fb.Dense(6, "relu", l2=0.5)]
@@ -244,6 +286,20 @@ X6, Y6 = np.arange(18.0).reshape(6, 3), [0, 1, 2, 0, 1, 2]
          "class_weight is not for several labels a row: pass sample_weight"),
         (lambda: MLPClassifier(early_stopping=True).partial_fit(X6, Y6, classes=[0, 1, 2]),
          "partial_fit does not support early_stopping=True"),
+        (lambda: MLPClassifier(dropout=0.1, solver="lbfgs").fit(X6, Y6),
+         "dropout is not for solver='lbfgs': take 'adam' or 'sgd'"),
+        (lambda: MLPRegressor(dropout=0.1, network=[fb.Dense(3)]).fit(X6, Y6),
+         "dropout is not for network=, which says all its layers: put fb.Dropout among them"),
+        (lambda: MLPRegressor("poisson").fit(X6, [0, 1, 2, 0, -1.5, 2]),
+         "loss='poisson' takes y >= 0, got -1.5"),
+        (lambda: MLPQuantileRegressor([0.5, 0.1]).fit(X6, Y6),
+         "quantile must be a level in (0, 1) or a list of such levels that ascend, got [0.5, 0.1]"),
+        (lambda: MLPQuantileRegressor([0.5, float("nan")]).fit(X6, Y6),
+         "quantile must be a level in (0, 1) or a list of such levels that ascend, got [0.5, nan]"),
+        (lambda: MLPQuantileRegressor([]).fit(X6, Y6),
+         "quantile must be a level in (0, 1) or a list of such levels that ascend, got []"),
+        (lambda: MLPQuantileRegressor([0.1, 0.9]).fit(X6, X6[:, :2]),
+         "quantile has 2 levels, y has 2 columns: several levels are for one target"),
         (lambda: MLPRegressor(early_stopping=True).fit(X6, Y6),
          "The validation set is too small. Increase 'validation_fraction' or the size of your "
          "dataset."),
@@ -266,7 +322,7 @@ def test_a_network_is_no_list_of_layers() -> None:
     "options",
     [{"dtype": "float16"}, {"monitor": "accuracy"}, {"n_threads": 0}, {"ema": 1.0},
      {"class_weight": "even"}, {"scale": 2}, {"momentum": 1.0}, {"activation": "rleu"},
-     {"network": 3}],
+     {"network": 3}, {"dropout": 1.0}, {"dropout": -0.1}],
     ids=str,
 )  # fmt: skip
 def test_a_value_that_no_parameter_has(options: dict[str, Any]) -> None:
@@ -275,7 +331,7 @@ def test_a_value_that_no_parameter_has(options: dict[str, Any]) -> None:
         MLPClassifier(**options).fit(X6, Y6)
     if name == "scale":
         with pytest.raises(ValueError, match="The 'loss' parameter of MLPRegressor must be"):
-            MLPRegressor("poisson").fit(X6, Y6)
+            MLPRegressor("gamma").fit(X6, Y6)
 
 
 @bad_input("estimator")

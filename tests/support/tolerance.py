@@ -47,6 +47,9 @@ KERAS_LOSS = 1e-6  # beside Keras's, which cut probabilities off at 1e-7
 # Beside scikit-learn, of the largest number of an array: float64 after up to 100 steps of training;
 # the loss of several outputs, whose penalty is interpolated; L-BFGS; float32.
 ESTIMATOR, ESTIMATOR_PENALTY, ESTIMATOR_LBFGS, ESTIMATOR_SINGLE = 1e-9, 1e-4, 1e-6, 1e-3
+# What a distribution that was learned from 4000 rows says of 4000 others: the share of rows below a
+# quantile, and the mean over the rows of how far a standard deviation is off, as a share of itself.
+CALIBRATED_SHARE, CALIBRATED_DEVIATION = 0.03, 0.06
 # What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
 BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
 
