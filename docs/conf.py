@@ -54,12 +54,29 @@ def read_include(app: Any, path: Any, name: str, content: list[str]) -> None:
     content[0] = link_to_pages(content[0])
 
 
+ROW = re.compile(r"\w+ {2,}\S| {10,}\S")  # of a table in a docstring: a name and what it is
+
+
+def keep_columns(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """A table of names and formulas is shown line by line, as it stands."""
+    begin = next((i for i, line in enumerate(lines) if re.match(r"\w+ {2,}\S", line)), None)
+    if begin is not None:
+        end = begin
+        while end < len(lines) and ROW.match(lines[end]):
+            end += 1
+        lines[begin:end] = ["::", "", *(f"    {line}" for line in lines[begin:end])]
+
+
 def escape_formulas(
     app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
     """In docstrings |w|, val_ and a * b are what they seem, not markup."""
+    as_it_stands = False
     for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
+        as_it_stands = line == "::" or as_it_stands and (not line or line.startswith("    "))
+        if not as_it_stands and not line.lstrip().startswith((">>>", "...")):
             parts = re.split(r"(`[^`]*`)", line)  # code at the odd places
             parts[::2] = [re.sub(r"\||\*|_(?=\W|$)", r"\\\g<0>", part) for part in parts[::2]]
             lines[i] = "".join(parts)
@@ -89,5 +106,5 @@ def part_attributes(
 def setup(app: Any) -> None:
     app.connect("source-read", read_source)
     app.connect("include-read", read_include)
-    for change in (escape_formulas, part_attributes):
+    for change in (keep_columns, escape_formulas, part_attributes):
         app.connect("autodoc-process-docstring", change, priority=400)  # before napoleon's
