@@ -54,17 +54,18 @@ def read_include(app: Any, path: Any, name: str, content: list[str]) -> None:
     content[0] = link_to_pages(content[0])
 
 
-ROW = re.compile(r"\w+ {2,}\S| {10,}\S")  # of a table in a docstring: a name and what it is
+# of a table in a docstring: a name and what it is, and what follows in further lines
+ROW, MORE = re.compile(r"\w[\w, ]*? {2,}\S"), re.compile(r" {10,}\S")
 
 
 def keep_columns(
     app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
     """A table of names and formulas is shown line by line, as it stands."""
-    begin = next((i for i, line in enumerate(lines) if re.match(r"\w+ {2,}\S", line)), None)
+    begin = next((i for i, line in enumerate(lines) if ROW.match(line)), None)
     if begin is not None:
         end = begin
-        while end < len(lines) and ROW.match(lines[end]):
+        while end < len(lines) and (ROW.match(lines[end]) or MORE.match(lines[end])):
             end += 1
         lines[begin:end] = ["::", "", *(f"    {line}" for line in lines[begin:end])]
 
