@@ -302,7 +302,7 @@ def _zstandard(stream: _Joined) -> Any:
 
 def _parquet(file: Any, head: bytes) -> Any:
     try:
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+        import pyarrow.parquet as parquet
     except ImportError as error:
         raise ImportError("reading Parquet needs pyarrow: pip install pyarrow") from error
     source = file if file.seekable() else io.BytesIO(head + file.read())
