@@ -36,6 +36,21 @@ class Estimator:
     network_: Network
     _outputs_per_target = 1
 
+    def __init__(
+        self, *, monitor: Any, callbacks: Any, n_threads: Any, dtype: Any, ema: Any, scale: Any,
+        network: Any, dropout: Any, **theirs: Any,
+    ) -> None:  # fmt: skip
+        """Our parameters, kept as they are; `theirs` are scikit-learn's."""
+        super().__init__(**theirs)
+        self.monitor = monitor
+        self.callbacks = callbacks
+        self.n_threads = n_threads
+        self.dtype = dtype
+        self.ema = ema
+        self.scale = scale
+        self.network = network
+        self.dropout = dropout
+
     def _fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> Any:

@@ -96,15 +96,9 @@ class MLPRegressor(Estimator, sklearn.neural_network.MLPRegressor):
             warm_start=warm_start, momentum=momentum, nesterovs_momentum=nesterovs_momentum,
             early_stopping=early_stopping, validation_fraction=validation_fraction, beta_1=beta_1,
             beta_2=beta_2, epsilon=epsilon, n_iter_no_change=n_iter_no_change, max_fun=max_fun,
+            monitor=monitor, callbacks=callbacks, n_threads=n_threads, dtype=dtype, ema=ema,
+            scale=scale, network=network, dropout=dropout,
         )  # fmt: skip
-        self.monitor = monitor
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-        self.dtype = dtype
-        self.ema = ema
-        self.scale = scale
-        self.network = network
-        self.dropout = dropout
 
     def _network_loss(self) -> Loss:
         is_sum = self.loss == "poisson"
