@@ -45,7 +45,8 @@ cdef extern from "machine/vector.h" nogil:
     void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "machine/thread.h" nogil:
-    enum: FASTBP_HAS_THREADS, SPINS, YIELDS
+    enum: FASTBP_HAS_THREADS, SPINS, YIELDS, ABSENT, PRESENT, CLAIMED
+    int flag_exchange(int* flag, int expected, int value) noexcept
     int flag_load(int* flag) noexcept
     void flag_store(int* flag, int value) noexcept
     int flag_add(int* flag, int value) noexcept
@@ -108,6 +109,7 @@ include "engine/pointwise.pxi"
 include "engine/draw.pxi"
 include "engine/normalize.pxi"
 include "engine/phase.pxi"
+include "engine/worker.pxi"
 include "engine/layered.pxi"
 include "engine/update.pxi"
 include "engine/step.pxi"

@@ -55,7 +55,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def eager_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Predictions have as many threads as they are allowed, however short they are."""
-    monkeypatch.setattr(threshold.PREDICT_THREAD_WORK, "value", 0)
+    for rule in (threshold.PREDICT_THREAD_WORK, threshold.PREDICT_SHARE_WORK):
+        monkeypatch.setattr(rule, "value", 0)
 
 
 @pytest.fixture(params=["float32", "float64"])

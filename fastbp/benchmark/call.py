@@ -35,7 +35,6 @@ STEPS = (
     Contestant("scikit-learn partial_fit", "sklearn", "step"),
 )
 ROWS = 1, 32, 450, 10_000
-# Each with the numbers of threads it is timed on: below 450 rows nobody starts a thread.
 CALLS = (
     (OUTPUTS, tuple(
         dataclasses.replace(network, batch_size=rows) for network in (SMALL, LARGE) for rows in ROWS

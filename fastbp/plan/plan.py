@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastbp.plan.arena import Arena, Buffer
 from fastbp.plan.graph import Purpose
 from fastbp.plan.operation import Program
 from fastbp.plan.segment import Segments
+from fastbp.plan.threshold import PREDICT_THREAD_WORK
 from fastbp.plan.tiling import Regime
 
 # What an engine of such a plan can be asked. Any other call would find memory too small for it, or
@@ -92,6 +94,11 @@ class Plan(Regime):
     @property
     def seconds_per_row(self) -> float:
         return self.work_per_row / _WORK_PER_SECOND
+
+    @property
+    def prompt_rows(self) -> int:
+        """From how many rows on a forward pass starts threads, though none were there just now."""
+        return math.ceil(PREDICT_THREAD_WORK.value / self.work_per_row)
 
     @property
     def n_tiles(self) -> int:

@@ -256,12 +256,22 @@ THREAD_CALL_WORK = Threshold(
 
 PREDICT_THREAD_WORK = Threshold(
     20_000_000, "work of a forward pass: 2 x parameters x rows",
-    decides="up to what work a prediction keeps to one thread, however many are allowed",
+    decides="from what work on a prediction starts threads, however long ago the last one was",
     evidence="with two threads for one on an Intel server core, 64-100-10: 450 rows (7 million) 62 "
     "and 54 us, 1000 rows (15 million) 95 and 116, 2000 rows 165 and 235; 784-256-128-10: 64 rows "
     "(30 million) 177 and 166, 128 rows 315 and 359; on an AMD EPYC, 64-100-10: 45 and 40, 66 and "
     "85, 111 and 168; 784-256-128-10: 32 rows (15 million) 56 and 67 at best, 91 and 67 at the "
     "median, 64 rows 94 and 126, 140 and 127, 128 rows 159 and 250, 203 and 253",
+)  # fmt: skip
+
+PREDICT_SHARE_WORK = Threshold(
+    2_500_000, "work of a forward pass: 2 x parameters x rows",
+    decides="how much of a prediction each of its threads has at least",
+    evidence="calls in close succession on an AMD EPYC, one and two threads, at best and, beside "
+    "other processes, at the median: 64-100-10: 202 rows (3 million) 18 and 17, 18 and 18 us, 270 "
+    "rows 22 and 14, 23 and 23, 405 rows 32 and 19, 33 and 34; 784-256-128-10: 8 rows (4 million) "
+    "18 and 14, 18 and 22, 21 rows 44 and 41, 46 and 47; 256-256-256: 38 rows (10 million) 42 and "
+    "24, 43 and 43",
 )  # fmt: skip
 
 BRIEF_WORK = Threshold(

@@ -14,7 +14,7 @@ from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.plan.threshold import (
     BRIEF_WORK,
-    PREDICT_THREAD_WORK,
+    PREDICT_SHARE_WORK,
     THREAD_CALL_WORK,
     THREAD_STEP_WORK,
     Threshold,
@@ -75,7 +75,7 @@ def take_predictor(state: State, n_threads: int, *, ema: bool = False) -> Any:
     if found is None or found.plan.n_workers < n_threads:
         found = _make(state, "predict", _PREDICT_ROWS, n_threads, parameters)[0]
         # for more rows another thread may pay: `respond` is then told how many
-        most_rows = int(PREDICT_THREAD_WORK.value / _forward_work(state, 1))
+        most_rows = int(2 * PREDICT_SHARE_WORK.value / _forward_work(state, 1))
         _bind(state, found, None, None, most_rows=most_rows, n_threads=1)
     return found
 
@@ -106,10 +106,12 @@ def _bind(
 
 
 def threads_to_predict(state: State, n_rows: int, n_threads: object) -> int:
-    """Threads for a forward pass over `n_rows` rows: with "auto" all, where more than one pay."""
+    """Threads for a forward pass over `n_rows` rows: those that have enough of it to pay."""
     asked = check_n_threads(n_threads)
-    pay = state.backend != "numpy" and _forward_work(state, n_rows) > PREDICT_THREAD_WORK.value
-    return asked if pay else 1
+    if asked == 1 or state.backend == "numpy":
+        return 1
+    shares = _forward_work(state, n_rows) / max(PREDICT_SHARE_WORK.value, 1)
+    return max(1, min(asked, int(shares)))
 
 
 def _forward_work(state: State, n_rows: int) -> float:

@@ -1,7 +1,5 @@
 # The engine of one plan: what Python sees of the kernels.  Twin: fastbp/backend/numpy/engine.py, the same methods.
 
-from _thread import start_new_thread
-
 from cpython.exc cimport PyErr_CheckSignals
 
 
@@ -424,43 +422,34 @@ cdef class Engine:
                 transpose_rows(self, segment, 0, segment.rows)
 
     cdef int run_call(self, int kind, int n_threads, Engine validator) except -1:
-        """Run the whole call on this thread, with n_threads - 1 workers that live for it; without those that cannot start.
-
-        Nobody waits for a worker to begin or to end: it may be without a processor or without the interpreter for longer
-        than the call takes.
-        """
-        cdef int thread
+        """Run the whole call on this thread, with n_threads - 1 workers, or as many as there are and can be started."""
         cdef Call* call = &self.call
         self.pending = None
         call.status = RUNNING
         call.epoch = call.batch = call.steps = 0
         call.seconds_to_check = SECONDS_PER_CHECK
-        call.n_threads = max(1, min(n_threads, <int>self.sizes.n_workers)) if FASTBP_HAS_THREADS else 1
+        n_threads = max(1, min(n_threads, <int>self.sizes.n_workers)) if FASTBP_HAS_THREADS else 1
+        call.n_threads = 1
         call.helped = 0
         call.seconds_lost = 0
-        if call.n_threads > 1:
+        if n_threads > 1:
             call.watched_since = max(call.watched_since, monotonic_seconds())
-        for thread in range(call.n_threads):
-            call.shares[thread].done = 0
-        # No threading.Thread: its start and join are Python code, where a signal handler may raise and leave a worker.
         try:
-            for thread in range(1, call.n_threads):
-                try:
-                    start_new_thread(self.work, (thread, call.number))
-                except (RuntimeError, MemoryError):
-                    break
+            if n_threads > 1:
+                claim_workers(self, n_threads, kind == TRAIN or call.n_rows >= self.sizes.prompt_rows)
             with nogil:
                 run_task(self, call, kind, validator)
         finally:    # an audit hook may raise anything: workers that have begun leave all the same
-            flag_add(&call.number, 1)
+            if n_threads > 1:
+                release_workers(call, n_threads)
         if self.pending is not None:
             call.status = INTERRUPTED
         return 0
 
-    def work(self, int thread, int number):
-        """The body of a worker of call `number`, which may be over by now."""
+    def work(self, int thread):
+        """The body of a worker."""
         with nogil:
-            work_along(self, &self.call, thread, number)
+            work_along(self, &self.call, thread)
 
     def take_pending(self):
         """The exception that a signal handler raised during the last call, or None."""

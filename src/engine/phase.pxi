@@ -38,7 +38,8 @@ cdef enum:
 cdef struct Share:
     unsigned long long left         # number of the phase << 32 | its pieces that nobody has taken
     int done                        # pieces that this thread has finished in the call, of whatever share
-    int padding[13]
+    int standing                    # of the thread, a worker: ABSENT, PRESENT or CLAIMED
+    int padding[12]
 
 # The optimizer step under way.
 cdef struct Step:
@@ -120,7 +121,9 @@ cdef struct Call:
     Py_ssize_t n_units
     Py_ssize_t together             # units in a piece
     unsigned long long phase        # counts them, so that no late thread takes a piece of another one
-    int number                      # of the call; a worker of one that is over leaves
+    int number                      # odd while a call is under way, another one for each
+    int process                     # how often the process had been forked when its workers were begun
+    double ended                    # when the last call of several threads did
     int n_threads
     unsigned int helped             # pieces that workers have taken in the call
     Share* shares                   # one a thread
@@ -244,22 +247,3 @@ cdef void consider_working_alone(Call* call, double lost) noexcept nogil:
 
 cdef inline bint is_alone(Call* call) noexcept nogil:
     return call.n_threads == 1 or (call.alone_for > 0 and monotonic_seconds() < call.watched_since)
-
-
-cdef void work_along(Engine engine, Call* call, int thread, int number) noexcept nogil:
-    """What a worker does until call `number` is over; where it finds nothing to do, it looks more and more seldom."""
-    cdef int idle = 0
-    cdef unsigned long mode = float_mode_flush()
-    while flag_load(&call.number) == number:
-        if take_piece(engine, call, thread, number):
-            flag_add(&call.shares[thread].done, 1)
-            idle = 0
-            continue
-        idle += 1
-        if idle < SPINS:
-            cpu_relax()
-        elif idle < SPINS + YIELDS:
-            fastbp_yield()
-        else:
-            nap(min(idle - SPINS - YIELDS + 1, 20) * 50)
-    float_mode_restore(mode)

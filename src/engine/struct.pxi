@@ -18,6 +18,7 @@ cdef struct Sizes:
     Py_ssize_t packed_block
     Py_ssize_t packed_from
     Py_ssize_t max_rows
+    Py_ssize_t prompt_rows      # from so many on a forward pass starts workers without a call just before
     Py_ssize_t n_workers
     Py_ssize_t latency_rows
     bint keeps_batch

@@ -42,6 +42,17 @@ static inline double monotonic_seconds(void) { return 0; }
 /* How often a thread that waits looks without a pause, some microseconds long, and how often then in between others. */
 enum { SPINS = 300, YIELDS = 300 };
 
+/* Where a worker stands: it is there, between two calls; a call counts on it; there is none.  A call takes the first two
+ * for granted, so that a worker leaves only from between two calls. */
+enum { ABSENT = 0, PRESENT = 1, CLAIMED = 2 };
+static inline int flag_exchange(int *flag, int expected, int value) {
+#if FASTBP_HAS_THREADS
+    return __atomic_compare_exchange_n(flag, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+#else
+    return *flag == expected ? (*flag = value, 1) : 0;
+#endif
+}
+
 /* `left` holds the number of a phase in its upper half and in its lower how many pieces of it nobody has taken.  `offer`
  * makes them known together with all that was written before; `take` gets one and returns how many there were, or 0 where
  * none are left or the call `mine` is over: `number` is read between the look and the exchange, which fails if another

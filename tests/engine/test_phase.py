@@ -12,6 +12,7 @@ from support.network_state import classification, digest
 
 import fastbp as fb
 from fastbp.backend import engine_module
+from fastbp.plan import threshold
 
 pytestmark = [needs_kernels, pytest.mark.usefixtures("eager_threads")]
 
@@ -50,8 +51,8 @@ def test_workers_that_begin_after_the_call(sizes, dtype, workers):
     assert _bits(network, 3) == expected
     assert len(workers) >= 2
     state = digest(network)
-    for work, thread_and_call in workers:
-        work(*thread_and_call)
+    for work, thread in workers:
+        work(*thread)
     assert digest(network) == state
 
 
@@ -62,10 +63,10 @@ def test_workers_that_come_in_the_midst(sizes, delay, monkeypatch):
     expected = _bits(_network(sizes), 1, epochs=60)
     threads = []
 
-    def start_late(work, thread_and_call):
+    def start_late(work, thread):
         def run():
             time.sleep(delay)
-            work(*thread_and_call)
+            work(*thread)
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
@@ -99,6 +100,44 @@ def test_calls_in_close_succession(sizes):
     assert digest(networks[0]) == digest(networks[1])
 
 
+def _started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The workers that float32 engines begin from now on, which they do as ever."""
+    module, started = engine_module("cython", np.dtype(np.float32)), []
+
+    def start(work, thread):
+        started.append(thread[0])
+        _thread.start_new_thread(work, thread)
+
+    monkeypatch.setattr(module, "start_new_thread", start)
+    return started
+
+
+def test_workers_stay_for_the_next_call(monkeypatch):
+    started = _started(monkeypatch)
+    network = _network(SIZES["data-parallel"])
+    X, y = classification(600, 20, 3)
+    for _ in range(200):
+        network.train_steps(X, y, steps=2, batch_size=300, n_threads=3)
+    assert set(started) == {1, 2}
+    assert len(started) < 300  # 400 if none stayed
+
+
+def test_short_predictions_start_workers_in_close_succession_alone(monkeypatch):
+    monkeypatch.setattr(threshold.PREDICT_THREAD_WORK, "value", 2**40)
+    started = _started(monkeypatch)
+    network = _network(SIZES["data-parallel"])
+    X = classification(3000, 20, 3)[0]
+    expected = network.predict(X, n_threads=1).tobytes()
+    for _ in range(20):
+        assert network.predict(X, n_threads=2).tobytes() == expected
+        time.sleep(1e-3)
+    assert not started
+    for _ in range(1000):
+        network.predict(X, n_threads=2)
+    assert started and set(started) == {1}
+    assert network.predict(X, n_threads=2).tobytes() == expected
+
+
 class Denial(Exception):
     """What an audit hook raises."""
 
@@ -117,10 +156,10 @@ def test_no_worker_stays_after_a_failed_start(monkeypatch):
     before = threading.active_count() - 1  # without the workers, of which an earlier test's may
     until(lambda: _thread._count() == before)  # still be leaving
 
-    def deny_second(work, thread_and_call):
-        if thread_and_call[0] == 2:
+    def deny_second(work, thread):
+        if thread[0] == 2:
             raise Denial
-        _thread.start_new_thread(work, thread_and_call)
+        _thread.start_new_thread(work, thread)
         until(lambda: _thread._count() > before)
 
     monkeypatch.setattr(module, "start_new_thread", deny_second)

@@ -85,6 +85,7 @@ def test_bits_with_and_without_the_interpreter(monkeypatch):
         monkeypatch.setattr(threshold.BRIEF_WORK, "value", brief)
         for limit in (0, 2**60):
             monkeypatch.setattr(threshold.PREDICT_THREAD_WORK, "value", limit)
+            monkeypatch.setattr(threshold.PREDICT_SHARE_WORK, "value", limit)
             network = _network("classes")
             assert network.predict(X).tobytes() == expected
             assert network.predictor(batch_size=700)(X).tobytes() == expected
