@@ -39,6 +39,7 @@ OF_ITS_OWN = {
     "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
     "Scale": "tests/layer/test_pointwise.py::test_by_hand",
     "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
+    "LBFGS": "tests/optimizer/test_lbfgs.py::test_the_minimum_of_scipy",
     "softmax": "tests/test_gradient.py::test_gradients_of_random_networks",
     "accuracy": "tests/metric/test_metric.py::test_accuracy",
     "EarlyStopping": "tests/callback/test_early_stopping.py::test_as_keras_does",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
+from fastbp.optimizer import Optimizer
 from fastbp.plan import Plan, cache, compile_plan, threshold
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
@@ -156,9 +157,16 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     return found
 
 
+def by_fit_alone(optimizer: Optimizer) -> str:
+    """Why it takes no single step."""
+    return f"{type(optimizer).__name__} takes its steps in fit alone, each of all rows"
+
+
 def _make(
     state: State, purpose: Purpose, rows: int, n_threads: int, parameters: Array | None = None
 ) -> Prepared:
+    if purpose == "train" and state.optimizer.is_full_batch:
+        raise TypeError(by_fit_alone(state.optimizer))
     plan = _plan(state, purpose, rows, n_threads)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
     if parameters is None:
