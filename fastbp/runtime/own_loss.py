@@ -6,6 +6,7 @@ so all that trains goes by it, as by them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class OwnLossEngine(Loop):
         parts.engine.forward(x)
         self._outputs = parts.out.copy()
         loss = own_loss_gradient(state, parts, y, weight)
-        if np.isfinite(loss):
+        if math.isfinite(loss):
             parts.engine.backward()
         return loss
 
@@ -70,9 +71,15 @@ def own_loss_gradient(state: State, parts: Parts, y: Array, weight: Array | None
     """The loss after a forward pass; its gradient goes where the backward pass begins."""
     check_present(state)
     loss, gradient = call(state, y, parts.out.copy(), weight)
-    if np.isfinite(loss):
-        _check_finite(state, gradient)
-        parts.output_gradient[...] = gradient
+    if math.isfinite(loss):
+        to = parts.output_gradient
+        if gradient.dtype == to.dtype:
+            to[...] = gradient
+        else:
+            with np.errstate(over="ignore"):  # what overflows is not finite
+                to[...] = gradient
+        if state.scan(to) >= 0:
+            raise ValueError(_not_finite(state, gradient))
         parts.padding.fill(0)
     return loss
 
@@ -85,13 +92,14 @@ def call(
     Raises TypeError, ValueError for what it returns, and what it raises.
     """
     own: Any = state.loss
-    given = [y.view(), output.view()]
-    options = {}
-    if weight is not None:
-        options["sample_weight"] = weight[:, 0] if weight.ndim == 2 else weight
-    for array in (*given, *options.values()):
-        array.flags.writeable = False
-    found = own.function(*given, **options)
+    y, output = y.view(), output.view()
+    y.flags.writeable = output.flags.writeable = False
+    if weight is None:
+        found = own.function(y, output)
+    else:
+        weight = weight[:, 0]
+        weight.flags.writeable = False
+        found = own.function(y, output, sample_weight=weight)
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise TypeError(
             f"loss function {own.name!r} must return (loss, gradient), got {shown(found)}"
@@ -101,6 +109,8 @@ def call(
 
 def _loss(name: str, value: Any) -> float:
     try:
+        if isinstance(value, float):  # a float64 of NumPy is one
+            return value
         if np.ndim(value) == 0 or np.size(value) == 1:
             return float(np.asarray(value).item())
     except (TypeError, ValueError):
@@ -111,6 +121,8 @@ def _loss(name: str, value: Any) -> float:
 
 
 def _gradient(name: str, value: Any, output: Array) -> Array:
+    if type(value) is np.ndarray and value.dtype == output.dtype and value.shape == output.shape:
+        return value
     try:
         gradient: Array = np.asarray(value)
     except ValueError:
@@ -129,15 +141,12 @@ def _gradient(name: str, value: Any, output: Array) -> Array:
     return gradient
 
 
-def _check_finite(state: State, gradient: Array) -> None:
+def _not_finite(state: State, gradient: Array) -> str:
     with np.errstate(over="ignore"):
-        bad = ~np.isfinite(gradient.astype(state.dtype, copy=False))
-    if bad.any():
-        flat = int(bad.argmax())
-        raise ValueError(
-            f"loss function {state.loss.name!r} returned a gradient with "
-            f"{shown(gradient.flat[flat])} at {place(gradient.shape, flat)}, the loss is finite"
-        )
+        flat = int((~np.isfinite(gradient.astype(state.dtype))).argmax())
+    value, where = shown(gradient.flat[flat]), place(gradient.shape, flat)
+    text = f"loss function {state.loss.name!r} returned a gradient with {value} at {where}"
+    return f"{text}, the loss is finite"
 
 
 def check_present(state: State) -> None:
