@@ -37,6 +37,8 @@ OF_ITS_OWN = {
     "Dropout": "tests/layer/test_regularization.py::test_a_step_against_the_oracle",
     "GaussianNoise": "tests/layer/test_regularization.py::test_noise_is_normal",
     "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
+    "PReLU": "tests/layer/test_prelu.py::test_by_hand",
+    "log_softmax": "tests/layer/test_prelu.py::test_log_softmax",
     "Scale": "tests/layer/test_pointwise.py::test_by_hand",
     "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
     "LBFGS": "tests/optimizer/test_lbfgs.py::test_the_minimum_of_scipy",

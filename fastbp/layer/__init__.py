@@ -9,9 +9,10 @@ from fastbp.layer.block import Branch, Residual
 from fastbp.layer.dense import Dense
 from fastbp.layer.normalization import LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize
+from fastbp.layer.prelu import PReLU
 from fastbp.layer.regularization import Dropout, GaussianNoise
 
 __all__ = [
     "ActivationLayer", "Branch", "Dense", "Dropout", "GaussianNoise", "Input", "Layer", "LayerNorm",
-    "Residual", "Scale", "Standardize", "layer_from_config", "with_fields",
+    "PReLU", "Residual", "Scale", "Standardize", "layer_from_config", "with_fields",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from fastbp import (
     Input,
     LayerNorm,
     Loss,
+    PReLU,
     Residual,
     Scale,
     Standardize,
@@ -141,7 +142,9 @@ def _block(rng: np.random.Generator, width: int, depth: int) -> tuple[Any, int]:
 
 def _pointwise(rng: np.random.Generator, width: int) -> Any:
     """A layer that keeps the width, and about the size of what passes."""
-    kind = rng.choice(["activation", "scale", "standardize", "norm", "random"])
+    kind = rng.choice(["activation", "scale", "standardize", "norm", "random", "prelu"])
+    if kind == "prelu":
+        return PReLU()
     if kind == "norm" and width > 1:
         return LayerNorm(float(rng.uniform(0.1, 1)))
     if kind == "random":
@@ -209,6 +212,8 @@ def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
             width = out
         elif isinstance(layer, LayerNorm):
             found += [(width,), (width,)]
+        elif isinstance(layer, PReLU):
+            found.append((width,))
         elif isinstance(layer, Branch):
             ends = [_shapes(part, width) for part in layer.branches]
             found += [shape for inner, _ in ends for shape in inner]
