@@ -107,8 +107,7 @@ def activate(activation: Any, z: Array) -> Array:
     if name == "sigmoid":
         return sigmoid(z)
     if name == "log_softmax":
-        shifted = z - np.real(z).max(axis=1, keepdims=True)
-        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return log_softmax(z)
     assert name == "softmax", name
     return softmax(z)
 
@@ -228,6 +227,8 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
         return _layer_norm(layer, tape, x)
     if kind == "PReLU":
         return _prelu(tape, x)
+    if kind == "NonCrossing":
+        return _non_crossing(layer, tape, x)
     if kind in ("Dropout", "GaussianNoise"):  # outside of training
         return x, lambda d: d
     if kind == "Scale":
@@ -248,6 +249,21 @@ def _prelu(tape: Tape, x: Array) -> tuple[Array, Pull]:
         return d * np.where(np.real(x) > 0, 1, alpha)
 
     return np.where(np.real(x) > 0, x, alpha * x), back
+
+
+def _non_crossing(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
+    ends = [_affine(tape, x, use_bias=True) for _ in range(layer.n_levels)]
+    steps = np.stack([z if i == 0 else softplus(z) for i, (z, _) in enumerate(ends)])
+
+    def back(d: Array) -> Array:
+        parts = np.stack(np.split(d, layer.n_levels, axis=1))
+        total = 0 * x
+        for i, (z, pull) in enumerate(ends):
+            own = parts[i:].sum(axis=0)  # a step is in all levels from its own on
+            total = total + pull(own if i == 0 else own * sigmoid(z))
+        return total
+
+    return np.concatenate(list(np.cumsum(steps, axis=0)), axis=1), back
 
 
 def _activated(activation: Any, tape: Tape, z: Array, skipped: str | None) -> tuple[Array, Pull]:
@@ -632,6 +648,9 @@ def _penalties(layers: Any, width: int, found: list[tuple[float, float, bool]]) 
             found += 2 * [(0.0, 0.0, True)]
         elif kind == "PReLU":
             found.append((0.0, 0.0, True))
+        elif kind == "NonCrossing":
+            found += layer.n_levels * [(0.0, 0.0, False), (0.0, 0.0, True)]
+            width = layer.n_levels * layer.n_targets
         elif kind == "Branch":
             widths = [_penalties(part, width, found) for part in layer.branches]
             width = sum(widths) if layer.merge == "concat" else widths[0]

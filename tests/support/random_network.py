@@ -18,6 +18,7 @@ from fastbp import (
     Input,
     LayerNorm,
     Loss,
+    NonCrossing,
     PReLU,
     Residual,
     Scale,
@@ -180,6 +181,9 @@ def _layers(rng: np.random.Generator, loss: Loss, activation: str) -> list[Any]:
     allowed = ["linear", fused] if fused else list(ACTIVATIONS)
     last = str(rng.choice(allowed))
     way = rng.random()
+    if loss.name == "quantile" and loss.outputs_per_target > 1 and way < 0.5:
+        levels = loss.outputs_per_target
+        return [Input(first), *blocks, NonCrossing(levels, units // levels)]
     if way < 0.7:
         end: Any = Dense(units, last)
     elif way < 0.8:
@@ -214,6 +218,9 @@ def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
             found += [(width,), (width,)]
         elif isinstance(layer, PReLU):
             found.append((width,))
+        elif isinstance(layer, NonCrossing):
+            found += layer.n_levels * [(width, layer.n_targets), (layer.n_targets,)]
+            width = layer.n_levels * layer.n_targets
         elif isinstance(layer, Branch):
             ends = [_shapes(part, width) for part in layer.branches]
             found += [shape for inner, _ in ends for shape in inner]
