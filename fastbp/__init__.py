@@ -24,6 +24,8 @@ from fastbp.layer import (
     Input,
     Layer,
     LayerNorm,
+    NonCrossing,
+    PReLU,
     Residual,
     Scale,
     Standardize,
@@ -62,12 +64,23 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
-    from fastbp.optimizer import Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop
+    from fastbp.optimizer import (
+        LBFGS,
+        Adadelta,
+        Adagrad,
+        Adamax,
+        Lion,
+        NAdam,
+        RAdam,
+        RMSprop,
+        Rprop,
+    )
     from fastbp.picture.boundary import plot_decision_boundary
     from fastbp.runtime.backup import Backup
     from fastbp.tabular import TableModel
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Activation",
     "Adadelta",
@@ -107,8 +120,10 @@ __all__ = [
     "MultiStepDecay",
     "NAdam",
     "Network",
+    "NonCrossing",
     "OneCycle",
     "Orthogonal",
+    "PReLU",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
     "RAdam",
@@ -134,7 +149,17 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(
-        ("Adadelta", "Adagrad", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rprop"),
+        (
+            "LBFGS",
+            "Adadelta",
+            "Adagrad",
+            "Adamax",
+            "Lion",
+            "NAdam",
+            "RAdam",
+            "RMSprop",
+            "Rprop",
+        ),
         "fastbp.optimizer",
     ),
     "Backup": "fastbp.runtime.backup",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
+from fastbp.optimizer import Optimizer
 from fastbp.plan import Plan, cache, compile_plan, threshold
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
@@ -19,7 +20,7 @@ from fastbp.plan.threshold import (
     THREAD_STEP_WORK,
     Threshold,
 )
-from fastbp.runtime.parts import Prepared
+from fastbp.runtime.parts import Parts, Prepared
 from fastbp.runtime.state import State
 
 _PREDICT_ROWS = 256
@@ -45,6 +46,15 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
             held -= engines.pop(oldest)[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
+    return found
+
+
+def manual_parts(state: State, n_rows: int) -> Parts:
+    """What a step in parts runs on; made when first asked for, and kept as long as its engine."""
+    found = state.parts.get(n_rows)
+    if found is None:
+        prepared = engine(state, "manual", n_rows)
+        found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
     return found
 
 
@@ -158,10 +168,21 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     return found
 
 
+def by_fit_alone(optimizer: Optimizer) -> str:
+    """Why it takes no single step."""
+    return f"{type(optimizer).__name__} takes its steps in fit alone, each of all rows"
+
+
 def _make(
     state: State, purpose: Purpose, rows: int, n_threads: int, parameters: Array | None = None
 ) -> Prepared:
+    if purpose == "train" and state.optimizer.is_full_batch:
+        raise TypeError(by_fit_alone(state.optimizer))
     plan = _plan(state, purpose, rows, n_threads)
+    if purpose == "train" and state.loss.is_own:
+        from fastbp.runtime.own_loss import OwnLossEngine  # which few need
+
+        return OwnLossEngine(state, manual_parts), plan, np.zeros(0, state.dtype)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
     if parameters is None:
         parameters = state.parameters
