@@ -147,7 +147,7 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     found: Plan | None = plans.get(key)
     if found is None:
         graph = state.declared if purpose == "manual" else state.graph
-        if purpose in ("predict", "trace"):
+        if purpose in ("predict", "trace", "derivative"):
             graph = state.architecture.inference
         if len(plans) >= _KEPT_PLANS:
             plans.clear()
