@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from support import child, oracle
 from support.mark import slow_but
 from support.random_network import Case, random_case
+from support.refusal import bad_input
 from support.tolerance import COMPLEX_STEP, assert_near, depth, difference_bound
 
 import fastbp as fb
@@ -115,7 +116,7 @@ def test_of_outputs_or_of_responses(loss: str, shown: str, declares: bool, backe
 # by complex step, of random networks
 
 
-@pytest.mark.parametrize("seed", slow_but(SEEDS[::3], SEEDS))
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::5], SEEDS))
 def test_jacobians_of_random_networks(seed: int, backend: str) -> None:
     case = random_case(seed)
     found = network_of(case, backend).jacobian(case.X)
@@ -128,7 +129,7 @@ def test_jacobians_of_random_networks(seed: int, backend: str) -> None:
     assert_near(single, want, dtype="float32", length=length, magnitude=np.abs(want).max() + 1)
 
 
-@pytest.mark.parametrize("seed", slow_but(SEEDS[::3], SEEDS))
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::5], SEEDS))
 def test_losses_of_rows_of_random_networks(seed: int, backend: str) -> None:
     """By the input as by a complex step of the row's own loss; by the parameters as the oracle's
     chain rule for the row alone, their sum its own for all rows.
@@ -357,6 +358,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
 ]  # fmt: skip
 
 
+@bad_input("output to differentiate")
 @pytest.mark.parametrize("index", range(len(BAD)))
 def test_bad_input(index: int, backend: str) -> None:
     call, kind, match = BAD[index]
