@@ -62,12 +62,23 @@ if _TYPE_CHECKING:
         TensorBoard,
         TerminateOnNaN,
     )
-    from fastbp.optimizer import Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop
+    from fastbp.optimizer import (
+        LBFGS,
+        Adadelta,
+        Adagrad,
+        Adamax,
+        Lion,
+        NAdam,
+        RAdam,
+        RMSprop,
+        Rprop,
+    )
     from fastbp.picture.boundary import plot_decision_boundary
     from fastbp.runtime.backup import Backup
     from fastbp.tabular import TableModel
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Activation",
     "Adadelta",
@@ -134,7 +145,17 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(
-        ("Adadelta", "Adagrad", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rprop"),
+        (
+            "LBFGS",
+            "Adadelta",
+            "Adagrad",
+            "Adamax",
+            "Lion",
+            "NAdam",
+            "RAdam",
+            "RMSprop",
+            "Rprop",
+        ),
         "fastbp.optimizer",
     ),
     "Backup": "fastbp.runtime.backup",

@@ -31,7 +31,7 @@ class Trainer:
         y: ArrayLike | None = None,
         *,
         epochs: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         shuffle: bool = True,
         batches: Sequence[Sequence[int]] | None = None,
         sample_weight: ArrayLike | None = None,
@@ -68,7 +68,8 @@ class Trainer:
             y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities
                 for "cross_entropy".
             batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over
-                its own rows.
+                its own rows.  None is 32, or all rows for an optimizer that needs them, as
+                `LBFGS`.
             shuffle: a new order each epoch, a function of the seed and the number of epochs trained
                 before.  Chunks keep their order, their rows are shuffled within each.
             batches: an explicit order of mini-batches of row numbers, for every epoch, instead of

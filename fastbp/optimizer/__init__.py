@@ -21,12 +21,13 @@ from fastbp.schedule import schedule_from_config
 
 if TYPE_CHECKING:
     OPTIMIZERS: dict[str, type[Optimizer]]
+    from fastbp.optimizer.full_batch import LBFGS
     from fastbp.optimizer.moment import Adamax, NAdam, RAdam
     from fastbp.optimizer.rms import Adadelta, Adagrad, RMSprop
     from fastbp.optimizer.sign import Lion, Rprop
 
 __all__ = [
-    "OPTIMIZERS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam",
+    "LBFGS", "OPTIMIZERS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam",
     "Optimizer", "RAdam", "RMSprop", "Rprop", "optimizer_from_config", "resolve_optimizer",
 ]  # fmt: skip
 
@@ -36,6 +37,7 @@ _MORE = {
     "rms": ("RMSprop", "Adagrad", "Adadelta"),
     "moment": ("Adamax", "NAdam", "RAdam"),
     "sign": ("Lion", "Rprop"),
+    "full_batch": ("LBFGS",),
 }
 
 

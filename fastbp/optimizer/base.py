@@ -26,6 +26,10 @@ _ALIASES = {  # what other libraries call an argument
     "initial_accumulator": "initial_accumulator_value",
     "wd": "weight_decay",
     "decay": "weight_decay",
+    "maxcor": "history_size",
+    "gtol": "tolerance_grad",
+    "ftol": "tolerance_change",
+    "maxls": "max_line_search",
 }
 _Kind = TypeVar("_Kind", bound=type)
 
@@ -61,6 +65,9 @@ class Optimizer:
     coupled_decay = 0.0  # what joins the gradient for each weight, as l2 does
     decoupled_decay = 0.0  # what the formula takes off the weights beside that
     decay_bias = False  # whether for biases too
+    is_full_batch = (
+        False  # whether a step needs loss and gradient of all rows, and of several points
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", resolve_learning_rate(self.learning_rate))

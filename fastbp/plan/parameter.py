@@ -182,6 +182,15 @@ class ParameterLayout:
         self.size += tensor.size
         return tensor
 
+    def penalties(self, flat: NDArray[Any]) -> float:
+        """l2 / 2 |w|^2 + l1 |w| of all of them in a vector laid out like the parameters."""
+        total = 0.0
+        for tensor in self.tensors:
+            if tensor.l1 or tensor.l2:
+                w = tensor.view(flat).astype(np.float64)
+                total += 0.5 * tensor.l2 * float((w * w).sum()) + tensor.l1 * float(np.abs(w).sum())
+        return total
+
     def views(self, flat: NDArray[Any], prefix: str = "") -> dict[str, NDArray[Any]]:
         """Every tensor by name in a vector laid out like the parameters."""
         return {prefix + tensor.name: tensor.view(flat) for tensor in self.tensors}

@@ -44,7 +44,7 @@ class ChunkFeed(Feed):
         chunks: Chunks,
         *,
         epochs: int,
-        batch_size: int,
+        batch_size: int | None,
         shuffle: bool,
         n_threads: int | str,
         batches: object = None,

@@ -167,9 +167,16 @@ def plan_of(
     return found
 
 
+def by_fit_alone(optimizer: Optimizer) -> str:
+    """Why it takes no single step."""
+    return f"{type(optimizer).__name__} takes its steps in fit alone, each of all rows"
+
+
 def _make(
     state: State, purpose: Purpose, rows: int, n_threads: int, parameters: Array | None = None
 ) -> Prepared:
+    if purpose == "train" and state.optimizer.is_full_batch:
+        raise TypeError(by_fit_alone(state.optimizer))
     plan = _plan(state, purpose, rows, n_threads)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
     if parameters is None:

@@ -68,6 +68,7 @@ class Feed(ABC):
     """
 
     figures: Figures | None = None
+    ended: tuple[str, str] | None = None  # as of `Epochs`
     order: dict[str, Any]
 
     def __init__(
@@ -121,7 +122,7 @@ class Kept:
             array[:] = before
 
 
-class _Counter:
+class Counter:
     """What an engine did in an epoch; its parts are no epochs of their own."""
 
     def __init__(self) -> None:
@@ -191,7 +192,7 @@ class FedEpoch:
         self.feed, self.first, self._n_steps = feed, first, feed.n_batches * epochs
         self.done, self.loss, self.is_complete = 0, 0.0, False
         self._inside = (feed.figures or Figures(state, None)).of_part()
-        self._begun, self._counter = state.steps, _Counter()
+        self._begun, self._counter = state.steps, Counter()
         self._before = state.unfinished
         self._kept = Kept(state)
         self._engine: Any = None

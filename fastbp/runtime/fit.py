@@ -29,6 +29,7 @@ from fastbp.runtime.record import Columns, Record
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.standing import Mark, Standing
 from fastbp.runtime.state import State
+from fastbp.runtime.stepped import SteppedEpoch
 from fastbp.runtime.stopping import Stopping, served
 from fastbp.runtime.train import Epochs, warn_once
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from fastbp.runtime.backup import Backup
 
 _NONE = np.zeros(0)
+_OVER = (None, "early stopping", "stop_training", "converged", "line search")
 
 
 def fit(
@@ -142,7 +144,9 @@ class _Fit:
         call, hooks, state = self.call, self.hooks, self.state
         self.validation, self.validation_freq = validation, validation_freq
         self.figures = call.figures = figures = Figures(state, call.rows)
-        if isinstance(call, Epochs) and call.rows.is_direct and not hooks.per_batch:
+        if not isinstance(call, Epochs) or not call.serves_inside:
+            return
+        if call.rows.is_direct and not hooks.per_batch:
             if validation is not None and validation_freq == 1 and not hooks.for_tests:
                 self.validates_inside = figures.validate_inside(validation, call.n_threads)
             callback = served(hooks.callbacks)
@@ -181,7 +185,7 @@ class _Fit:
                 self._set_mark()
                 hooks("on_train_end", dict(self.logs))
             if self.backup is not None:
-                is_over = record.history.stopped in (None, "early stopping", "stop_training")
+                is_over = record.history.stopped in _OVER
                 self.backup.end(state, self.call, is_over=is_over)
         except BaseException as error:
             record.stopped(*self._ended_by(error))
@@ -207,6 +211,9 @@ class _Fit:
                 if self.clock is not None and self.clock.is_over():
                     break
                 self._take_epochs()
+                if self.call.ended is not None:
+                    kind, reason = self.call.ended
+                    return self.record.stopped(kind, f"{reason}, {self._where()}")
             is_early = self.epoch < self.epochs or self.batches_done < self.call.n_batches
             if is_early and self.clock is not None and self.clock.budget is not None:
                 self.record.stopped("max_seconds", f"max_seconds are over {self._where()}")
@@ -388,11 +395,11 @@ class _Fit:
         self.batches_done = epoch.done
         return self._of_parts(epoch)
 
-    def _of_parts(self, epoch: PartedEpoch | FedEpoch) -> Columns:
+    def _of_parts(self, epoch: PartedEpoch | FedEpoch | SteppedEpoch) -> Columns:
         metrics = zip(self.figures.metrics, epoch.metrics, strict=True)
         return {"loss": [epoch.loss]} | {name: [value] for name, value in metrics}
 
-    def _run_parts(self, epoch: PartedEpoch | FedEpoch) -> None:
+    def _run_parts(self, epoch: PartedEpoch | FedEpoch | SteppedEpoch) -> None:
         hooks, state = self.hooks, self.state
         while not epoch.is_complete:
             begin, steps, batch = time.perf_counter(), state.steps, epoch.done

@@ -49,6 +49,9 @@ def prepare(
     ignore_nan = options.get("ignore_nan", False)
     call: Call
     if y is None:
+        if state.optimizer.is_full_batch:
+            kind = type(state.optimizer).__name__
+            raise ValueError(f"{kind} takes all rows in each step: pass arrays X and y, no chunks")
         if validation_split is not None:
             raise ValueError("validation_split needs arrays; for chunks pass validation_data")
         call = ChunkFeed(state, X, epochs=epochs, check_finite=check_finite, **options)
@@ -63,10 +66,19 @@ def prepare(
             state, X, y, validation_split=validation_split, validation_data=validation_data,
             check_finite=check_finite, **options,
         )  # fmt: skip
-    call = Epochs(state, X, y, check_finite=check_finite, any_names=True, **options)
+    call = _epochs_of(state)(state, X, y, check_finite=check_finite, any_names=True, **options)
     return call, check_validation(
         state, validation_data, X=X, check_finite=check_finite, ignore_nan=ignore_nan
     )
+
+
+def _epochs_of(state: State) -> type[Epochs]:
+    """The class for the epochs of a network."""
+    if state.optimizer.is_full_batch:
+        from fastbp.runtime.full_batch import FullBatchEpochs  # which few need
+
+        return FullBatchEpochs
+    return Epochs
 
 
 def _prepare_split(
@@ -87,7 +99,7 @@ def _prepare_split(
             state, X, y, validation_split=validation_split, validation_data=validation_data,
             sample_weight=sample_weight,
         )  # fmt: skip
-        call = Epochs(
+        call = _epochs_of(state)(
             state, parts.X, parts.y, sample_weight=parts.sample_weight, check_finite=check_finite,
             any_names=True, **options,
         )  # fmt: skip

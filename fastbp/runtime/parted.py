@@ -13,6 +13,7 @@ from fastbp.runtime.figure import Figures
 from fastbp.runtime.outcome import DIVERGED, INTERRUPTED, diverged
 from fastbp.runtime.rate import rates
 from fastbp.runtime.rows import row_order
+from fastbp.runtime.stepped import SteppedEpoch, SteppedEpochs
 from fastbp.runtime.train import Epochs
 from fastbp.schedule import Schedule
 
@@ -23,10 +24,12 @@ def parted_epoch(
     first: int,
     step_by_step: bool = False,
     unfinished: Unfinished | None = None,
-) -> PartedEpoch | FedEpoch:
+) -> PartedEpoch | FedEpoch | SteppedEpoch:
     """The next epoch of `call`, a number of batches at a time; arguments as for `PartedEpoch`."""
     if isinstance(call, Feed):
         return FedEpoch(call, first=first, unfinished=unfinished)
+    if isinstance(call, SteppedEpochs):
+        return call.epoch_in_parts(first=first, unfinished=unfinished)
     if not call.rows.is_direct:
         return FedEpoch(call.feed(), first=first, unfinished=unfinished)
     return PartedEpoch(call, first=first, step_by_step=step_by_step, unfinished=unfinished)

@@ -71,6 +71,8 @@ def step(state: State) -> None:
     try:
         guard.begin_writing(token)
         gradient = state.gradient
+        if state.optimizer.is_full_batch:
+            raise TypeError(engine_cache.by_fit_alone(state.optimizer))
         if gradient is None:
             raise RuntimeError("step needs a backward before it")
         # without a forward pass the gradient is that of a trace

@@ -42,6 +42,8 @@ class Epochs:
         figures, stopping: what the engine finds after each epoch, and whether it stops; None for
             the losses alone.
         is_stopped: whether the last run ended so; it then has fewer losses.
+        serves_inside: whether the engine can do that, and validation.
+        ended: `History.stopped` and `reason` where there is nothing left to do, or None.
 
     Raises TypeError, ValueError for what `Network.fit` refuses.
     """
@@ -52,7 +54,7 @@ class Epochs:
         X: Any,
         y: ArrayLike,
         *,
-        batch_size: int,
+        batch_size: int | None,
         shuffle: bool,
         n_threads: int | str,
         batches: Sequence[Sequence[int]] | None = None,
@@ -97,6 +99,8 @@ class Epochs:
 
     figures: Figures | None
     stopping: Stopping | None
+    serves_inside = True
+    ended: tuple[str, str] | None = None
 
     @cached_property
     def order(self) -> dict[str, Any]:
@@ -207,7 +211,8 @@ class Epochs:
 
 
 def check_batch_size(batch_size: object, accumulate: object) -> int:
-    """The rows of a step: `accumulate` batches of `batch_size` rows."""
+    """The rows of a step: `accumulate` batches of `batch_size` rows, 32 for None."""
+    batch_size = 32 if batch_size is None else batch_size
     batch_size = check_integer(batch_size, name="batch_size", minimum=1)
     return batch_size * check_integer(accumulate, name="accumulate", minimum=1)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastbp.check.message import shown
 from fastbp.layer import Dense, Dropout, Input, Layer
 from fastbp.layer.base import with_fields
 from fastbp.network import Network
 from fastbp.optimizer import SGD, Adam, Optimizer
 from fastbp.runtime.rate import assign
-from fastbp.runtime.state import State
 from fastbp.sklearn.parameter import activation_of
 
 _FEW_ROWS = 100  # of which a step is short beside what is around it
@@ -56,16 +53,6 @@ def go_on(network: Network, before: Network) -> None:
     state.optimizer_state[:], state.powers[:] = old.optimizer_state, old.powers
     state.steps, state.epochs = old.steps, old.epochs
     assign(state, float(old.rate[0]))
-
-
-def penalties(state: State) -> float:
-    """l2 / 2 |w|^2 + l1 |w| of all parameters: what the loss of a batch has before its division."""
-    total = 0.0
-    for tensor in state.layout.tensors:
-        if tensor.l1 or tensor.l2:
-            w = tensor.view(state.parameters).astype(np.float64)
-            total += 0.5 * tensor.l2 * float((w * w).sum()) + tensor.l1 * float(np.abs(w).sum())
-    return total
 
 
 def _layers(own: Any, sizes: Sequence[int]) -> list[Layer]:

@@ -14,7 +14,6 @@ from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import writing
 from fastbp.runtime.rows import Rows, checked_rows
 from fastbp.runtime.state import State
-from fastbp.sklearn.architecture import penalties
 from fastbp.sklearn.rows import parts
 
 _ROWS_AT_ONCE = 2048
@@ -42,7 +41,7 @@ def _minimize(state: State, own: Any, X: Any, target: Array, sample_weight: Arra
     own.loss_ = float(found.fun) + own._least_loss(target, sample_weight)
     k = own.n_outputs_
     if k > 1 and state.loss.name == "half_sse":  # the mean over the outputs, as scikit-learn has it
-        penalty = penalties(state) / objective.total
+        penalty = state.layout.penalties(state.parameters) / objective.total
         own.loss_ = (own.loss_ - penalty) / k + penalty
     for key in [key for key in state.engines if key[0] == "trace"]:
         del state.engines[key]  # with the activations of all rows
@@ -107,7 +106,7 @@ class _Objective:
                 tensor.view(gradient)[...] += (grown / self.total).astype(state.dtype)
             if tensor.rate == 0:
                 tensor.view(gradient)[...] = 0
-        value = (loss + penalties(state)) / self.total
+        value = (loss + state.layout.penalties(state.parameters)) / self.total
         return value, self.packed(gradient).astype(np.float64)
 
     def _rows(self) -> Any:

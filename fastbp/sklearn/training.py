@@ -17,7 +17,6 @@ from fastbp.runtime.order import drop_unfinished
 from fastbp.runtime.parted import parted_epoch
 from fastbp.runtime.rate import assign
 from fastbp.runtime.train import Epochs
-from fastbp.sklearn.architecture import penalties
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.rows import epochs_of
 
@@ -167,17 +166,20 @@ class _Training:
         """Of the next epochs, with the penalty of each batch before its step."""
         own, k = self.own, self.own.n_outputs_
         sums_outputs = k > 1 and self.state.loss.name == "half_sse"
-        before = penalties(self.state) if sums_outputs else 0.0
+        before = self._penalties() if sums_outputs else 0.0
         if self.hooks.per_batch:
             losses = [self._by_batches()]
         else:
             losses = self.epochs.run(n_epochs, first=own.n_iter_).tolist()
         if sums_outputs:  # scikit-learn reports the mean over the outputs, beside the penalty
             n = self.epochs.n_batches  # of which each begins where the one before has ended
-            mean = before + (penalties(self.state) - before) * (n - 1) / (2 * n)
+            mean = before + (self._penalties() - before) * (n - 1) / (2 * n)
             penalty = mean * n / self.n_rows
             losses = [(loss - penalty) / k + penalty for loss in losses]
         return [loss + self.least for loss in losses]
+
+    def _penalties(self) -> float:
+        return self.state.layout.penalties(self.state.parameters)
 
     def _by_batches(self) -> float:
         """The loss of an epoch with calls between its batches."""
