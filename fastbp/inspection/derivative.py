@@ -5,7 +5,7 @@ Every tile of rows goes forward once in compiled code, and backward once for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,16 +13,10 @@ from numpy.typing import ArrayLike
 from fastbp.check.array import Array
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import check_bool
-from fastbp.plan.operation import Operation
-from fastbp.plan.parameter import row_length
-from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import writing
-from fastbp.runtime.parts import Parts
 from fastbp.runtime.predict import predict, rows_or_row
-from fastbp.runtime.rows import converted
 from fastbp.runtime.state import State
-
-TILE_ROWS = 256
+from fastbp.runtime.tile import tiles, unit
 
 
 @writing
@@ -32,10 +26,10 @@ def jacobian(state: State, X: ArrayLike, *, response: bool) -> Array:
     shown_as = state.response_activation if response else state.declared_activation
     rows, is_row = rows_or_row(state, X, True)
     found = np.empty((len(rows), state.n_outputs, state.n_features), state.dtype)
-    for part, tile in _tiles(state, rows):
-        pull = _pull(state, rows[part], shown_as)
+    for part, tile in tiles(state, rows):
+        pull = _pull(state, tile.rows, shown_as)
         for output in range(state.n_outputs):
-            found[part, output] = tile.back(pull(_unit(state, len(rows[part]), output)))
+            found[part, output] = tile.back(pull(unit(state, tile.n, output)))
     return found[0] if is_row else found
 
 
@@ -49,15 +43,15 @@ def input_gradient(
             raise ValueError("input_gradient takes y or output, got both")
         rows, target = state.checked_pair(X, y, nan_advice="")
         found = np.empty((len(rows), state.n_features), state.dtype)
-        for part, tile in _tiles(state, rows):
+        for part, tile in tiles(state, rows):
             found[part] = tile.back_from_loss(target[part])
         return found
     rows, is_row = rows_or_row(state, X, True)
     chosen = _chosen(state, output, len(rows))
     found = np.empty((len(rows), state.n_features), state.dtype)
-    for part, tile in _tiles(state, rows):
-        pull = _pull(state, rows[part], state.declared_activation)
-        found[part] = tile.back(pull(_unit(state, len(rows[part]), chosen[part])))
+    for part, tile in tiles(state, rows):
+        pull = _pull(state, tile.rows, state.declared_activation)
+        found[part] = tile.back(pull(unit(state, tile.n, chosen[part])))
     return found[0] if is_row else found
 
 
@@ -68,70 +62,9 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
     tensors = state.layout.tensors
     found = [np.empty((len(rows), *tensor.shape), state.dtype) for tensor in tensors]
     at = {tensor.offset: own for tensor, own in zip(tensors, found, strict=True)}
-    for part, tile in _tiles(state, rows):
+    for part, tile in tiles(state, rows):
         tile.back_from_loss(target[part])
         tile.row_gradients({offset: own[part] for offset, own in at.items()})
-    return found
-
-
-class Tile(Parts):
-    """Some rows that have gone forward."""
-
-    __slots__ = ("activations", "n", "plan", "single")
-
-    def __init__(self, state: State, n_rows: int) -> None:
-        prepared = engine_cache.engine(state, "derivative", n_rows)
-        super().__init__(prepared, n_rows, 0)
-        _, self.plan, scratch = prepared
-        self.activations: Array = scratch[self.plan.arena.activations :]
-        self.single = np.zeros(n_rows)
-        self.single[0] = 1.0
-        self.n = 0
-
-    def forward(self, rows: Array) -> None:
-        """Keep every activation."""
-        self.n = len(rows)
-        self.engine.forward(rows)
-
-    def back(self, seed: Array) -> Array:
-        """From the gradient by the outputs to that by the input, which the next call overwrites."""
-        self.output_gradient[: self.n] = seed
-        self.padding.fill(0)
-        self.engine.backward()
-        return self.input_gradient[: self.n]
-
-    def back_from_loss(self, y: Array) -> Array:
-        """The same from each row's own loss: a mean over rows whose weights add up to 1."""
-        self.engine.loss_gradient(y, None, self.single[: self.n])
-        self.engine.backward()
-        return self.input_gradient[: self.n]
-
-    def row_gradients(self, to: dict[int, Array]) -> None:
-        """After either: the gradient of each row by each tensor, (n, *shape), by its offset."""
-        for op in self.plan.weight_gradient.operations:
-            a = self._buffer(self.plan.input if op.a < 0 else op.a, op.n_a)
-            ROW_GRADIENTS[op.kind](op, a, self._buffer(op.y, op.n_y), to)
-
-    def _buffer(self, offset: int, width: int) -> Array:
-        ld = row_length(width, self.plan.dtype)
-        return self.activations[offset : offset + self.n * ld].reshape(self.n, ld)[:, :width]
-
-
-def _tiles(state: State, rows: Array) -> Iterator[tuple[slice, Tile]]:
-    """Runs of rows, each of them forward in turn."""
-    step = min(TILE_ROWS, len(rows))
-    tile = Tile(state, step) if step else None
-    for begin in range(0, len(rows), TILE_ROWS):
-        assert tile is not None
-        part = slice(begin, min(begin + step, len(rows)))
-        tile.forward(converted(rows, part, state))
-        yield part, tile
-
-
-def _unit(state: State, n_rows: int, output: int | Array) -> Array:
-    """The gradient of one output by all of them, for each row."""
-    found = np.zeros((n_rows, state.n_outputs), state.dtype)
-    found[np.arange(n_rows), output] = 1
     return found
 
 
@@ -167,21 +100,3 @@ def _chosen(state: State, output: ArrayLike | None, n_rows: int) -> Array:
         value = shown(chosen.reshape(-1)[bad[0]])
         raise ValueError(f"output{place} = {value} is outside 0..{n - 1}")
     return np.broadcast_to(chosen, n_rows)
-
-
-def _dense(op: Operation, a: Array, dz: Array, to: dict[int, Array]) -> None:
-    np.multiply(a[:, :, np.newaxis], dz[:, np.newaxis, :], out=to[op.c])
-    if op.b >= 0:
-        to[op.b][...] = dz
-
-
-def _scale(op: Operation, a: Array, dz: Array, to: dict[int, Array]) -> None:
-    np.multiply(a, dz, out=to[op.c])
-    to[op.b][...] = dz
-
-
-# What one row adds to the sums that these operations make.
-ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, dict[int, Array]], None]] = {
-    "dense_gradient": _dense,
-    "scale_gradient": _scale,
-}

@@ -18,7 +18,7 @@ from support.tolerance import COMPLEX_STEP, assert_near, depth, difference_bound
 
 import fastbp as fb
 from fastbp.backend.numpy.operation import GRADIENTS
-from fastbp.inspection.derivative import ROW_GRADIENTS, TILE_ROWS
+from fastbp.runtime.tile import ROW_GRADIENTS, TILE_ROWS
 
 Array = NDArray[Any]
 SEEDS = range(120)
