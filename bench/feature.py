@@ -44,6 +44,7 @@ OF_ITS_OWN = {
     "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
     "jacobian": "tests/inspection/test_derivative.py::test_jacobians_of_random_networks",
     "hessian_vector_product": "tests/inspection/test_hessian.py::test_random_networks",
+    "LevenbergMarquardt": "tests/optimizer/test_levenberg_marquardt.py::test_the_equations",
     "LBFGS": "tests/optimizer/test_lbfgs.py::test_the_minimum_of_scipy",
     "softmax": "tests/test_gradient.py::test_gradients_of_random_networks",
     "accuracy": "tests/metric/test_metric.py::test_accuracy",
