@@ -119,7 +119,7 @@ class Unfinished:
 def describe(
     layers: Sequence[int] | Sequence[Layer],
     *,
-    loss: str | Loss,
+    loss: str | Loss | Function,
     optimizer: str | Optimizer,
     metrics: Sequence[str | Metric | Function],
     dtype: DTypeLike,
@@ -134,7 +134,7 @@ def describe(
         kernel=resolve_kernel_initializer(kernel_initializer),
         bias=resolve_bias_initializer(bias_initializer),
     )
-    loss, optimizer = resolve_loss(loss), resolve_optimizer(optimizer)
+    loss, optimizer = _resolved(loss), resolve_optimizer(optimizer)
     resolved_metrics = resolve_metrics(metrics, loss=loss)
     seed = check_seed(seed)
     return Description(resolved, loss, optimizer, resolved_metrics, _dtype(dtype), seed)
@@ -152,9 +152,25 @@ def arguments(config: object) -> dict[str, Any]:
             raise ValueError(f"config lacks {name!r}")
     return {name: config[name] for name in ("metrics", "dtype", "seed")} | {
         "layers": [layer_from_config(layer) for layer in config["layers"]],
-        "loss": Loss(**config["loss"]),
+        "loss": _loss_of(config["loss"]),
         "optimizer": optimizer_from_config(config["optimizer"]),
     }
+
+
+def _resolved(loss: str | Loss | Function) -> Loss:
+    if isinstance(loss, str | Loss | type) or not callable(loss):
+        return resolve_loss(loss)  # type: ignore[arg-type]
+    from fastbp.loss.own import own_loss  # which few need
+
+    return own_loss(loss)
+
+
+def _loss_of(config: Any) -> Loss:
+    if isinstance(config, dict) and "is_function" in config:
+        from fastbp.loss.own import absent_loss
+
+        return absent_loss(**config)
+    return Loss(**config)
 
 
 # The very objects that arrays carry, by what is mostly passed.

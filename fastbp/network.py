@@ -43,7 +43,12 @@ class Network(Trainer, Differentiable, Saver):
             the loss implies.
         loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a
             final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
-            missing one implied by `predict`.
+            missing one implied by `predict`.  Or a function (y, output) -> (loss, gradient), called
+            once for each batch with arrays that it cannot write to: what the declared layers
+            output, (n, n_outputs), and its rows of y, (n, 1) where y is (n,) and there is one
+            output, else as they came, whole numbers as int64.  It returns the mean of the rows, a
+            number, and its derivative by the output, of the output's shape.  With
+            `sample_weight=` among its arguments it gets those, (n,), where there are weights.
         optimizer: a name or an optimizer, such as `SGD`, `Adam`, `AdamW` or `RMSprop`.
         metrics: what `evaluate` and `fit` report beside the loss: names ("accuracy", "roc_auc",
             "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
@@ -78,7 +83,7 @@ class Network(Trainer, Differentiable, Saver):
         layers: Sequence[int] | Sequence[Layer],
         *,
         activation: str | Activation | None = None,
-        loss: str | Loss = "mse",
+        loss: str | Loss | Function = "mse",
         optimizer: str | Optimizer = "adam",
         metrics: Sequence[str | Metric | Function] = (),
         kernel_initializer: str | float | Initializer | None = None,

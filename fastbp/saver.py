@@ -12,6 +12,7 @@ from fastbp.check.metadata import check_metadata
 from fastbp.description import Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.history import History
+from fastbp.metric import Function
 from fastbp.runtime import rate, snapshot
 from fastbp.runtime.state import State
 
@@ -60,8 +61,18 @@ class Saver:
         snapshot.warn_of_functions(self._state)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | IO[bytes], *, backend: str | None = None) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str] | IO[bytes],
+        *,
+        backend: str | None = None,
+        loss: Function | None = None,
+    ) -> Self:
         """Read what `save` wrote, of either format whatever the file is called.
+
+        Args:
+            loss: the function, where the network was made with `loss=function`: a file has its name
+                alone.  Without it such a network predicts, and everything else raises ValueError.
 
         Raises ModelFormatError, also of a file of `TableModel`, whose network alone would take
         cells for what they are not; OSError; nothing in the file is ever run.
@@ -75,7 +86,10 @@ class Saver:
                 f"{shown(path)} was made by fastbp train: use fb.TableModel.load(path), whose "
                 ".network is the network without columns, categories and classes"
             )
-        return cls._from_snapshot(held, backend=backend)
+        network = cls._from_snapshot(held, backend=backend)
+        if loss is not None:
+            snapshot.set_loss(network._state, loss)
+        return network
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -113,6 +127,8 @@ class Saver:
         twin = self._vacant(self.get_config(), backend=self._state.backend)
         rate.assign(twin._state, self._state.optimizer.learning_rate)
         twin.metrics = self._state.description.metrics  # type: ignore[attr-defined]
+        if self._state.loss.is_own:
+            twin._state.description, twin._state.loss = self._state.description, self._state.loss
         snapshot.restore(twin._state, snapshot.snapshot(self._state))
         twin._state.history = History()
         return twin
@@ -129,6 +145,8 @@ class Saver:
         twin = self._vacant(held["config"], backend=held["backend"])
         if "learning_rate" in held:
             rate.assign(twin._state, held["learning_rate"])
+        if held.get("loss") is not None and held["loss"].function is not None:
+            snapshot.set_loss(twin._state, held["loss"].function)
         if "metrics" in held:
             twin.metrics = snapshot.unpickled_metrics(held["metrics"])  # type: ignore[attr-defined]
         snapshot.restore(twin._state, held["snapshot"])

@@ -38,7 +38,7 @@ def check_y(
     """The targets of `n_rows` rows for a network with `n_out` outputs.
 
     Args:
-        domain: what the loss takes: see `loss.table.Kind`.
+        domain: what the loss takes: see `loss.table.Kind`; "own" is that of `loss.own.OwnLoss`.
         most_bytes: as for `as_real`: y may come back as it is.
         nan_advice: ends the complaint about NaN.
         noun: what the columns of y stand for.
@@ -60,6 +60,8 @@ def check_y(
         raise ValueError(f"y must be 1-D (rows) or 2-D (rows, outputs), got {got}")
     if array.shape[0] != n_rows:
         raise ValueError(f"X has {counted(n_rows, 'row')}, y has {array.shape[0]}")
+    if domain == "own":
+        return _own(array, n_out, dtype, check_finite, nan_advice)
     columns = 1 if array.ndim == 1 else array.shape[1]
     is_labels = domain == "class" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
@@ -79,6 +81,22 @@ def check_y(
     if domain in _OUTSIDE:
         _check_domain(result, domain)
     return result.reshape(n_rows, n_out)
+
+
+def _own(
+    array: Array, n_out: int, dtype: np.dtype[Any], check_finite: bool, nan_advice: str
+) -> Array:
+    """Targets of any shape and meaning, for a loss of the user's own: a private copy, whole numbers
+    as int64.
+    """
+    if array.ndim == 1 and n_out == 1:
+        array = array[:, np.newaxis]
+    if array.dtype.kind != "f":
+        return array.astype(np.int64)
+    result = as_real(
+        array, name="y", dtype=dtype, check_finite=check_finite, nan_advice=lambda _: nan_advice
+    )
+    return np.array(result, order="C")
 
 
 def check_y_with_gaps(

@@ -41,6 +41,7 @@ def input_gradient(
     if y is not None:
         if output is not None:
             raise ValueError("input_gradient takes y or output, got both")
+        check_loss(state, "input_gradient(X, y)")
         rows, target = state.checked_pair(X, y, nan_advice="")
         found = np.empty((len(rows), state.n_features), state.dtype)
         for part, tile in tiles(state, rows):
@@ -58,6 +59,7 @@ def input_gradient(
 @writing
 def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Array]:
     """See `Network.per_example_gradients`."""
+    check_loss(state, "per_example_gradients")
     rows, target = state.checked_pair(X, y, nan_advice="")
     tensors = state.layout.tensors
     found = [np.empty((len(rows), *tensor.shape), state.dtype) for tensor in tensors]
@@ -66,6 +68,15 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
         tile.back_from_loss(target[part])
         tile.row_gradients({offset: own[part] for offset, own in at.items()})
     return found
+
+
+def check_loss(state: State, verb: str) -> None:
+    """Raises ValueError where the loss is a function of the user's: it knows batches alone."""
+    if state.loss.is_own:
+        raise ValueError(
+            f"{verb} needs a loss by name, got function {state.loss.name!r}: give its gradient by "
+            "the outputs to net.backward after net.forward, for a row or a batch"
+        )
 
 
 def _pull(state: State, rows: Array, shown_as: str) -> Callable[[Array], Array]:

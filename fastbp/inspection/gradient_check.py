@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array
 from fastbp.inspection.trace import trace
+from fastbp.runtime.own_loss import worst_of_function
 from fastbp.runtime.predict import evaluate
 from fastbp.runtime.snapshot import set_weights
 from fastbp.runtime.state import State
@@ -21,9 +22,11 @@ def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     description = replace(state.description, dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
     set_weights(twin, list(state.parameter_views().values()))
-    trace(twin, X, y)
+    found = trace(twin, X, y)
     gradients = {name: gradient.copy() for name, gradient in twin.gradient_views().items()}
     worst = 0.0
+    if twin.loss.is_own:
+        worst = worst_of_function(twin, twin.checked_pair(X, y)[1], found["output"])
     scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
     for name, view in twin.parameter_views().items():
         for place in np.ndindex(view.shape):

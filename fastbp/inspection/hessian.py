@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array
 from fastbp.check.input import check_weights
+from fastbp.inspection.derivative import check_loss
 from fastbp.layer.architecture import architecture
 from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import reading
@@ -25,6 +26,7 @@ def hessian_vector_product(
     from fastbp.backend.numpy.dual import Dual  # which few need
     from fastbp.backend.numpy.tangent import TangentEngine
 
+    check_loss(state, "hessian_vector_product")
     rows, target = state.checked_pair(X, y, nan_advice="")
     views = state.parameter_views()
     shapes = [(name, view.shape) for name, view in views.items()]

@@ -10,6 +10,8 @@ from fastbp.check.array import Array
 from fastbp.plan import Plan
 from fastbp.runtime import engine_cache
 from fastbp.runtime.guard import writing
+from fastbp.runtime.own_loss import own_loss_gradient
+from fastbp.runtime.parts import Parts
 from fastbp.runtime.predict import predict
 from fastbp.runtime.state import State
 
@@ -18,9 +20,12 @@ from fastbp.runtime.state import State
 def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """See `Network.trace`."""
     X, y = state.checked_pair(X, y, nan_advice="")
-    engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
+    prepared = engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
     engine.forward(X)
-    loss = engine.loss_gradient(y)
+    if state.loss.is_own:
+        loss = own_loss_gradient(state, Parts(prepared, len(X), state.layout.size), y)
+    else:
+        loss = engine.loss_gradient(y)
     engine.backward()
     found = _buffers(plan, scratch, len(X))
     out = found.pop("output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import check_bool, check_name, check_real
@@ -91,6 +91,8 @@ class Loss:
     >>> Loss("quantile", q=[0.1, 0.5, 0.9]).n_targets(3)
     1
     """
+
+    is_own: ClassVar[bool] = False  # a function of the user's
 
     name: str
     delta: float

@@ -77,10 +77,10 @@ class Kept:
     where the function can be pickled: a lambda is left out with a UserWarning.
     """
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "kind")
 
-    def __init__(self, function: Function | None) -> None:
-        self.function = function
+    def __init__(self, function: Function | None, kind: str = "metric") -> None:
+        self.function, self.kind = function, kind
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kept:
         return self
@@ -91,18 +91,21 @@ class Kept:
             pickle.dumps(function)
         except Exception as error:  # whatever its own __reduce__ may raise
             assert function is not None
-            warnings.warn(left_out([function_name(function)], "pickle", error), stacklevel=2)
+            text = left_out([function_name(function)], "pickle", error, kind=self.kind)
+            warnings.warn(text, stacklevel=2)
             function = None
-        return Kept, (function,)
+        return Kept, (function, self.kind)
 
 
-def left_out(names: list[str], place: str, error: Exception | None = None) -> str:
+def left_out(
+    names: list[str], place: str, error: Exception | None = None, *, kind: str = "metric"
+) -> str:
     """The text of the warning that functions are not in a file or pickle."""
     what = ", ".join(repr(name) for name in names)
     why = "" if error is None else f" ({error})"
     return (
-        f"metric function {what} is not in the {place}{why}: the network that is read back goes "
-        "without it; set its metrics again"
+        f"{kind} function {what} is not in the {place}{why}: the network that is read back goes "
+        f"without it{'; set its metrics again' if kind == 'metric' else ''}"
     )
 
 

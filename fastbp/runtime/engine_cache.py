@@ -22,7 +22,7 @@ from fastbp.plan.threshold import (
     THREAD_STEP_WORK,
     Threshold,
 )
-from fastbp.runtime.parts import Prepared
+from fastbp.runtime.parts import Parts, Prepared
 from fastbp.runtime.state import State
 
 _PREDICT_ROWS = 256
@@ -48,6 +48,15 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
             held -= engines.pop(oldest)[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
+    return found
+
+
+def manual_parts(state: State, n_rows: int) -> Parts:
+    """What a step in parts runs on; made when first asked for, and kept as long as its engine."""
+    found = state.parts.get(n_rows)
+    if found is None:
+        prepared = engine(state, "manual", n_rows)
+        found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
     return found
 
 
@@ -178,6 +187,10 @@ def _make(
     if purpose == "train" and state.optimizer.is_full_batch:
         raise TypeError(by_fit_alone(state.optimizer))
     plan = _plan(state, purpose, rows, n_threads)
+    if purpose == "train" and state.loss.is_own:
+        from fastbp.runtime.own_loss import OwnLossEngine  # which few need
+
+        return OwnLossEngine(state, manual_parts), plan, np.zeros(0, state.dtype)
     scratch = allocate(plan.arena.size, state.dtype, purpose="activations and gradients")
     if parameters is None:
         parameters = state.parameters

@@ -72,7 +72,7 @@ class Figures:
         state, n_rows = self.state, len(rows.X)
         threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
         is_long = n_rows * state.work_per_row / 3 > _MOST_WORK
-        if self.others or threads > 1 or is_long or not rows.is_direct:
+        if state.loss.is_own or self.others or threads > 1 or is_long or not rows.is_direct:
             return False
         self.validator = engine_cache.take_predictor(state, 1)
         self.held_out = rows

@@ -204,7 +204,8 @@ class FullBatchEpochs(SteppedEpochs):
             raise ValueError(f"{kind} takes no learning_rate_multiplier, got {multipliers.pop()}")
         own: Any = state.optimizer
         own.check_problem(
-            loss=state.loss.name, n_parameters=state.layout.n_parameters,
+            loss=f"function {state.loss.name}" if state.loss.is_own else state.loss.name,
+            n_parameters=state.layout.n_parameters,
             has_l1=any(tensor.l1 for tensor in state.layout.tensors),
         )  # fmt: skip
         asked = None if batch_size is None else check_batch_size(batch_size, accumulate)

@@ -17,6 +17,7 @@ from fastbp.check.scalar import check_integer
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.figure import metric_divisor, summed_metrics
+from fastbp.runtime.own_loss import measured as measured_by_own
 from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
@@ -142,6 +143,25 @@ def measure(
     """The same of checked data; those that the kernels cannot read in place are converted part by
     part.
     """
+    found = _sums(state, rows, n_threads, ema) if not state.loss.is_own else {}
+    if len(found) <= len(state.description.metrics):
+        response = np.empty((len(rows.X), state.n_outputs), state.dtype)
+        for part in _parts(rows):
+            block = converted(rows.X, part, state)
+            predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
+        weight = rows.weights.of_elements()
+        if state.loss.is_own:
+            found["loss"] = measured_by_own(state, rows.y, response, rows.weights.weight)
+        response = state.loss.point(response)
+        with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
+            for name, measured in state.description.measures.items():
+                if name not in found:
+                    found[name] = measured(response, rows.y, weight)
+    return {name: found[name] for name in ("loss", *state.description.measures)}
+
+
+def _sums(state: State, rows: Rows, n_threads: int | str, ema: bool) -> dict[str, float]:
+    """The loss, and the metrics that the engine sums with it."""
     n_rows = len(rows.X)
     threads = engine_cache.threads_to_predict(state, n_rows, n_threads)
     engine = engine_cache.take_predictor(state, threads, ema=ema)
@@ -160,21 +180,9 @@ def measure(
         engine_cache.give_back(state, engine, ema=ema)
     count = rows.total()
     found = {"loss": total[0] / (engine.plan.loss_divisor * count)}
-    if not state.description.metrics:
-        return found
     for name, value in zip(summed, total[1:], strict=True):
         found[name] = value / (metric_divisor(state, name) * count)
-    if len(found) <= len(state.description.metrics):
-        response = np.empty((n_rows, state.n_outputs), state.dtype)
-        for part in _parts(rows):
-            block = converted(rows.X, part, state)
-            predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
-        weight, response = rows.weights.of_elements(), state.loss.point(response)
-        with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            for name, measured in state.description.measures.items():
-                if name not in found:
-                    found[name] = measured(response, rows.y, weight)
-    return {name: found[name] for name in ("loss", *state.description.measures)}
+    return found
 
 
 def _parts(rows: Rows) -> Sequence[slice]:

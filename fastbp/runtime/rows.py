@@ -23,6 +23,7 @@ from fastbp.check.weight import (
     combined,
     fitting,
 )
+from fastbp.runtime.own_loss import check_own
 from fastbp.runtime.state import State
 
 # An array of another type than the network's is converted whole, once, where the copy has no more
@@ -59,7 +60,7 @@ class Rows(NamedTuple):
     def take(self, rows: slice | Array, state: State) -> Rows:
         """Some of the rows, where the kernels can read them."""
         X = converted(self.X, rows, state)
-        y = self.y[rows] if _is_class_index(self.y, state) else converted(self.y, rows, state)
+        y = self.y[rows] if _stays(self.y, state) else converted(self.y, rows, state)
         return Rows(X, y, self.weights.take(rows))
 
     def cut(self, begin: int, end: int) -> Rows:
@@ -77,7 +78,9 @@ class Rows(NamedTuple):
         return float(len(self.X) if rows is None else len(rows))
 
 
-def _is_class_index(y: Array, state: State) -> bool:
+def _stays(y: Array, state: State) -> bool:
+    if state.loss.is_own:  # which takes what it is given
+        return True
     return y.ndim == 1 and y.dtype == np.int32 and state.loss.domain == "class"
 
 
@@ -175,9 +178,9 @@ def checked_rows(
     present = None
     if target is None or len(target) != len(rows):
         target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
-        is_direct = is_direct and (
-            _is_class_index(target, state) or is_readable(target, state.dtype)
-        )
+        is_direct = is_direct and (_stays(target, state) or is_readable(target, state.dtype))
+    if state.loss.is_own:
+        check_own(state, target, sample_weight=sample_weight, ignore_nan=ignore_nan)
     if sample_weight is None and class_weight is None and present is None:
         return Rows(rows, target, UNWEIGHTED, is_direct)
     weight = None

@@ -98,7 +98,28 @@ def pickled(state: State) -> dict[str, Any]:
     if _functions(state):
         metrics = state.description.metrics
         held["metrics"] = [one if isinstance(one, str) else Kept(one) for one in metrics]
+    if state.loss.is_own:
+        own: Any = state.loss
+        held["loss"] = Kept(own.function, kind="loss")
     return held | {"backend": backend}
+
+
+def set_loss(state: State, function: Function | None) -> None:
+    """The function of a network whose loss is one; None where it is not known.
+
+    Raises:
+        TypeError: no such function.
+        ValueError: the loss is another one.
+    """
+    if function is None:
+        return
+    from fastbp.loss.own import own_loss  # which few need
+
+    loss = own_loss(function)
+    if not state.loss.is_own:
+        raise ValueError(f"loss is for a network that has a function, this one has {state.loss!r}")
+    state.description, state.loss = replace(state.description, loss=loss), loss
+    state.engines.clear()
 
 
 def unpickled_metrics(held: Sequence[str | Kept]) -> list[str | Function]:

@@ -9,7 +9,6 @@ from fastbp.check.input import check_X
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import check_bool
 from fastbp.runtime import engine_cache
-from fastbp.runtime.parts import Parts
 from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
@@ -25,7 +24,7 @@ def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
         if training is not True:
             training = check_bool(training, name="training")
         state.forward_pass = None  # before the next is made: both may be large
-        parts = state.parts.get(len(rows)) or _parts(state, len(rows))
+        parts = state.parts.get(len(rows)) or engine_cache.manual_parts(state, len(rows))
         if state.draws:
             parts.engine.draw_from(state.seed, state.steps, state.rows_back, training)
         parts.engine.forward(rows)
@@ -76,7 +75,7 @@ def step(state: State) -> None:
         if gradient is None:
             raise RuntimeError("step needs a backward before it")
         # without a forward pass the gradient is that of a trace
-        parts = state.forward_pass or state.parts.get(1) or _parts(state, 1)
+        parts = state.forward_pass or engine_cache.manual_parts(state, 1)
         if gradient is not parts.gradient:
             parts.gradient[:] = gradient
         if state.rates_ahead is not None:
@@ -91,13 +90,6 @@ def step(state: State) -> None:
             parts.gradient[:] = kept
     finally:
         guard.writers.discard(token)
-
-
-def _parts(state: State, n_rows: int) -> Parts:
-    """Made when first asked for, and kept as long as its engine."""
-    prepared = engine_cache.engine(state, "manual", n_rows)
-    found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
-    return found
 
 
 def _check_output_gradient(state: State, dL_dout: ArrayLike, n_rows: int) -> Array:

@@ -42,7 +42,7 @@ def test_defaults_of_fastbp():
     assert rows["patience of EarlyStopping"][1] == default(fb.EarlyStopping, "patience")
     rows = table("from_pytorch.md")
     assert rows["learning rate of SGD"][1] == default(fb.SGD, "learning_rate")
-    assert rows["rows of a batch"][1] == default(fb.Network.fit, "batch_size")
+    assert rows["rows of a batch"][1] == default(fb.Network.train_steps, "batch_size")
     assert rows["shuffled"][1] == default(fb.Network.fit, "shuffle")
 
 
@@ -126,7 +126,7 @@ def test_pytorch():
     starts(table("from_pytorch.md"), {
         "learning rate of SGD": (default(SGD, "lr"), default(fb.SGD, "learning_rate")),
         "rows of a batch": (default(torch.utils.data.DataLoader, "batch_size"),
-                            default(fb.Network.fit, "batch_size")),
+                            default(fb.Network.train_steps, "batch_size")),
         "shuffled": (f"`{sampler}`", default(fb.Network.fit, "shuffle")),
     })  # fmt: skip
     assert default(Adam, "lr") == default(fb.Adam, "learning_rate")

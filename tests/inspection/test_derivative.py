@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -367,6 +368,35 @@ def test_bad_input(index: int, backend: str) -> None:
     with pytest.raises(kind, match=match):
         call(network, X, y)
     network.jacobian(X)  # and it is free
+
+
+@bad_input("loss to differentiate")
+def test_a_loss_function(backend: str) -> None:
+    """It knows batches alone; what the layers output has its derivatives all the same."""
+
+    def mse(y: Array, output: Array) -> tuple[float, Array]:
+        return float(((output - y) ** 2).mean()), 2 * (output - y) / output.size
+
+    network = fb.Network([5, 3], loss=mse, seed=0, backend=backend)
+    X, y = data(6)[0], np.zeros((6, 3))
+    assert network.jacobian(X).shape == (6, 3, 5)
+    v = network.get_weights()
+    for verb, call in {
+        r"input_gradient\(X, y\)": lambda: network.input_gradient(X, y),
+        "per_example_gradients": lambda: network.per_example_gradients(X, y),
+        "hessian_vector_product": lambda: network.hessian_vector_product(X, y, v),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{verb} needs a loss by name, got function 'mse'"):
+            call()
+
+
+def test_rows_that_are_converted_in_parts(backend: str) -> None:
+    """Of an array so large that it is not copied whole."""
+    network, (X, _) = classifier(backend), data(300)
+    want = network.jacobian(X, response=True)
+    with patch("fastbp.runtime.predict.MOST_BYTES", 0):
+        found = network.jacobian(X.astype(np.float64), response=True)
+    np.testing.assert_array_equal(found, want)
 
 
 def test_busy() -> None:

@@ -322,6 +322,17 @@ def test_refuses_problems(layers: Any, loss: str, text: str, backend: str) -> No
     refused(network, lambda: network.fit(X[:6], y), ValueError, f"^LevenbergMarquardt {text}")
 
 
+@bad_input("least squares")
+def test_refuses_a_function(backend: str) -> None:
+    """Whatever its name."""
+
+    def mse(y: Array, output: Array) -> tuple[float, Array]:
+        return float(((output - y) ** 2).mean()), 2 * (output - y) / output.size
+
+    network = fb.Network([4, 2], loss=mse, optimizer="levenberg_marquardt", seed=0, backend=backend)
+    refused(network, lambda: network.fit(X, Y), ValueError, "'half_sse', got 'function mse'$")
+
+
 @bad_input("optimizer of all rows")
 def test_refuses_batches(backend: str) -> None:
     network = make(backend)

@@ -53,6 +53,9 @@ CALIBRATED_SHARE, CALIBRATED_DEVIATION = 0.03, 0.06
 # What the benchmark reports of a right float32 trainer after some steps, beside the oracle.
 BENCHMARK_LOSS, BENCHMARK_PARAMETER, BENCHMARK_COMMAND = 1e-5, 1e-4, 1e-3
 
+# What check_gradients shows of float64 gradients that are right, away from kinks.
+CHECKED_GRADIENT = 1e-5
+
 # A perturbation this small leaves a complex step without truncation error.
 COMPLEX_STEP = 1e-100
 

@@ -5,7 +5,6 @@ Sums run in NumPy's order, so results agree with the compiled ones to rounding, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,19 +19,17 @@ from fastbp.backend.numpy.kernel import (
     find_metric,
     formula_names,
 )
+from fastbp.backend.numpy.loop import COMPLETED, Good, Loop, divisor_of
 from fastbp.backend.numpy.operation import GRADIENTS, OPERATIONS, Operations
 from fastbp.backend.numpy.update import Update
-from fastbp.backend.numpy.watch import watch_epoch
 from fastbp.check.array import Array
 from fastbp.plan import Plan
-
-COMPLETED, INTERRUPTED, DIVERGED, STOPPED = 0, 1, 2, 4
 
 # overflow and nan are found in the loss, as by the compiled engine
 _quiet = np.errstate(all="ignore")
 
 
-class Engine(Operations):
+class Engine(Loop, Operations):
     """See src/engine/engine.pxi; one thread whatever `n_threads` says."""
 
     def __init__(
@@ -46,12 +43,9 @@ class Engine(Operations):
         self.gradients = scratch[arena.gradient :][:size].reshape(-1, parameters.size)
         self.transposes = scratch[arena.transposes : arena.activations]
         self.activations = scratch[arena.activations : arena.chunk]
-        self.pending: BaseException | None = None
         self.draw = None
         self._first_draw: dict[str, int] | None = None
-        self.progress = (COMPLETED, 0, 0, 0)
-        self.left_at = np.zeros(2)
-        self.n_rows = self.n_batches = 0
+        self.n_rows = 0
         # every name is looked up here, so that one that is unknown is an error now
         self.activation_kernels = {}
         kinds = kernel_names()["operation"]
@@ -69,72 +63,16 @@ class Engine(Operations):
         self._outputs = np.zeros((plan.max_rows, plan.n_outputs), plan.dtype)  # of the last batch
 
     @_quiet
-    def train(
-        self, x: Array, y: Array, *, batch_size: int, epochs: int, losses: Array,
-        n_threads: int = 1, shuffled: Array | None = None, batch_rows: Array | None = None,
-        batch_offsets: Array | None = None, seed: int = 0, first_epoch: int = 0,
-        max_steps: int = -1, guarded: bool = True, rates: Array | None = None,
-        weight: Array | None = None, row_weight: Array | None = None,
-        metrics: tuple[str, ...] = (), record: Array | None = None,
-        validator: Engine | None = None, watch: Array | None = None, best: Array | None = None,
-        outputs: Array | None = None, total: Array | None = None,
-    ) -> None:  # fmt: skip
-        largest = min(batch_size, len(x))
-        if batch_offsets is not None:
-            largest = int(np.diff(batch_offsets).max(initial=0))
-        self.plan.check("train", largest)
+    def train(self, *arguments: Any, **options: Any) -> None:
+        super().train(*arguments, **options)
+
+    def _begin(self, call: str, largest: int, metrics: tuple[str, ...]) -> None:
+        self.plan.check(call, largest)
         self.refresh()
         self._bind_metrics(metrics)
-        steps = 0
-        for epoch in range(epochs):
-            good = self._state() if guarded else None
-            if shuffled is not None:
-                shuffled[:] = random.permutation(len(x), seed=seed, epoch=first_epoch + epoch)
-            done, sums = 0, np.zeros(2 + len(metrics)) if total is None else total
-            self.left_at = sums
-            rows_of_epoch = _order_of_epoch(epoch, epochs, batch_rows, batch_offsets)
-            batches = _batches(len(x), batch_size, shuffled, rows_of_epoch, batch_offsets)
-            self.n_batches = len(batches)
-            try:
-                for rows in batches:
-                    if steps == max_steps:
-                        break
-                    own = None if weight is None else weight[rows]
-                    n = _divisor(len(x[rows]), None if row_weight is None else row_weight[rows])
-                    losses[epoch] = loss = self._row_phase(x[rows], y[rows], own, n, steps)
-                    if not math.isfinite(loss):
-                        return self._diverged(good, epoch, done, steps)
-                    penalties = self._update.penalties() if n > 0 else 0.0
-                    found = [loss * n + penalties, n, *self._row_metrics]
-                    own_outputs = self._outputs[: len(x[rows])]
-                    self._update_whole(self.rate[0] if rates is None else rates[steps], n)
-                    # from here to the count no call, after which a signal could be handled
-                    sums += found
-                    if outputs is not None:
-                        outputs[rows] = own_outputs
-                    done, steps = done + 1, steps + 1
-                losses[epoch] = sums[0] / sums[1] if sums[1] else 0.0
-                if guarded and not np.isfinite(self.w).all():
-                    return self._diverged(good, epoch, done - 1, steps)
-                if record is not None:
-                    record[epoch, : len(metrics)] = self._means(sums[2:], sums[1])
-                    if validator is not None:
-                        record[epoch, len(metrics) :] = validator.validate()
-                figures = [losses[epoch], *(record[epoch] if record is not None else ())]
-                stops = watch is not None and watch_epoch(watch, figures, epoch, self.w, best)
-                self.progress = STOPPED if stops else COMPLETED, epoch + 1, 0, steps
-            except BaseException as error:
-                # of a signal handler: between two steps, as by the compiled engine
-                self.pending, self.progress = error, (INTERRUPTED, epoch, done, steps)
-                return
-            if stops or steps == max_steps:
-                return
 
-    def _diverged(
-        self, good: tuple[Array, Array, Array] | None, epoch: int, batch: int, steps: int
-    ) -> None:
-        self._restore(good)
-        self.progress = DIVERGED, epoch, batch, steps
+    def _penalties(self) -> float:
+        return self._update.penalties()
 
     def draw_from(self, seed: int, step: int, row: int, is_on: bool) -> None:
         begin = {"seed": seed, "step": step, "row": row}
@@ -146,14 +84,6 @@ class Engine(Operations):
         if first is not None:
             step, row = first["step"] + steps, first["row"] + rows
             self.draw = {"seed": first["seed"], "step": step, "row": row}
-
-    def take_progress(self, counter: Any) -> tuple[int, int, int]:
-        (status, epoch, batch, steps), self.progress = self.progress, (COMPLETED, 0, 0, 0)
-        if status == INTERRUPTED and batch:
-            counter.left_at = batch, self.left_at.copy()
-        counter.steps += epoch * self.n_batches if status == DIVERGED else steps
-        counter.epochs += epoch
-        return status, epoch, batch
 
     def _update_whole(self, rate: float, weight: float) -> None:
         """The update, or the state before it where an exception comes in between."""
@@ -167,10 +97,10 @@ class Engine(Operations):
             self._restore(before)
             raise
 
-    def _state(self) -> tuple[Array, Array, Array]:
+    def _state(self) -> Good:
         return self.w.copy(), self.states.copy(), self.power.copy()
 
-    def _restore(self, good: tuple[Array, Array, Array] | None) -> None:
+    def _restore(self, good: Good | None) -> None:
         if good is not None:
             self.w[:], self.states[:], self.power[:] = good
 
@@ -227,22 +157,6 @@ class Engine(Operations):
         divisors = np.array([divisor for _, divisor in self._metrics]) * seen
         return np.divide(sums, divisors, out=np.zeros_like(sums), where=divisors > 0)
 
-    def train_batch(
-        self, x: Array, y: Array, weight: Array | None = None, row_weight: Array | None = None,
-        outputs: Array | None = None,
-    ) -> float:  # fmt: skip
-        self.plan.check("train_batch", len(x))
-        losses = np.zeros(1)
-        try:
-            self.train(
-                x, y, batch_size=len(x), epochs=1, losses=losses, guarded=False, weight=weight,
-                row_weight=row_weight, outputs=outputs,
-            )  # fmt: skip
-        finally:
-            status, _, _, steps = self.progress
-            self.progress = status, 0, 0, steps  # a step alone is no epoch
-        return float(losses[0])
-
     def bind(
         self, out: Array | None, row: Array | None, *, readers: set[object], writers: set[object],
         most_rows: int, brief_rows: int, n_threads: int,
@@ -282,7 +196,7 @@ class Engine(Operations):
     ) -> None:  # fmt: skip
         self.plan.check("evaluate")
         self._bind_metrics(metrics)
-        self._validation = x, y, weight, _divisor(len(x), row_weight)
+        self._validation = x, y, weight, divisor_of(len(x), row_weight)
 
     def validate(self) -> Array:
         """Loss and metrics of what is bound."""
@@ -317,7 +231,7 @@ class Engine(Operations):
         self, y: Array, weight: Array | None = None, row_weight: Array | None = None
     ) -> float:
         self.plan.check("loss_gradient")
-        divisor = _divisor(self.n_rows, row_weight)
+        divisor = divisor_of(self.n_rows, row_weight)
         mean = 1.0 / (divisor * self.plan.loss_divisor) if divisor else 0.0
         return self._loss(self.n_rows, y, 0, mean, weight) * mean
 
@@ -334,44 +248,10 @@ class Engine(Operations):
         self.n_gradients = 1
         self._step(self.rate[0], 1.0)
 
-    def take_pending(self) -> BaseException | None:
-        pending, self.pending = self.pending, None
-        return pending
-
 
 def kernel_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return formula_names() | {"operation": (*OPERATIONS, *GRADIENTS), "metric": METRICS}
-
-
-def _batches(
-    n: int, batch_size: int, shuffled: Array | None, rows: Array | None, offsets: Array | None
-) -> list[Any]:
-    """What selects the rows of each batch."""
-    if offsets is not None:
-        assert rows is not None
-        return [rows[i:j] for i, j in zip(offsets[:-1], offsets[1:], strict=True)]
-    starts = range(0, n, batch_size)
-    if shuffled is None:
-        return [slice(i, min(n, i + batch_size)) for i in starts]
-    return [shuffled[i : i + batch_size] for i in starts]
-
-
-def _order_of_epoch(
-    epoch: int, epochs: int, rows: Array | None, offsets: Array | None
-) -> Array | None:
-    """Of an explicit order for every epoch, or of one for all of them."""
-    if rows is None or offsets is None or len(rows) == offsets[-1]:
-        return rows
-    n_rows = int(offsets[-1])
-    if len(rows) < epochs * n_rows:
-        raise ValueError(f"batch_rows has {len(rows)} rows for {epochs} epochs of {n_rows}")
-    return rows[epoch * n_rows :]
-
-
-def _divisor(n_rows: int, row_weight: Array | None) -> float:
-    """What the sum of the loss over the rows of a batch is divided by."""
-    return float(n_rows) if row_weight is None else float(row_weight.sum())
 
 
 def _part(weight: Array | None, rows: slice) -> Array | None:
