@@ -12,7 +12,7 @@ from fastbp.runtime.state import State
 from fastbp.runtime.tile import Tile, unit
 
 _LEAST_DAMPING = 1e-20
-_MOST_NUMBERS = 2**22  # of a Jacobian at a time
+_MOST_NUMBERS, _MOST_ROWS = 2**22, 2**12  # of a Jacobian at a time
 
 
 class DampedLeastSquares:
@@ -30,13 +30,14 @@ class DampedLeastSquares:
         # where the unknowns lie in a vector laid out like the parameters
         self.places = np.concatenate(parts) if parts else flat[:0]
 
+    @np.errstate(all="ignore")  # what overflows is too far
     def step(self, here: Point, rate: float) -> Move:
         """From here, with nothing changed."""
         own, gradient = self.own, here.gradient[self.places]
         slope = float(np.abs(gradient).max(initial=0))
         if slope <= own.tolerance_grad:
             return Move(None, ended=self._converged(slope))
-        matrix, diagonal = self._matrix(here.at), np.arange(len(gradient))
+        matrix, diagonal = self._matrix(), np.arange(len(gradient))
         first = max(own.damping * float(self.state.powers[0]), _LEAST_DAMPING)
         damping = first
         while True:
@@ -71,24 +72,23 @@ class DampedLeastSquares:
         except np.linalg.LinAlgError:
             return None
         target = here.at.astype(np.float64)
-        with np.errstate(all="ignore"):  # what overflows is too far
-            target[self.places] += rate * change
-            at = target.astype(self.state.dtype)
+        target[self.places] += rate * change
+        at = target.astype(self.state.dtype)
         if not np.isfinite(at).all():
             return None
         found = self.objective(at)
         return found if found.value < here.value else None
 
-    def _matrix(self, at: Array) -> Array:
-        """J^T J in float64, J the derivatives of residuals of which the loss is half the sum of
-        squares, and of the penalties l2 their curvature.
+    def _matrix(self) -> Array:
+        """J^T J at the network's parameters, in float64, J the derivatives of residuals of which
+        the loss is half the sum of squares, the roots of the penalties l2 among them.
         """
         state, rows, n = self.state, self.objective.rows, len(self.places)
         found = np.zeros((n, n))
         scale = (2.0 if state.loss.name == "mse" else 1.0) / (
             self.objective.total * state.loss.divisor(state.n_outputs)
         )
-        step = max(1, min(len(rows.X), 2**12, _MOST_NUMBERS // max(1, n)))
+        step = max(1, min(len(rows.X), _MOST_ROWS, _MOST_NUMBERS // max(1, n)))
         tile, jacobian = Tile(state, step), np.empty((step, n), state.dtype)
         for begin in range(0, len(rows.X), step):
             part = rows.take(slice(begin, begin + step), state)

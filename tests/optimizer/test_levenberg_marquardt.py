@@ -351,7 +351,7 @@ def test_the_matrix_is_that_of_the_objective(backend: str) -> None:
     )
     state = network._state
     method = DampedLeastSquares(state, Objective(state, checked_rows(state, X, Y), n_threads=1))
-    matrix = method._matrix(state.parameters)
+    matrix = method._matrix()
     for i in range(len(matrix)):
         unit = np.eye(len(matrix))[i]
         v = [unit[:8].reshape(4, 2), unit[8:]]
