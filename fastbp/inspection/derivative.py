@@ -62,7 +62,7 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
     check_loss(state, "per_example_gradients")
     rows, target = state.checked_pair(X, y, nan_advice="")
     tensors = state.layout.tensors
-    found = [np.empty((len(rows), *tensor.shape), state.dtype) for tensor in tensors]
+    found = [np.zeros((len(rows), *tensor.shape), state.dtype) for tensor in tensors]
     at = {tensor.offset: own for tensor, own in zip(tensors, found, strict=True)}
     for part, tile in tiles(state, rows):
         tile.back_from_loss(target[part])

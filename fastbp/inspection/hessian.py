@@ -40,7 +40,7 @@ def hessian_vector_product(
         to[...] = value
     n_rows = len(rows)
     step = min(n_rows, TILE_ROWS)
-    plan = engine_cache.plan_of(own, state.loss, state.optimizer, "trace", step)
+    plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", step)
     engine = TangentEngine(plan, parameters)
     scale = 1 / (n_rows * plan.loss_divisor)
     for begin in range(0, n_rows, step):

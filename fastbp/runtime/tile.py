@@ -8,7 +8,6 @@ import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.plan.operation import Operation
-from fastbp.plan.parameter import row_length
 from fastbp.runtime import engine_cache
 from fastbp.runtime.parts import Parts
 from fastbp.runtime.rows import converted
@@ -53,14 +52,15 @@ class Tile(Parts):
         """After either: the gradient of each row by each tensor, (n, *shape), by its offset; of
         layers that have none in `to`, none.
         """
-        for op in self.plan.weight_gradient.operations:
+        plan = self.plan
+        for op in plan.weight_gradient.operations:
             if op.c in to:
-                a = self._buffer(self.plan.input if op.a < 0 else op.a, op.n_a)
-                ROW_GRADIENTS[op.kind](op, a, self._buffer(op.y, op.n_y), to)
+                a = self._stored(*((plan.input, plan.ld_input) if op.a < 0 else (op.a, op.lda)))
+                ROW_GRADIENTS[op.kind](op, a, self._stored(op.y, op.ldy), to)
 
-    def _buffer(self, offset: int, width: int) -> Array:
-        ld = row_length(width, self.plan.dtype)
-        return self.activations[offset : offset + self.n * ld].reshape(self.n, ld)[:, :width]
+    def _stored(self, offset: int, ld: int) -> Array:
+        """The rows of a buffer, padding included."""
+        return self.activations[offset : offset + self.n * ld].reshape(self.n, ld)
 
 
 def tiles(state: State, rows: Array) -> Iterator[tuple[slice, Tile]]:
@@ -81,18 +81,20 @@ def unit(state: State, n_rows: int, output: int | Array) -> Array:
     return found
 
 
-def _dense(op: Operation, a: Array, dz: Array, to: dict[int, Array]) -> None:
-    np.multiply(a[:, :, np.newaxis], dz[:, np.newaxis, :], out=to[op.c])
+def _dense(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+    dz = d[:, : op.n_y]
+    np.multiply(a[:, : op.n_a, np.newaxis], dz[:, np.newaxis, :], out=to[op.c])
     if op.b >= 0:
         to[op.b][...] = dz
 
 
-def _scale(op: Operation, a: Array, dz: Array, to: dict[int, Array]) -> None:
-    np.multiply(a, dz, out=to[op.c])
+def _scale(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+    dz = d[:, : op.n_y]
+    np.multiply(a[:, : op.n_a], dz, out=to[op.c])
     to[op.b][...] = dz
 
 
-# What one row adds to the sums that these operations make.
+# What one row adds to the sums that these operations make, of the rows of their buffers.
 ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, dict[int, Array]], None]] = {
     "dense_gradient": _dense,
     "scale_gradient": _scale,

@@ -14,7 +14,7 @@ from fastbp.plan import Plan
 
 
 class TangentEngine(Operations):
-    """The pass of `backend.numpy.engine` for a plan in float64 that is made by parts.
+    """The pass of `backend.numpy.engine` for a plan for derivatives in float64.
 
     Attributes:
         gradient: flat, of all tiles so far; its tangent is H v for parameters with the tangent v.
@@ -44,6 +44,7 @@ class TangentEngine(Operations):
             out = self._rows(plan.output, plan.ld_output, plan.n_outputs, n, 0)
             d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, n, 0)
             self._loss_rows(out, y, scale, d, None)
+            self._run(plan.backward, x)
             gradient: Any = self.gradient
-            self._run(plan.backward, x, 0, gradient, self._is_first)
+            self._run(plan.weight_gradient, x, 0, gradient, self._is_first)
         self._is_first = False
