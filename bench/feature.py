@@ -8,6 +8,8 @@ from typing import Any
 import fastbp as fb
 from fastbp import callback
 from fastbp.activation import ACTIVATIONS
+from fastbp.derivative import Differentiable
+from fastbp.inspection import derivative, hessian
 from fastbp.layer import Layer
 from fastbp.loss import LOSSES
 from fastbp.metric.table import METRICS
@@ -30,6 +32,7 @@ PROOF = {
     "optimizer": "tests/optimizer/test_optimizer.py::test_steps_with_given_gradients",
     "schedule": "tests/schedule/test_schedule.py::test_values",
     "metric": "tests/metric/test_metric.py::test_value_by_hand",
+    "derivative": "tests/inspection/test_derivative.py::test_losses_of_rows_of_random_networks",
 }
 # Where a feature has another test.
 OF_ITS_OWN = {
@@ -42,6 +45,9 @@ OF_ITS_OWN = {
     "log_softmax": "tests/layer/test_prelu.py::test_log_softmax",
     "Scale": "tests/layer/test_pointwise.py::test_by_hand",
     "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
+    "jacobian": "tests/inspection/test_derivative.py::test_jacobians_of_random_networks",
+    "hessian_vector_product": "tests/inspection/test_hessian.py::test_random_networks",
+    "LevenbergMarquardt": "tests/optimizer/test_levenberg_marquardt.py::test_the_equations",
     "LBFGS": "tests/optimizer/test_lbfgs.py::test_the_minimum_of_scipy",
     "softmax": "tests/test_gradient.py::test_gradients_of_random_networks",
     "accuracy": "tests/metric/test_metric.py::test_accuracy",
@@ -60,7 +66,8 @@ OF_ITS_OWN = {
 
 def place(value: Any) -> str:
     """The file in which a class or a function is defined."""
-    return "fastbp/" + inspect.getfile(value).replace("\\", "/").rpartition("/fastbp/")[2]
+    path = inspect.getfile(inspect.unwrap(value)).replace("\\", "/")
+    return "fastbp/" + path.rpartition("/fastbp/")[2]
 
 
 def features() -> list[tuple[str, str, str]]:
@@ -83,6 +90,10 @@ def features() -> list[tuple[str, str, str]]:
     found += [("optimizer", kind.__name__, place(kind)) for kind in OPTIMIZERS.values()]
     found += [("schedule", kind.__name__, place(kind)) for kind in SCHEDULES.values()]
     found += [("metric", name, place(kind.formula)) for name, kind in METRICS.items()]
+    found += [
+        ("derivative", name, place(getattr(hessian if "hessian" in name else derivative, name)))
+        for name in vars(Differentiable) if not name.startswith("_")
+    ]  # fmt: skip
     known = [value for value in vars(callback).values() if inspect.isclass(value)]
     known = [*known, *(kind for kind in classes if kind not in known)]
     found += [

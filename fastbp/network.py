@@ -13,6 +13,7 @@ from fastbp.activation import Activation
 from fastbp.check.array import FloatArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
+from fastbp.derivative import Differentiable
 from fastbp.description import describe
 from fastbp.history import History
 from fastbp.initializer import Initializer
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from fastbp.picture.drawing import Drawing
 
 
-class Network(Trainer, Saver):
+class Network(Trainer, Differentiable, Saver):
     """A dense network: y = f(x), trained by backpropagation.
 
     Args:

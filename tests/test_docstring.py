@@ -20,6 +20,7 @@ import pytest
         "callback.simple",
         "check.message",
         "check.scalar",
+        "derivative",
         "history",
         "initializer",
         "layer.base",

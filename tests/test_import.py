@@ -66,7 +66,7 @@ ROOMS = [
     {"layer", "description", "backend"},
     {"runtime", "storage", "dataset"},
     {"inspection"},
-    {"trainer", "saver", "network"},
+    {"trainer", "derivative", "saver", "network"},
     {"tabular"},
     {"", "__main__", "benchmark", "command", "examples", "sklearn"},
 ]  # each may import from its own and those above

@@ -123,30 +123,36 @@ def _row_numbers(batch: object, *, name: str, n_rows: int) -> NDArray[np.uint32]
 
 
 def check_weights(
-    weights: object, *, shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: DTypeLike = np.float64
+    weights: object,
+    *,
+    shapes: Sequence[tuple[str, tuple[int, ...]]],
+    dtype: DTypeLike = np.float64,
+    name: str = "weights",
 ) -> list[NDArray[np.float64]]:
-    """What `set_weights` takes, as private float64 arrays of the given shapes.
+    """What `set_weights` takes, as private float64 arrays of the given shapes; `name` is that of
+    the argument.
 
     Raises:
         TypeError: not a sequence of arrays.
         ValueError: wrong number or shape, not numbers, NaN, infinite, too big for `dtype`.
     """
     if not isinstance(weights, Iterable) or isinstance(weights, str | bytes | Mapping):
-        raise TypeError(f"weights must be a list of arrays, got {shown(weights)}")
+        raise TypeError(f"{name} must be a list of arrays, got {shown(weights)}")
     given = list(weights)
     if len(given) != len(shapes):
-        names = ", ".join(name for name, _ in shapes)
-        raise ValueError(f"weights must be {len(shapes)} arrays ({names}), got {len(given)}")
+        names = ", ".join(tensor for tensor, _ in shapes)
+        raise ValueError(f"{name} must be {len(shapes)} arrays ({names}), got {len(given)}")
     result = []
-    for (name, shape), value in zip(shapes, given, strict=True):
-        array = as_numeric(value, name=name, dtype=_FLOAT64)
+    for (tensor, shape), value in zip(shapes, given, strict=True):
+        place = tensor if name == "weights" else f"{name} of {tensor}"
+        array = as_numeric(value, name=place, dtype=_FLOAT64)
         if array.shape != tuple(shape):
             turned = array.shape == tuple(shape)[::-1]
             advice = ": transposed? pass its .T" if turned else ""
-            raise ValueError(f"{name} is {tuple(shape)}, got {array.shape}{advice}")
+            raise ValueError(f"{place} is {tuple(shape)}, got {array.shape}{advice}")
         own = np.array(array, order="C")  # it may be a view of the very parameter being set
-        as_real(own, name=name, dtype=np.dtype(dtype))
-        result.append(as_real(own, name=name, dtype=_FLOAT64))
+        as_real(own, name=place, dtype=np.dtype(dtype))
+        result.append(as_real(own, name=place, dtype=_FLOAT64))
     return result
 
 

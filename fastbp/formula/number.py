@@ -52,10 +52,12 @@ def real_softplus(x: real) -> real:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+real_erfc = np.frompyfunc(math.erfc, 1, 1)  # element by element: NumPy has none
+
+
 def real_normal_cdf(x: real) -> real:
-    """Phi(x) = erfc(-x / sqrt(2)) / 2, element by element: NumPy has no erfc"""
-    values = [0.5 * math.erfc(-v / math.sqrt(2)) for v in x.ravel().tolist()]
-    return np.array(values, x.dtype).reshape(x.shape)
+    """Phi(x) = erfc(-x / sqrt(2)) / 2"""
+    return (0.5 * real_erfc(-x.astype(float) / math.sqrt(2))).astype(x.dtype)
 
 
 def real_normal_pdf(x: real) -> real:

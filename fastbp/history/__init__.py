@@ -21,9 +21,9 @@ class History:
             in Keras; `rows`, `to_frame` and tables put each where it belongs.
         epoch: the numbers of the epochs, from 0.
         stopped: why it ended before its last epoch: "early stopping", "stop_training" (set by
-            another callback), "converged" or "line search" (of an optimizer that has found a
-            minimum, or no way down), "max_seconds", "diverged", "interrupted" (Ctrl-C) or "error";
-            None where it did not.
+            another callback), "converged", "line search" or "damping" (of an optimizer that has
+            found a minimum, or no way down), "max_seconds", "diverged", "interrupted" (Ctrl-C) or
+            "error"; None where it did not.
         reason: the same in words.
 
     `history["loss"]` is short for `history.history["loss"]`; `print(history)` shows a table, a

@@ -21,14 +21,15 @@ from fastbp.schedule import schedule_from_config
 
 if TYPE_CHECKING:
     OPTIMIZERS: dict[str, type[Optimizer]]
-    from fastbp.optimizer.full_batch import LBFGS
+    from fastbp.optimizer.full_batch import LBFGS, LevenbergMarquardt
     from fastbp.optimizer.moment import Adamax, NAdam, RAdam
     from fastbp.optimizer.rms import Adadelta, Adagrad, RMSprop
     from fastbp.optimizer.sign import Lion, Rprop
 
 __all__ = [
-    "LBFGS", "OPTIMIZERS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "optimizer_from_config", "resolve_optimizer",
+    "LBFGS", "OPTIMIZERS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax",
+    "LevenbergMarquardt", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop",
+    "optimizer_from_config", "resolve_optimizer",
 ]  # fmt: skip
 
 _COMMON: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
@@ -37,7 +38,7 @@ _MORE = {
     "rms": ("RMSprop", "Adagrad", "Adadelta"),
     "moment": ("Adamax", "NAdam", "RAdam"),
     "sign": ("Lion", "Rprop"),
-    "full_batch": ("LBFGS",),
+    "full_batch": ("LBFGS", "LevenbergMarquardt"),
 }
 
 

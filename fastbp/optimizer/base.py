@@ -30,6 +30,11 @@ _ALIASES = {  # what other libraries call an argument
     "gtol": "tolerance_grad",
     "ftol": "tolerance_change",
     "maxls": "max_line_search",
+    "mu": "damping",
+    "mu_inc": "damping_increase",
+    "mu_dec": "damping_decrease",
+    "mu_max": "damping_max",
+    "min_grad": "tolerance_grad",
 }
 _Kind = TypeVar("_Kind", bound=type)
 

@@ -10,6 +10,8 @@ from fastbp.check.scalar import check_integer
 from fastbp.optimizer.base import Optimizer, refuses_unknown
 from fastbp.schedule import LearningRate
 
+_MOST_EQUATIONS = 10_000  # a matrix of 800 MB
+
 
 class FullBatch(Optimizer):
     """An optimizer whose step needs loss and gradient of all rows: `fit` alone can take it, in
@@ -25,6 +27,9 @@ class FullBatch(Optimizer):
                 raise ValueError(
                     f"{type(self).__name__} takes no {name}, got {shown(getattr(self, name))}"
                 )
+
+    def check_problem(self, *, loss: str, has_l1: bool, n_parameters: int) -> None:
+        """Raises ValueError for a loss, a penalty or a size that it cannot take."""
 
     @property
     def formula(self) -> str:
@@ -92,3 +97,79 @@ class LBFGS(FullBatch):
         """The changes of the parameters, the last one first, and those of the gradient."""
         numbers = range(1, self.history_size + 1)
         return (*(f"s{i}" for i in numbers), *(f"y{i}" for i in numbers))
+
+
+@refuses_unknown
+@dataclass(frozen=True, repr=False)
+class LevenbergMarquardt(FullBatch):
+    """Least squares: w += learning_rate d, where (J^T J + damping I) d = -J^T r, r being the
+    residuals, of which the loss is half the sum of squares, and J their derivatives by w.
+
+    For "mse" and "half_sse", small data and up to some 2,000 parameters, where it reaches losses
+    that steps by the gradient do not.  An epoch is one step: J in compiled code, one backward pass
+    for each output, the equations in float64 by NumPy's LAPACK.  A step that makes the loss no
+    smaller is not taken; damping is multiplied by `damping_increase` until one does, and by
+    `damping_decrease` after it.  Files keep the damping with the network.  Penalties l2 are
+    residuals too, weights of rows multiply theirs by the square root.
+
+    Levenberg, A method for the solution of certain non-linear problems in least squares, 1944;
+    Marquardt, An algorithm for least-squares estimation of nonlinear parameters, 1963; for networks
+    Hagan and Menhaj, Training feedforward networks with the Marquardt algorithm, 1994.  The numbers
+    and their defaults are those of MATLAB's trainlm (mu, mu_inc, mu_dec, mu_max, min_grad), which
+    go by the mean of the squares likewise.
+
+    Args:
+        learning_rate: in front of d; 1 is the whole step.
+        damping: > 0, at the beginning; the larger, the shorter a step, and the nearer to the
+            gradient's direction.
+        damping_increase: > 1.
+        damping_decrease: in (0, 1).
+        damping_max: > 0: a fit ends where no step is found up to it, with `history.stopped`
+            "damping".
+        tolerance_grad: >= 0: converged where no component of the gradient is larger.
+        tolerance_change: >= 0: converged where a step that was taken at once makes the loss smaller
+            by no more than this part of it.
+
+    Raises:
+        TypeError, ValueError: an argument of another type or out of its range; clipvalue, clipnorm,
+            global_clipnorm and ema, which it does not take.
+
+    >>> import numpy as np, fastbp as fb
+    >>> X = np.linspace(-3, 3, 50)[:, None]
+    >>> net = fb.Network([1, 10, 1], activation="tanh", optimizer=fb.LevenbergMarquardt(),
+    ...                  dtype="float64", seed=0)
+    >>> bool(net.fit(X, np.sin(X), epochs=50)["loss"][-1] < 1e-6)
+    True
+    """
+
+    name: ClassVar[str] = "levenberg_marquardt"
+    learning_rate: LearningRate = 1.0
+    _: KW_ONLY
+    damping: float = 1e-3
+    damping_increase: float = 10.0
+    damping_decrease: float = 0.1
+    damping_max: float = 1e10
+    tolerance_grad: float = 1e-7
+    tolerance_change: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set_real("damping", minimum=0, exclude_minimum=True)
+        self._set_real("damping_increase", minimum=1, exclude_minimum=True)
+        limits = dict(exclude_minimum=True, exclude_maximum=True)
+        self._set_real("damping_decrease", minimum=0, maximum=1, **limits)
+        self._set_real("damping_max", minimum=0, exclude_minimum=True)
+        self._set_real("tolerance_grad", minimum=0)
+        self._set_real("tolerance_change", minimum=0)
+
+    def check_problem(self, *, loss: str, has_l1: bool, n_parameters: int) -> None:
+        """See `FullBatch`."""
+        if loss not in ("mse", "half_sse"):
+            raise ValueError(f"LevenbergMarquardt needs a loss 'mse' or 'half_sse', got '{loss}'")
+        if has_l1:
+            raise ValueError("LevenbergMarquardt takes no l1, which is no square")
+        if n_parameters > _MOST_EQUATIONS:
+            raise ValueError(
+                f"LevenbergMarquardt solves as many equations as parameters, {n_parameters}, limit "
+                f"{_MOST_EQUATIONS}: take LBFGS"
+            )

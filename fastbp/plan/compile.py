@@ -35,7 +35,8 @@ def compile_plan(
     )  # fmt: skip
     builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
-    backward = [] if forward_alone else builder.backward(with_tensors=not regime.weight_parallel)
+    apart = regime.weight_parallel or purpose == "derivative"  # what sums gradients of tensors
+    backward = [] if forward_alone else builder.backward(with_tensors=not apart)
     work = graph.parameters.work_per_row
     return Plan(
         **vars(regime), **memory, dtype=graph.parameters.dtype, purpose=purpose,
@@ -44,7 +45,7 @@ def compile_plan(
         loss_divisor=float(loss.divisor(graph.n_outputs)),
         work_per_row=work / 3 if forward_alone else work, flops=graph.flops,
         forward=program(builder.forward()), backward=program(backward),
-        weight_gradient=program(builder.gradients() if regime.weight_parallel else []),
+        weight_gradient=program(builder.gradients() if apart else []),
         segments=segments,
     )  # fmt: skip
 
@@ -72,7 +73,7 @@ def _memory(
     builder.place(kept_rows)
     staging = builder.staging.offset if regime.rows_in_lanes else -1
     packing = tiling.packing(graph, kept_rows)
-    sums_blocks = purpose != "predict" and not regime.weight_parallel
+    sums_blocks = purpose not in ("predict", "derivative") and not regime.weight_parallel
     arena = place(
         graph.parameters.dtype,
         gradient=size * -(-rows // block_rows) if sums_blocks else 0,

@@ -13,9 +13,9 @@ from fastbp.plan.parameter import ParameterLayout
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
-# number in memory of its own.
-Purpose = Literal["train", "predict", "manual", "trace"]
-BY_PARTS = ("manual", "trace")
+# number in memory of its own.  "derivative": forward and backward, without gradients of parameters.
+Purpose = Literal["train", "predict", "manual", "trace", "derivative"]
+BY_PARTS = ("manual", "trace", "derivative")
 
 
 class Lowered(Protocol):

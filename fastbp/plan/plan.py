@@ -24,6 +24,7 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
     "predict": ("predict", "bind", "respond", "evaluate"),
     "manual": ("forward", "backward", "step"),
     "trace": ("forward", "loss_gradient", "backward", "step"),
+    "derivative": ("forward", "loss_gradient", "backward"),
 }
 
 _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
@@ -47,8 +48,8 @@ class Plan(Regime):
         gathers: whether rows of x are copied to `input`.
         buffers: every intermediate value of a trace by name, as "dense_1/z".
         forward, backward, weight_gradient: the operations in their order; the last sums the
-            gradients of tensors where threads share kernels, elsewhere `backward` does it on its
-            way.
+            gradients of tensors where threads share kernels, and says of what they are made where
+            nothing sums them ("derivative"); elsewhere `backward` does it on its way.
         segments: what the operations and the optimizer go by.
     """
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from fastbp.check.array import Array
 from fastbp.check.scalar import check_n_threads
+from fastbp.layer.architecture import Architecture
+from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
 from fastbp.plan import Plan, cache, compile_plan, threshold
 from fastbp.plan.arena import allocate
@@ -152,19 +154,27 @@ def _useful(n_threads: int, plan: Plan) -> int:
 
 
 def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
-    """Compiled once for all networks that share their layers and have the same optimizer."""
-    plans = state.architecture.plans
+    return plan_of(state.architecture, state.loss, state.optimizer, purpose, rows, n_threads)
+
+
+def plan_of(
+    own: Architecture, loss: Loss, optimizer: Optimizer, purpose: Purpose, rows: int,
+    n_threads: int = 1,
+) -> Plan:  # fmt: skip
+    """Compiled once for all networks that share their layers and have the same optimizer; `loss`
+    is that for which the layers were lowered.
+    """
     decides = *(rule.value for rule in _RULES), *astuple(cache.machine)
-    key = purpose, rows, n_threads, state.optimizer, decides
-    found: Plan | None = plans.get(key)
+    key = purpose, rows, n_threads, optimizer, decides
+    found: Plan | None = own.plans.get(key)
     if found is None:
-        graph = state.declared if purpose == "manual" else state.graph
-        if purpose in ("predict", "trace"):
-            graph = state.architecture.inference
-        if len(plans) >= _KEPT_PLANS:
-            plans.clear()
-        found = compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
-        plans[key] = found
+        graph = own.declared if purpose == "manual" else own.graph
+        if purpose in ("predict", "trace", "derivative"):
+            graph = own.inference
+        if len(own.plans) >= _KEPT_PLANS:
+            own.plans.clear()
+        found = compile_plan(graph, loss, optimizer, rows, purpose, n_threads)
+        own.plans[key] = found
     return found
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fastbp.runtime.backup import Backup
 
 _NONE = np.zeros(0)
-_OVER = (None, "early stopping", "stop_training", "converged", "line search")
+_OVER = (None, "early stopping", "stop_training", "converged", "line search", "damping")
 
 
 def fit(

@@ -28,7 +28,10 @@ from fastbp.runtime.state import State
 from fastbp.runtime.stepped import SteppedEpochs, Sums
 from fastbp.runtime.train import check_batch_size
 
-_METHODS = {"lbfgs": ("lbfgs", "LimitedMemory")}  # by the optimizer's name: file and class
+_METHODS = {  # by the optimizer's name: file and class
+    "lbfgs": ("lbfgs", "LimitedMemory"),
+    "levenberg_marquardt": ("levenberg_marquardt", "DampedLeastSquares"),
+}
 
 # Rows of one pass of the engine: many for its threads, few where its memory grows with them.
 _MOST_ROWS, _LEAST_ROWS, _MOST_NUMBERS = 2**14, 2**8, 2**23
@@ -153,12 +156,14 @@ class Move:
     Attributes:
         point: where it leads; None to stay.
         memory: the optimizer's vectors afterwards, flat; None where they stay.
+        power: the first of `state.powers` likewise.
         ended: `History.stopped` and `reason` where there is nothing left to do; the second goes on
             with where training stands.
     """
 
     point: Point | None
     memory: Array | None = None
+    power: float | None = None
     ended: tuple[str, str] | None = None
 
 
@@ -197,6 +202,12 @@ class FullBatchEpochs(SteppedEpochs):
         multipliers = {tensor.rate for tensor in state.layout.tensors} - {0.0, 1.0}
         if multipliers:
             raise ValueError(f"{kind} takes no learning_rate_multiplier, got {multipliers.pop()}")
+        own: Any = state.optimizer
+        own.check_problem(
+            loss=f"function {state.loss.name}" if state.loss.is_own else state.loss.name,
+            n_parameters=state.layout.n_parameters,
+            has_l1=any(tensor.l1 for tensor in state.layout.tensors),
+        )  # fmt: skip
         asked = None if batch_size is None else check_batch_size(batch_size, accumulate)
         super().__init__(state, X, y, batch_size=2**62, shuffle=shuffle, **options)
         self.shuffled = None
@@ -243,6 +254,8 @@ class FullBatchEpochs(SteppedEpochs):
         def change() -> None:
             if move.memory is not None:
                 state.optimizer_state[:] = move.memory
+            if move.power is not None:
+                state.powers[0] = move.power
             if move.point is not None:
                 state.parameters[:] = move.point.at
             state.steps = steps

@@ -55,7 +55,7 @@ def respond(
     guard, token = state.guard, object()
     try:
         guard.begin_reading(token)
-        rows, is_row = _rows(state, X, check_finite)
+        rows, is_row = rows_or_row(state, X, check_finite)
         shape = (state.n_outputs,) if is_row else (len(rows), state.n_outputs)
         others = (rows, state.parameters)
         result = check_out(out, shape=shape, dtype=state.dtype, others=others)
@@ -71,7 +71,7 @@ def respond(
         guard.readers.discard(token)
 
 
-def _rows(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
+def rows_or_row(state: State, X: ArrayLike, check_finite: bool) -> tuple[Array, bool]:
     """X as rows that the kernels can read, and whether it was one, of shape (n_features,).
 
     Exactly that shape: with one feature (n,) might be rows too, and is refused.

@@ -85,8 +85,14 @@ USES = {
     "evaluate": lambda net, X, y: net.evaluate(X, y),
     "forward": lambda net, X, y: net.forward(X),
     "trace": lambda net, X, y: net.trace(X, y),
-}
-NEEDS_ROWS = [name for name in USES if name not in ("predict", "call")]
+    "jacobian": lambda net, X, y: net.jacobian(X),
+    "input_gradient": lambda net, X, y: net.input_gradient(X, y),
+    "per_example_gradients": lambda net, X, y: net.per_example_gradients(X, y),
+    "hessian_vector_product":
+        lambda net, X, y: net.hessian_vector_product(X, y, net.get_weights()),
+}  # fmt: skip
+NEEDS_ROWS = [name for name in USES if name not in ("predict", "call", "jacobian")]
+NEEDS_TARGETS = [name for name in USES if name not in ("predict", "call", "forward", "jacobian")]
 
 
 @pytest.mark.parametrize("use", USES)
@@ -190,7 +196,7 @@ BAD_Y = [
 ]
 
 
-@pytest.mark.parametrize("use", ["fit", "train_on_batch", "train_steps", "evaluate", "trace"])
+@pytest.mark.parametrize("use", NEEDS_TARGETS)
 @pytest.mark.parametrize("case", BAD_Y, ids=lambda case: case.row)
 def test_y(use, case, network):
     _, y, error, text = case

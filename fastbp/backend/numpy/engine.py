@@ -239,7 +239,8 @@ class Engine(Loop, Operations):
     def backward(self) -> None:
         self.plan.check("backward")
         self.refresh()
-        self._run(self.plan.backward, self._input(), 0, self.gradients[0])
+        gradient = self.gradients[0] if len(self.gradients) else None
+        self._run(self.plan.backward, self._input(), 0, gradient)
 
     @_quiet
     def step(self) -> None:

@@ -1,0 +1,52 @@
+"""Second derivatives of a loss by the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.check.array import Array
+from fastbp.check.input import check_weights
+from fastbp.inspection.derivative import check_loss
+from fastbp.layer.architecture import architecture
+from fastbp.runtime import engine_cache
+from fastbp.runtime.guard import reading
+from fastbp.runtime.state import State
+
+TILE_ROWS = 256
+
+
+@reading
+def hessian_vector_product(
+    state: State, X: ArrayLike, y: ArrayLike, v: Sequence[ArrayLike]
+) -> list[Array]:
+    """See `Network.hessian_vector_product`."""
+    from fastbp.backend.numpy.dual import Dual  # which few need
+    from fastbp.backend.numpy.tangent import TangentEngine
+
+    check_loss(state, "hessian_vector_product")
+    rows, target = state.checked_pair(X, y, nan_advice="")
+    views = state.parameter_views()
+    shapes = [(name, view.shape) for name, view in views.items()]
+    direction = check_weights(v, shapes=shapes, name="v")
+    real = np.dtype(np.float64)
+    own = architecture(state.layers, state.loss, real)
+    parameters = Dual.zeros(own.layout.size)
+    for to, value in zip(own.layout.views(parameters.value).values(), views.values(), strict=True):
+        to[...] = value
+    for to, value in zip(own.layout.views(parameters.tangent).values(), direction, strict=True):
+        to[...] = value
+    n_rows = len(rows)
+    step = min(n_rows, TILE_ROWS)
+    plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", step)
+    engine = TangentEngine(plan, parameters)
+    scale = 1 / (n_rows * plan.loss_divisor)
+    for begin in range(0, n_rows, step):
+        part = slice(begin, begin + step)
+        labels = target.ndim == 1  # of classes, which stay what they are
+        y_part = target[part] if labels else target[part].astype(real)
+        engine.add(rows[part].astype(real), y_part, scale)
+    found = own.layout.views(engine.gradient.tangent).values()
+    return [np.array(view, state.dtype) for view in found]

@@ -1,0 +1,183 @@
+"""H v: by hand, by complex step of the chain rule, beside PyTorch, and what it promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from inspection.test_derivative import classifier, data, network_of
+from numpy.typing import NDArray
+from support import oracle
+from support.mark import slow_but
+from support.random_network import random_case
+from support.refusal import bad_input
+from support.tolerance import assert_near, depth
+
+import fastbp as fb
+from fastbp.activation import ACTIVATIONS
+from fastbp.backend.numpy.dual import Dual
+from fastbp.inspection import hessian
+from fastbp.loss import LOSSES
+
+Array = NDArray[Any]
+SEEDS = range(220)
+
+
+def direction_of(network: fb.Network, seed: int = 0) -> list[Array]:
+    rng = np.random.default_rng([seed, 5])
+    return [rng.normal(size=w.shape) for w in network.get_weights()]
+
+
+def along(a: list[Array], b: list[Array]) -> float:
+    return float(sum((x * y).sum() for x, y in zip(a, b, strict=True)))
+
+
+def test_by_hand(backend: str) -> None:
+    """L = (w2 tanh(w1 x) - y)^2 of one row: its four second derivatives written out."""
+    w1, w2, x, y = 0.5, -1.5, 0.8, 0.3
+    layers = [
+        fb.Input(1), fb.Dense(1, "tanh", use_bias=False, weights=[[w1]]),
+        fb.Dense(1, use_bias=False, weights=[[w2]]),
+    ]  # fmt: skip
+    network = fb.Network(layers, dtype="float64", backend=backend, seed=0)
+    t = np.tanh(w1 * x)
+    slope, e = 1 - t * t, w2 * t - y
+    h11 = 2 * (w2 * slope * x) ** 2 + 2 * e * w2 * (-2 * t * slope) * x * x
+    h12 = 2 * (w2 * slope * x) * t + 2 * e * slope * x
+    h22 = 2 * t * t
+    H = np.array([[h11, h12], [h12, h22]])
+    for v in ([1, 0], [0, 1], [2, -3]):
+        found = network.hessian_vector_product([[x]], [y], [[[v[0]]], [[v[1]]]])
+        assert_near([g[0, 0] for g in found], H @ v, dtype="float64", length=8, magnitude=8)
+
+
+@pytest.mark.parametrize("seed", slow_but(SEEDS[::5], SEEDS))
+def test_random_networks(seed: int) -> None:
+    """As a complex step of the oracle's gradient; and H is symmetric."""
+    case = random_case(seed)
+    network = network_of(case, "numpy")
+    v, u = direction_of(network, seed), direction_of(network, seed + 1000)
+    found = network.hessian_vector_product(case.X, case.y, v)
+    want = oracle.hessian_product(case.layers, case.loss, case.weights, case.X, case.y, v)
+    _, _, tape = oracle.run(case.layers, list(case.weights), case.X)
+    length = 4 * depth(tape.layers_in, len(case.X))
+    size = max(1.0, *(float(np.abs(w).max(initial=0)) for w in want))
+    for got, expected in zip(found, want, strict=True):
+        assert_near(got, expected, dtype="float64", length=length, magnitude=size)
+    other = network.hessian_vector_product(case.X, case.y, u)
+    n = sum(w.size for w in want)
+    assert_near(
+        along(u, found), along(v, other), dtype="float64", length=length, magnitude=size * n
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(activation: str) -> None:
+    rng = np.random.default_rng(0)
+    network = fb.Network([3, 6, 2], activation=activation, dtype="float64", seed=0)
+    X, y, v = rng.normal(size=(8, 3)), rng.normal(size=(8, 2)), direction_of(network)
+    want = oracle.hessian_product(
+        list(network.layers), network.loss, network.get_weights(), X, y, v
+    )
+    for got, expected in zip(network.hessian_vector_product(X, y, v), want, strict=True):
+        assert_near(got, expected, dtype="float64", length=200, magnitude=8)
+
+
+def test_cases_meet_every_loss() -> None:
+    assert {random_case(seed).loss.name for seed in SEEDS[::5]} == set(LOSSES)
+
+
+def test_by_differences_of_the_gradient(backend: str) -> None:
+    """Nothing of the oracle in it."""
+    network = classifier(backend, "float64")
+    X, y = data(9)
+    v, h, ends = direction_of(network), 1e-6, []
+    w = network.get_weights()
+    found = network.hessian_vector_product(X, y, v)
+    for sign in (1, -1):
+        network.set_weights([a + sign * h * b for a, b in zip(w, v, strict=True)])
+        network.trace(X, y)
+        ends.append([g.copy() for g in network.gradients.values()])
+    for got, plus, minus in zip(found, *ends, strict=True):
+        np.testing.assert_allclose(got, (plus - minus) / (2 * h), atol=1e-7)
+
+
+def test_beside_torch() -> None:
+    torch = pytest.importorskip("torch")
+    func = pytest.importorskip("torch.func")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(9, 4)), rng.integers(3, size=9)
+    network = fb.Network(
+        [4, 7, 3], activation="gelu", loss="cross_entropy", dtype="float64", seed=0
+    )
+    v = direction_of(network)
+    rows, labels = torch.from_numpy(X), torch.from_numpy(y)
+
+    def loss(w: Any) -> Any:
+        hidden = torch.nn.functional.gelu(rows @ w[0] + w[1])
+        return torch.nn.functional.cross_entropy(hidden @ w[2] + w[3], labels)
+
+    weights, along_v = ([torch.from_numpy(w) for w in own] for own in (network.get_weights(), v))
+
+    def slope(w: Any) -> Any:
+        parts = zip(func.grad(loss)(w), along_v, strict=True)
+        return sum((g * one).sum() for g, one in parts)
+
+    want = func.grad(slope)(weights)
+    for got, expected in zip(network.hessian_vector_product(X, y, v), want, strict=True):
+        assert_near(got, expected, dtype="float64", length=60, magnitude=4)
+
+
+def test_dtype_tiles_and_what_stays(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """float32 is the rounded float64 of the same parameters; rows are taken tile by tile."""
+    single, (X, y) = classifier(backend, "float32"), data(50)
+    double = classifier(backend, "float64")
+    double.set_weights(single.get_weights())
+    v = direction_of(single)
+    found = single.hessian_vector_product(X, y, v)
+    before = single.get_weights()
+    assert [g.dtype for g in found] == [np.float32] * len(v)
+    monkeypatch.setattr(hessian, "TILE_ROWS", 16)
+    for got, want in zip(found, double.hessian_vector_product(X, y, v), strict=True):
+        assert_near(got, want, dtype="float32", length=4, magnitude=np.abs(want).max())
+    for got, want in zip(single.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_kink_has_the_piece_of_the_slope() -> None:
+    """At exactly 0, where ReLU's slope is 0, the second derivative is that of the zero."""
+    layers = [fb.Input(1), fb.Dense(1, "relu", weights=[[1]]), fb.Dense(1, weights=[[1]])]
+    network = fb.Network(layers, dtype="float64", seed=0)
+    found = network.hessian_vector_product([[0]], [1], [[[1]], [1], [[1]], [1]])
+    assert [g.ravel().tolist() for g in found] == [[0], [0], [0], [2]]
+
+
+def test_what_has_no_rule_is_refused() -> None:
+    x = Dual(np.ones(3), np.ones(3))
+    for call in (lambda: np.cos(x), lambda: np.add.reduce(x), lambda: np.sort(x)):
+        with pytest.raises(TypeError):
+            call()
+
+
+BAD: list[tuple[Any, type[Exception], str]] = [
+    (lambda n, X, y, v: n.hessian_vector_product(X, y, v[:-1]), ValueError,
+     r"^v must be \d+ arrays \(dense_1/kernel, "),
+    (lambda n, X, y, v: n.hessian_vector_product(X, y, [v[0].T, *v[1:]]), ValueError,
+     r"^v of dense_1/kernel is \(5, 33\), got \(33, 5\): transposed"),
+    (lambda n, X, y, v: n.hessian_vector_product(X, y, n.parameters), TypeError,
+     "^v must be a list of arrays"),
+    (lambda n, X, y, v: n.hessian_vector_product(X, y, [v[0] * np.nan, *v[1:]]), ValueError,
+     "v of dense_1/kernel contains NaN"),
+    (lambda n, X, y, v: n.hessian_vector_product(X, y[:2], v), ValueError, "X has 4 rows"),
+    (lambda n, X, y, v: n.hessian_vector_product(X[:, :2], y, v), ValueError, "2 features"),
+]  # fmt: skip
+
+
+@bad_input("direction")
+@pytest.mark.parametrize("index", range(len(BAD)))
+def test_bad_input(index: int, backend: str) -> None:
+    call, kind, match = BAD[index]
+    network, (X, y) = classifier(backend), data(4)
+    with pytest.raises(kind, match=match):
+        call(network, X, y, direction_of(network))
