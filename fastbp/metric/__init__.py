@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from fastbp.loss import Loss, resolve_loss
 from fastbp.metric.function import Function, check_function, function_name, measure_of
 from fastbp.metric.rows import Array, Weight
 from fastbp.metric.table import CLASSES, METRICS, NUMBERS, ONE_CLASS, Metric
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 __all__ = [
     "METRICS", "NAMES", "Function", "Measure", "Metric", "is_larger_better", "metric",
@@ -60,7 +63,7 @@ def _key(name: str) -> str:
 def resolve_metrics(
     metrics: Sequence[str | Metric | Function],
     *,
-    loss: Loss,
+    loss: Loss | JointLoss,
     n_outputs: int | None = None,
 ) -> tuple[str | Function, ...]:
     """Each resolved, those named twice once.
@@ -68,6 +71,13 @@ def resolve_metrics(
     Raises:
         TypeError: not a list; otherwise as `metric`.
     """
+    if not isinstance(loss, Loss):
+        if metrics:
+            raise ValueError(
+                f"metrics={shown(metrics)}: a network that ends in Heads takes none yet, it "
+                f"reports {', '.join(loss.figures)}"
+            )
+        return ()
     if not isinstance(metrics, list | tuple):
         raise TypeError(f"metrics must be a list of names and functions, got {shown(metrics)}")
     found: dict[str | int, str | Function] = {}

@@ -20,26 +20,32 @@ class Parts:
     """An engine for batches of one size, and views of its memory.
 
     Attributes:
-        out: the output of the rows, (n_rows, n_outputs).
-        output_gradient, padding: where its gradient goes, and what lies between those rows.
+        outs: the output of the rows, (n_rows, n_outputs); of several heads one each.
+        output_gradients, paddings: where their gradients go, and what lies between those rows.
         input_gradient: (n_rows, n_features).
         gradient: of all parameters, flat.
         lends: whether `state.gradient` may be that very view.
     """
 
     __slots__ = (
-        "engine", "gradient", "input_gradient", "lends", "n_rows", "out", "output_gradient",
-        "padding",
+        "engine", "gradient", "input_gradient", "lends", "n_rows", "output_gradients", "outs",
+        "paddings",
     )  # fmt: skip
 
     def __init__(self, prepared: Prepared, n_rows: int, n_parameters: int) -> None:
         engine, plan, scratch = prepared
         self.engine: Any = engine
-        self.n_rows, n_outputs = n_rows, plan.n_outputs
-        self.out = _block(plan, scratch, plan.output, n_rows, n_outputs)[:, :n_outputs]
-        gradient = _block(plan, scratch, plan.output_gradient, n_rows, n_outputs)
-        self.output_gradient = gradient[:, :n_outputs]
-        self.padding = gradient[:, n_outputs:]
+        self.n_rows = n_rows
+        places = [(plan.output, plan.output_gradient, plan.n_outputs)]
+        if plan.heads:
+            places = [(head.output, head.gradient, head.n) for head in plan.heads]
+        outs = [_block(plan, scratch, at, n_rows, n)[:, :n] for at, _, n in places]
+        gradients = [_block(plan, scratch, at, n_rows, n) for _, at, n in places]
+        self.outs = tuple(outs)
+        self.output_gradients = tuple(
+            own[:, :n] for own, (_, _, n) in zip(gradients, places, strict=True)
+        )
+        self.paddings = tuple(own[:, n:] for own, (_, _, n) in zip(gradients, places, strict=True))
         block = _block(plan, scratch, plan.input_gradient, n_rows, plan.n_features)
         self.input_gradient = block[:, : plan.n_features]
         self.gradient = scratch[plan.arena.gradient :][:n_parameters]

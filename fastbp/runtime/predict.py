@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
+from fastbp.loss import Loss
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.figure import metric_divisor, summed_metrics
@@ -119,7 +121,7 @@ def predict(
 def evaluate(
     state: State,
     X: ArrayLike,
-    y: ArrayLike,
+    y: Any,
     *,
     n_threads: int | str,
     sample_weight: ArrayLike | None = None,
@@ -160,10 +162,10 @@ def measure(
         engine_cache.give_back(state, engine, ema=ema)
     count = rows.total()
     found = {"loss": total[0] / (engine.plan.loss_divisor * count)}
-    if not state.description.metrics:
-        return found
     for name, value in zip(summed, total[1:], strict=True):
         found[name] = value / (metric_divisor(state, name) * count)
+    if not isinstance(state.loss, Loss) or not state.description.metrics:
+        return found
     if len(found) <= len(state.description.metrics):
         response = np.empty((n_rows, state.n_outputs), state.dtype)
         for part in _parts(rows):
@@ -234,4 +236,17 @@ class Predictor:
         return out[0] if is_row else out
 
     def __repr__(self) -> str:
-        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._state!r}>"
+        return f"<{type(self).__name__} of {counted(self.batch_size, 'row')} for {self._state!r}>"
+
+
+class HeadPredictor(Predictor):
+    """The same for several heads: calling it returns a dict of arrays, which the next call
+    overwrites.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, X: ArrayLike) -> Any:
+        """The response of each head for X."""
+        assert self._state.heads is not None
+        return self._state.heads.split(super().__call__(X))

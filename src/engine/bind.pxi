@@ -40,7 +40,7 @@ cdef void join_loss(Engine engine) noexcept:
     """A single linear output and its gradient lie side by side, where the layer's backward pass is one (join_outputs)."""
     cdef BoundOperation* output = &engine.forward_program.at[engine.forward_program.n - 1]
     cdef BoundOperation* gradient = &engine.backward_program.at[0]
-    if engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
+    if engine.n_heads > 0 or engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
         return
     if gradient.op.n_y != 1 or gradient.op.y != engine.sizes.output_gradient or output.op.c != engine.sizes.output:
         return
@@ -56,17 +56,32 @@ cdef int bind_loss(Engine engine, loss) except -1:
     engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
     engine.has_penalties = loss.with_penalties
-    engine.penalty_scale = 1
-    for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
-        engine.loss_parameters.at[i] = <real><double>value
+    fill_parameters(&engine.loss_parameters, loss, &found)
     engine.n_targets = loss.n_targets(n)
-    engine.is_loss_of_rows = found.rows in (cross_entropy_rows, class_loss_rows, cosine_rows)
-    engine.loss_column = NULL
-    if found.has_column:
-        engine.loss_column = <real*>engine.memory(n * sizeof(real), sizeof(real))
-        for i, value in enumerate(checked(loss.columns(n), n, loss)):
-            engine.loss_column[i] = <real><double>value
+    engine.is_loss_of_rows = is_loss_of_rows(found.rows)
+    engine.loss_column = loss_columns(engine, loss, &found, n)
     return 0
+
+
+cdef bint is_loss_of_rows(loss_kernel kernel) noexcept:
+    return kernel in (cross_entropy_rows, class_loss_rows, cosine_rows)
+
+
+cdef int fill_parameters(Parameters* parameters, loss, const LossKernel* found) except -1:
+    for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
+        parameters.at[i] = <real><double>value
+    return 0
+
+
+cdef real* loss_columns(Engine engine, loss, const LossKernel* found, Py_ssize_t n) except? NULL:
+    """A parameter of each output's own, or NULL."""
+    cdef real* column
+    if not found.has_column:
+        return NULL
+    column = <real*>engine.memory(n * sizeof(real), sizeof(real))
+    for i, value in enumerate(checked(loss.columns(n), n, loss)):
+        column[i] = <real><double>value
+    return column
 
 
 cdef int bind_optimizer(Engine engine, optimizer, double[::1] power) except -1:
@@ -135,11 +150,23 @@ cdef int bind_weights(Engine engine, weight, row_weight) except -1:
 cdef int bind_metrics(Engine engine, names) except -1:
     """The metrics of the call, by name."""
     cdef int m
-    if len(names) > MOST_METRICS:
-        raise ValueError(f"at most {MOST_METRICS} metrics, got {names!r}")
+    if len(names) > engine.most_metrics:
+        raise ValueError(f"at most {engine.most_metrics} metrics, got {names!r}")
     for m in range(len(names)):
-        engine.call.metric[m] = find_metric(names[m], engine.plan.loss.link, engine.sizes.n_outputs)
+        if engine.n_heads > 0:
+            engine.call.metric[m].head = engine.plan.loss.figures.index(names[m])
+            engine.call.metric[m].divisor = 1
+        else:
+            engine.call.metric[m] = find_metric(names[m], engine.plan.loss.link, engine.sizes.n_outputs)
     engine.call.n_metrics = len(names)
+    return 0
+
+
+cdef int bind_metric_memory(Engine engine) except -1:
+    """Room for the metrics of a call and their sums."""
+    engine.most_metrics = max(<int>MOST_METRICS, engine.n_heads)
+    engine.call.metric = <Metric*>engine.memory(engine.most_metrics * sizeof(Metric), sizeof(void*))
+    engine.call.metric_sum = <double*>engine.memory(engine.most_metrics * sizeof(double), sizeof(double))
     return 0
 
 

@@ -32,6 +32,8 @@ cdef class Engine:
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy, is_loss_of_rows
+    cdef Head* heads                    # of a network with several outputs; it has no loss of its own
+    cdef int n_heads                    # or 0
     cdef bint has_penalties             # the loss: each batch's are divided by what it weighs, and reported
     cdef double penalty_scale           # 1, or what they are multiplied by for the batch of the step
     cdef Parameters loss_parameters
@@ -57,7 +59,8 @@ cdef class Engine:
     cdef real* packing
     cdef real* last_good
     cdef double* tile_loss
-    cdef double* tile_metric            # MOST_METRICS a tile
+    cdef double* tile_metric            # `most_metrics` a tile
+    cdef int most_metrics
     cdef real* weight_room              # of one thread; the next one's is `weight_stride` on
     cdef Py_ssize_t weight_stride
     cdef double* found                  # by `evaluate`
@@ -98,12 +101,17 @@ cdef class Engine:
         self.forward_program = bound_program(self, plan.forward)
         self.backward_program = bound_program(self, plan.backward)
         self.gradient_program = bound_program(self, plan.weight_gradient)
-        bind_loss(self, plan.loss)
+        if plan.heads:
+            bind_heads(self, plan.heads)
+        else:
+            bind_loss(self, plan.loss)
+        self.penalty_scale = 1
+        bind_metric_memory(self)
         bind_optimizer(self, plan.optimizer, power)
         self.rate = &rate[0]
         if plan.purpose != "predict":
             bind_clip(self, plan.optimizer)
-            self.tile_metric = <double*>self.memory(plan.n_tiles * MOST_METRICS * sizeof(double), sizeof(double))
+            self.tile_metric = <double*>self.memory(plan.n_tiles * self.most_metrics * sizeof(double), sizeof(double))
         self.set_transform("linear")
         if self.sizes.latency_rows:
             self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
@@ -122,7 +130,10 @@ cdef class Engine:
     cdef int set_transform(self, str name) except -1:
         """The activation by which outputs are shown: found once, for callers pass the same object."""
         if name is not self.transform_name:
-            self.transform = find_activation(name, 0, False)
+            if self.n_heads > 0:
+                set_head_transforms(self, name)
+            else:
+                self.transform = find_activation(name, 0, False)
             self.transform_name = name
         return 0
 
@@ -151,7 +162,9 @@ cdef class Engine:
     cdef int set_target(self, y) except -1:
         cdef const int[:] label
         cdef const real[:, :] target
-        if y.ndim == 1:
+        if self.n_heads > 0:
+            set_head_targets(self, y)
+        elif y.ndim == 1:
             label = y
             self.call.label = &label[0]
             self.call.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
@@ -262,7 +275,7 @@ cdef class Engine:
         if metrics:
             bind_metrics(self, metrics)
         if outputs is not None:
-            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs:
+            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs or self.n_heads > 0:
                 raise ValueError("outputs has another shape")
             self.call.outputs = &outputs[0, 0]
         self.call.looks_closer = self.call.weight != NULL or self.call.n_metrics > 0 or self.call.outputs != NULL
@@ -361,7 +374,7 @@ cdef class Engine:
         if row_weight is not None:
             self.call.total_weight = sum_in_order(row_weight)
         n_tiles = pieces(x.shape[0], self.sizes.tile_rows)
-        found = numpy.empty((1 + MOST_METRICS, n_tiles))
+        found = numpy.empty((1 + self.most_metrics, n_tiles))
         tiles = found
         self.tile_loss = &tiles[0, 0]
         self.tile_metric = &tiles[1, 0]

@@ -75,10 +75,10 @@ cdef struct Call:
     const double* row_weight        # what a row adds to the divisor of its batch's mean, or NULL: 1
     double batch_weight             # their sum over the batch under way
     double total_weight             # and over all rows
-    Metric metric[MOST_METRICS]
+    Metric* metric
     int n_metrics
     bint looks_closer               # there are weights or metrics, or outputs are kept
-    double metric_sum[MOST_METRICS]     # of the epoch
+    double* metric_sum              # of the epoch
     Py_ssize_t n_rows
     bint checks_finite              # a prediction stops at a tile with a number that is nan or infinite
     Py_ssize_t batch_size

@@ -69,6 +69,8 @@ cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, Py_ssize_t ld
     """
     cdef LossRows rows
     cdef double loss
+    if engine.n_heads > 0:
+        return loss_of_heads(engine, call, tile, order, first, scale)
     bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.ld = ld
     rows.out = buffer(tile, engine.sizes.output, ld)
@@ -177,7 +179,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     tile.packing = packing_of(engine, thread)
     tile.weight = engine.weight_room + thread * engine.weight_stride
-    tile.metric = engine.tile_metric + index * MOST_METRICS
+    tile.metric = engine.tile_metric + index * engine.most_metrics
     tile.draw = engine.draw
     tile.draw.step += call.steps
     tile.draw.row += begin
@@ -198,7 +200,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     for i in range(count):
         at = i * engine.sizes.tile_rows
         part.first = tile.first + at
-        part.metric = tile.metric + i * MOST_METRICS
+        part.metric = tile.metric + i * engine.most_metrics
         part.rows = min(engine.sizes.tile_rows, tile.rows - at)
         engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, engine.ld_output,
                                                    order + at if order != NULL else NULL, first + at, step.scale)

@@ -24,6 +24,7 @@ from fastbp.backend.numpy.operation import GRADIENTS, OPERATIONS, Operations
 from fastbp.backend.numpy.update import Update
 from fastbp.backend.numpy.watch import watch_epoch
 from fastbp.check.array import Array
+from fastbp.loss import Loss
 from fastbp.plan import Plan
 
 COMPLETED, INTERRUPTED, DIVERGED, STOPPED = 0, 1, 2, 4
@@ -62,9 +63,13 @@ class Engine(Operations):
                     raise ValueError(f"unknown operation {op.kind!r}; known: {known}")
                 own = op.activation
                 self.activation_kernels[id(own)] = find_activation(own.name, own.alpha, plan.dtype)
-        self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
+        if plan.heads:
+            self._head_losses = [find_loss(own.loss, own.n, plan.dtype) for own in plan.heads]
+        else:
+            self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
         self._update = Update(plan, self.w, self.states, power)
         self._metrics: list[MetricSum] = []
+        self._metric_heads: list[int] = []  # of several outputs: whose loss each of them is
         self._row_metrics = np.zeros(0)
         self._outputs = np.zeros((plan.max_rows, plan.n_outputs), plan.dtype)  # of the last batch
 
@@ -201,12 +206,33 @@ class Engine(Operations):
         self, rows: int, y: Array, first: int, scale: float, weight: Array | None, begin: int = 0
     ) -> float:
         plan = self.plan
+        if plan.heads:
+            return self._loss_of_heads(rows, y, first, scale, weight)
         out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
         for i, (measure, _) in enumerate(self._metrics):
             self._row_metrics[i] += measure(out, y, weight)
         self._outputs[begin : begin + rows] = out
         return self._loss_rows(out, y, scale, d, weight)
+
+    def _loss_of_heads(
+        self, rows: int, y: Any, first: int, scale: float, weight: Array | None
+    ) -> float:
+        """The same of all heads: the weighted sum; that of each is a metric."""
+        total = 0.0
+        for i, (own, target) in enumerate(zip(self.plan.heads, y, strict=True)):
+            out = self._rows(own.output, own.ld, own.n, rows, first)
+            d = self._rows(own.gradient, own.ld, own.n, rows, first)
+            divisor, by_element = own.loss.divisor(own.n), weight
+            if weight is not None:
+                by_element = np.broadcast_to(weight[:, :1], (rows, own.loss.n_targets(own.n)))
+            own_scale = scale * own.weight / divisor
+            loss = self._head_losses[i](out, target, own_scale, d, by_element) / divisor
+            total += own.weight * loss
+            for m, head in enumerate(self._metric_heads):
+                if head == i:
+                    self._row_metrics[m] += loss
+        return total
 
     def _step(self, rate: float, scale: float) -> None:
         plan = self.plan
@@ -220,6 +246,10 @@ class Engine(Operations):
 
     def _bind_metrics(self, names: Sequence[str]) -> None:
         loss, n_outputs = self.plan.loss, self.plan.n_outputs
+        if not isinstance(loss, Loss):
+            self._metrics = [(_found_elsewhere, 1)] * len(names)
+            self._metric_heads = [loss.figures.index(name) for name in names]
+            return
         self._metrics = [find_metric(name, loss.link, n_outputs) for name in names]
 
     def _means(self, sums: Array, seen: float) -> Array:
@@ -257,12 +287,20 @@ class Engine(Operations):
     def predict(self, x: Array, out: Array, transform: str, n_threads: int) -> int:
         plan = self.plan
         plan.check("predict")
-        show = find_activation(transform, 0.0, plan.dtype)[0]
+        shows = [find_activation(name, 0.0, plan.dtype)[0] for name in transform.split()]
+        places = [(plan.output, plan.ld_output, slice(0, plan.n_outputs), shows[0])]
+        if plan.heads:
+            shows *= len(plan.heads) if len(shows) == 1 else 1
+            places = [
+                (own.output, own.ld, slice(own.column, own.column + own.n), show)
+                for own, show in zip(plan.heads, shows, strict=True)
+            ]
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
             self._run(plan.forward, part)
-            z = self._rows(plan.output, plan.ld_output, plan.n_outputs, len(part), 0)
-            out[begin : begin + len(part)] = show(z)
+            for at, ld, columns, show in places:
+                z = self._rows(at, ld, columns.stop - columns.start, len(part), 0)
+                out[begin : begin + len(part), columns] = show(z)
         return COMPLETED
 
     @_quiet
@@ -341,6 +379,10 @@ class Engine(Operations):
 def kernel_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return formula_names() | {"operation": (*OPERATIONS, *GRADIENTS), "metric": METRICS}
+
+
+def _found_elsewhere(out: Array, y: Array, weight: Array | None) -> float:
+    raise NotImplementedError
 
 
 def _batches(

@@ -1,0 +1,49 @@
+"""The loss of a network with several outputs: the weighted sum of those of its heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastbp.loss import Loss
+
+
+@dataclass(frozen=True)
+class JointLoss:
+    """sum_h weight_h loss_h, each loss a mean as for a network of that output alone.
+
+    It stands where a network of one output has its `Loss`, and answers what concerns the whole.
+    """
+
+    names: tuple[str, ...]
+    losses: tuple[Loss, ...]
+    weights: tuple[float, ...]
+
+    domain = link = "joint"
+    with_penalties = is_measured_inside = False
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What the losses of the heads are called in a history."""
+        return tuple(f"{name}_loss" for name in self.names)
+
+    @property
+    def name(self) -> str:
+        """As a summary shows it."""
+        parts = zip(self.names, self.weights, self.losses, strict=True)
+        own = (f"{name}: {'' if w == 1 else f'{w:g} '}{loss.name}" for name, w, loss in parts)
+        return f"({', '.join(own)})"
+
+    def n_targets(self, n_outputs: int) -> int:
+        """Columns for the weights of a row, which all heads have in common."""
+        return 1
+
+    def divisor(self, n_outputs: int) -> int:
+        """Each head divides by its own."""
+        return 1
+
+    def to_config(self) -> None:
+        """Nothing: the layer of the heads describes their losses."""
+        return None
+
+    def __repr__(self) -> str:
+        return repr(dict(zip(self.names, self.losses, strict=True)))
