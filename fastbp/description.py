@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,10 @@ class Description:
     def measures(self) -> dict[str, Measure]:
         """Of each metric by name: (response, y, weight=None) -> float."""
         if not isinstance(self.loss, Loss):
-            return {}
+            from fastbp.metric.head import head_measures  # which few need
+
+            names = [one for one in self.metrics if isinstance(one, str)]
+            return head_measures(names, self.loss) if names else {}
         found = (metric(one, loss=self.loss) for one in self.metrics)
         return dict(zip(metric_names(self.metrics), found, strict=True))
 
@@ -126,7 +129,7 @@ def describe(
     *,
     loss: str | Loss | None,
     optimizer: str | Optimizer,
-    metrics: Sequence[str | Metric | Function],
+    metrics: Sequence[str | Metric | Function] | Mapping[str, Any],
     dtype: DTypeLike,
     seed: object,
     activation: str | Activation | None = None,

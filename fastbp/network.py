@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
     from fastbp.picture.drawing import Drawing
 
+Metrics = Sequence[str | Metric | Function]
+
 
 class Network(Trainer, Saver):
     """A dense network: y = f(x), trained by backpropagation.
@@ -49,6 +51,7 @@ class Network(Trainer, Saver):
             "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
             (y, prediction) -> float, reported by their `__name__`.  A function gets `y` as class
             indices (n,) or shaped as the prediction, (n, n_outputs), and what `predict` returns.
+            With `Heads` a dict of lists of names, reported as "class_accuracy".
         kernel_initializer, bias_initializer: of the layers that name none of their own; None for
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
@@ -80,7 +83,7 @@ class Network(Trainer, Saver):
         activation: str | Activation | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
-        metrics: Sequence[str | Metric | Function] = (),
+        metrics: Metrics | Mapping[str, Metrics] = (),
         kernel_initializer: str | float | Initializer | None = None,
         bias_initializer: str | float | Initializer | None = None,
         dtype: DTypeLike = "float32",
@@ -321,9 +324,10 @@ class Network(Trainer, Saver):
         return self._state.description.metrics
 
     @metrics.setter
-    def metrics(self, metrics: Sequence[str | Metric | Function]) -> None:
+    def metrics(self, metrics: Metrics | Mapping[str, Metrics]) -> None:
         state = self._state
-        found = resolve_metrics(metrics, loss=state.loss, n_outputs=state.n_outputs)
+        widths = state.n_outputs if state.heads is None else state.heads.widths
+        found = resolve_metrics(metrics, loss=state.loss, n_outputs=widths)
         state.description = replace(state.description, metrics=found)
 
     @property

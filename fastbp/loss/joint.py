@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from fastbp.check.message import shown
 from fastbp.loss import Loss
 
 
@@ -32,6 +36,28 @@ class JointLoss:
         parts = zip(self.names, self.weights, self.losses, strict=True)
         own = (f"{name}: {'' if w == 1 else f'{w:g} '}{loss.name}" for name, w, loss in parts)
         return f"({', '.join(own)})"
+
+    def check_names(
+        self, given: object, *, what: str, all_of_them: bool = True
+    ) -> Mapping[str, Any]:
+        """A dict with exactly the names of the heads, or with no others.
+
+        Raises TypeError for anything else than a dict, ValueError for other names.
+        """
+        names = ", ".join(map(repr, self.names))
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"{what} must be a dict with an entry for each head ({names}), got {shown(given)}"
+            )
+        for name in given:
+            if name not in self.names:
+                close = difflib.get_close_matches(str(name), self.names, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"the heads are {names}"
+                raise ValueError(f"{what} has an entry {shown(name)} and no such head: {hint}")
+        for name in self.names if all_of_them else ():
+            if name not in given:
+                raise ValueError(f"{what} lacks an entry for the head {name!r}")
+        return given
 
     def n_targets(self, n_outputs: int) -> int:
         """Columns for the weights of a row, which all heads have in common."""

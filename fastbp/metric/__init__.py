@@ -5,7 +5,7 @@ docs/metric.md lists them with definitions and other names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +61,10 @@ def _key(name: str) -> str:
 
 
 def resolve_metrics(
-    metrics: Sequence[str | Metric | Function],
+    metrics: Sequence[str | Metric | Function] | Mapping[str, Any],
     *,
     loss: Loss | JointLoss,
-    n_outputs: int | None = None,
+    n_outputs: int | Sequence[int] | None = None,
 ) -> tuple[str | Function, ...]:
     """Each resolved, those named twice once.
 
@@ -72,14 +72,15 @@ def resolve_metrics(
         TypeError: not a list; otherwise as `metric`.
     """
     if not isinstance(loss, Loss):
-        if metrics:
-            raise ValueError(
-                f"metrics={shown(metrics)}: a network that ends in Heads takes none yet, it "
-                f"reports {', '.join(loss.figures)}"
-            )
+        if not isinstance(metrics, tuple) or metrics:
+            from fastbp.metric.head import resolve_head_metrics  # which few need
+
+            assert not isinstance(n_outputs, int)
+            return resolve_head_metrics(metrics, loss, n_outputs)
         return ()
     if not isinstance(metrics, list | tuple):
         raise TypeError(f"metrics must be a list of names and functions, got {shown(metrics)}")
+    assert n_outputs is None or isinstance(n_outputs, int)
     found: dict[str | int, str | Function] = {}
     for one in metrics:
         resolved = resolve_metric(one)

@@ -93,7 +93,7 @@ def _prepared(
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
         own = state.description.metrics
-        names = ["loss", *(own if isinstance(state.loss, Loss) else state.loss.figures)]
+        names = ["loss", *(() if isinstance(state.loss, Loss) else state.loss.figures), *own]
         names += [f"val_{name}" for name in names if validation is not None]
         shows = 1 if isinstance(verbose, str) else verbose
         steps = None if call.n_batches == MANY_STEPS else call.n_batches

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastbp.backend.numpy.kernel import METRICS, response_of
 from fastbp.check.array import Array, is_readable
-from fastbp.check.message import shown
 from fastbp.check.target import check_y
 from fastbp.loss import Loss
 from fastbp.loss.joint import JointLoss
+from fastbp.metric.head import split_name
 
 if TYPE_CHECKING:
     from fastbp.runtime.state import State
@@ -100,33 +100,55 @@ class HeadStates:
             column += n
         self.response = " ".join(h.response if h.fused else "linear" for h in graph.heads)
         self.declared = " ".join(h.declared if h.fused else "linear" for h in graph.heads)
-        self.names, self.known = loss.names, frozenset(loss.names)
+        self.loss, self.names, self.known = loss, loss.names, frozenset(loss.names)
 
     def split(self, outputs: Array) -> dict[str, Array]:
         """The outputs of each head: views of those of all, of rows or of one."""
         return {head.name: outputs[..., head.columns] for head in self.heads}
 
-    def check_names(self, given: object, *, what: str = "y") -> Mapping[str, Any]:
-        """A dict with exactly the names of the heads.
+    @property
+    def widths(self) -> list[int]:
+        """The outputs of each."""
+        return [head.n_outputs for head in self.heads]
 
-        Raises TypeError for anything else than a dict, ValueError for other names.
+    def responses(self, outputs: Array) -> dict[str, Array]:
+        """What a loss is about, from outputs before its own activation; see `points`."""
+        split = self.split(outputs)
+        own = {head.name: response_of(head.loss.link)(split[head.name]) for head in self.heads}
+        return self.points(own)
+
+    def points(self, response: dict[str, Array]) -> dict[str, Array]:
+        """Of each head the columns that foretell its targets themselves."""
+        return {head.name: head.loss.point(response[head.name]) for head in self.heads}
+
+    def summed(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The figures that the engine sums: the loss of each head, and of these metrics what it can.
+
+        An error of a probability it reads off the gradient, which is nothing where a head counts
+        next to nothing.
         """
+        found = [*self.loss.figures]
+        for name in names:
+            own, metric = split_name(name, self.loss)
+            place = self.names.index(own)
+            is_seen = 1e-6 <= self.loss.weights[place] <= 1e6
+            if metric in METRICS and is_seen and self.loss.losses[place].is_measured_inside:
+                found.append(name)
+        return tuple(found)
+
+    def divisor(self, name: str) -> int:
+        """See `metric_divisor`."""
+        if name in self.loss.figures:  # each loss is divided by its own already
+            return 1
+        own, metric = split_name(name, self.loss)
+        head = self.heads[self.names.index(own)]
+        return 1 if metric == "accuracy" and head.loss.link == "softmax" else head.n_outputs
+
+    def check_names(self, given: object, *, what: str = "y") -> Mapping[str, Any]:
+        """A dict with exactly the names of the heads; errors as `JointLoss.check_names`."""
         if type(given) is dict and given.keys() == self.known:
             return given
-        names = ", ".join(map(repr, self.names))
-        if not isinstance(given, Mapping):
-            raise TypeError(
-                f"{what} must be a dict with an entry for each head ({names}), got {shown(given)}"
-            )
-        for name in given:
-            if name not in self.names:
-                close = difflib.get_close_matches(str(name), self.names, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"the heads are {names}"
-                raise ValueError(f"{what} has an entry {shown(name)} and no such head: {hint}")
-        for name in self.names:
-            if name not in given:
-                raise ValueError(f"{what} lacks an entry for the head {name!r}")
-        return given
+        return self.loss.check_names(given, what=what)
 
     def check_targets(self, y: object, **options: Any) -> Targets:
         """Those of all heads; options and errors as for `check_y`, of y['class'] and so on."""

@@ -164,19 +164,30 @@ def measure(
     found = {"loss": total[0] / (engine.plan.loss_divisor * count)}
     for name, value in zip(summed, total[1:], strict=True):
         found[name] = value / (metric_divisor(state, name) * count)
-    if not isinstance(state.loss, Loss) or not state.description.metrics:
+    if not state.description.metrics:
         return found
-    if len(found) <= len(state.description.metrics):
-        response = np.empty((n_rows, state.n_outputs), state.dtype)
+    names = [*dict.fromkeys(("loss", *found, *state.description.measures))]
+    if isinstance(state.loss, Loss):
+        names = ["loss", *state.description.measures]
+    if len(found) < len(names):
+        response: Any = np.empty((n_rows, state.n_outputs), state.dtype)
         for part in _parts(rows):
             block = converted(rows.X, part, state)
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
-        weight, response = rows.weights.of_elements(), state.loss.point(response)
+        weight, response = rows.weights.of_elements(), _point(state, response)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name, measured in state.description.measures.items():
                 if name not in found:
                     found[name] = measured(response, rows.y, weight)
-    return {name: found[name] for name in ("loss", *state.description.measures)}
+    return {name: found[name] for name in names}
+
+
+def _point(state: State, response: Array) -> Any:
+    """The columns that foretell the targets themselves; of several heads by their names."""
+    if not isinstance(state.loss, Loss):
+        assert state.heads is not None
+        return state.heads.points(state.heads.split(response))
+    return state.loss.point(response)
 
 
 def _parts(rows: Rows) -> Sequence[slice]:

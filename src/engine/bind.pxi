@@ -154,8 +154,7 @@ cdef int bind_metrics(Engine engine, names) except -1:
         raise ValueError(f"at most {engine.most_metrics} metrics, got {names!r}")
     for m in range(len(names)):
         if engine.n_heads > 0:
-            engine.call.metric[m].head = engine.plan.loss.figures.index(names[m])
-            engine.call.metric[m].divisor = 1
+            engine.call.metric[m] = head_metric(engine, names[m])
         else:
             engine.call.metric[m] = find_metric(names[m], engine.plan.loss.link, engine.sizes.n_outputs)
     engine.call.n_metrics = len(names)
@@ -164,7 +163,7 @@ cdef int bind_metrics(Engine engine, names) except -1:
 
 cdef int bind_metric_memory(Engine engine) except -1:
     """Room for the metrics of a call and their sums."""
-    engine.most_metrics = max(<int>MOST_METRICS, engine.n_heads)
+    engine.most_metrics = max(<int>MOST_METRICS, engine.n_heads * (1 + MOST_METRICS))
     engine.call.metric = <Metric*>engine.memory(engine.most_metrics * sizeof(Metric), sizeof(void*))
     engine.call.metric_sum = <double*>engine.memory(engine.most_metrics * sizeof(double), sizeof(double))
     return 0

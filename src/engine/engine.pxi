@@ -275,7 +275,7 @@ cdef class Engine:
         if metrics:
             bind_metrics(self, metrics)
         if outputs is not None:
-            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs or self.n_heads > 0:
+            if outputs.shape[0] != x.shape[0] or outputs.shape[1] != self.sizes.n_outputs:
                 raise ValueError("outputs has another shape")
             self.call.outputs = &outputs[0, 0]
         self.call.looks_closer = self.call.weight != NULL or self.call.n_metrics > 0 or self.call.outputs != NULL

@@ -77,6 +77,24 @@ cdef int set_head_transforms(Engine engine, str name) except -1:
     return 0
 
 
+cdef Metric head_metric(Engine engine, str name) except *:
+    """The loss of a head by its name there, as "class_loss", or a metric of one, as "class_accuracy"."""
+    cdef Metric found
+    cdef tuple names = engine.plan.loss.names
+    if name in engine.plan.loss.figures:
+        found.kernel = NULL
+        found.divisor = 1
+        found.head = engine.plan.loss.figures.index(name)
+        return found
+    head, _, metric = name.rpartition("_")
+    if head not in names:
+        raise ValueError(f"metric {name!r} is of no head")
+    h = names.index(head)
+    found = find_metric(metric, engine.plan.heads[h].loss.link, engine.plan.heads[h].n)
+    found.head = h
+    return found
+
+
 cdef void loss_rows_of_head(Head* head, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first, double scale,
                             LossRows* rows) noexcept nogil:
     """A head's outputs, targets and weights of a tile."""
@@ -110,7 +128,7 @@ cdef void loss_rows_of_head(Head* head, Call* call, RowTile* tile, const unsigne
 
 cdef double loss_of_heads(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                           double scale) noexcept nogil:
-    """`loss_of_tile` of all heads: the weighted sum; that of each is a metric of the tile, where these are asked for."""
+    """`loss_of_tile` of all heads: the weighted sum; that of each is a metric of the tile, beside those of its outputs."""
     cdef LossRows rows
     cdef Head* head
     cdef double loss, total = 0
@@ -122,7 +140,9 @@ cdef double loss_of_heads(Engine engine, Call* call, RowTile* tile, const unsign
         total += head.weight * loss
         for m in range(call.n_metrics):
             if call.metric[m].head == h:
-                tile.metric[m] = loss
+                tile.metric[m] = loss if call.metric[m].kernel == NULL else call.metric[m].kernel(&rows, head.ld, 1)
+        if call.outputs != NULL:
+            keep_outputs(call.outputs + head.at, engine.sizes.n_outputs, &rows, first, head.ld, 1)
     return total
 
 

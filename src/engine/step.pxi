@@ -89,16 +89,17 @@ cdef inline void measure_tile(Call* call, RowTile* tile, LossRows* rows, Py_ssiz
     for m in range(call.n_metrics):
         tile.metric[m] = call.metric[m].kernel(rows, row, column)
     if call.outputs != NULL:
-        keep_outputs(call.outputs, rows, first, row, column)
+        keep_outputs(call.outputs, rows.n, rows, first, row, column)
 
 
-cdef void keep_outputs(real* to, LossRows* rows, Py_ssize_t first, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    """to[order[r]] = out[r], `first + r` where there is no order"""
+cdef void keep_outputs(real* to, Py_ssize_t ld, LossRows* rows, Py_ssize_t first, Py_ssize_t row,
+                       Py_ssize_t column) noexcept nogil:
+    """to[order[r]] = out[r], `first + r` where there is no order; rows of `ld` numbers"""
     cdef Py_ssize_t r, j, at
     for r in range(rows.rows):
         at = rows.order[r] if rows.order != NULL else first + r
         for j in range(rows.n):
-            to[at * rows.n + j] = rows.out[r * row + j * column]
+            to[at * ld + j] = rows.out[r * row + j * column]
 
 
 cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,

@@ -13,7 +13,7 @@ ctypedef double (*metric_kernel)(LossRows* rows, Py_ssize_t row, Py_ssize_t colu
 cdef struct Metric:
     metric_kernel kernel
     double divisor          # of the sum, beside the rows: the outputs where it is a mean over these too
-    int head                # of several outputs: whose loss it is
+    int head                # of several outputs: whose it is; without a kernel, the loss itself
 
 
 cdef tuple METRICS = ("accuracy", "mae", "mse")

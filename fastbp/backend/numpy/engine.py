@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from fastbp.backend.numpy.watch import watch_epoch
 from fastbp.check.array import Array
 from fastbp.loss import Loss
 from fastbp.plan import Plan
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 COMPLETED, INTERRUPTED, DIVERGED, STOPPED = 0, 1, 2, 4
 
@@ -69,7 +72,8 @@ class Engine(Operations):
             self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
         self._update = Update(plan, self.w, self.states, power)
         self._metrics: list[MetricSum] = []
-        self._metric_heads: list[int] = []  # of several outputs: whose loss each of them is
+        # of several outputs: whose each of them is, and how it is found; None for the loss itself
+        self._head_metrics: list[tuple[int, Any]] = []
         self._row_metrics = np.zeros(0)
         self._outputs = np.zeros((plan.max_rows, plan.n_outputs), plan.dtype)  # of the last batch
 
@@ -207,7 +211,7 @@ class Engine(Operations):
     ) -> float:
         plan = self.plan
         if plan.heads:
-            return self._loss_of_heads(rows, y, first, scale, weight)
+            return self._loss_of_heads(rows, y, first, scale, weight, begin)
         out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
         for i, (measure, _) in enumerate(self._metrics):
@@ -216,9 +220,9 @@ class Engine(Operations):
         return self._loss_rows(out, y, scale, d, weight)
 
     def _loss_of_heads(
-        self, rows: int, y: Any, first: int, scale: float, weight: Array | None
+        self, rows: int, y: Any, first: int, scale: float, weight: Array | None, begin: int
     ) -> float:
-        """The same of all heads: the weighted sum; that of each is a metric."""
+        """The same of all heads: the weighted sum; that of each is a metric, beside others."""
         total = 0.0
         for i, (own, target) in enumerate(zip(self.plan.heads, y, strict=True)):
             out = self._rows(own.output, own.ld, own.n, rows, first)
@@ -229,9 +233,11 @@ class Engine(Operations):
             own_scale = scale * own.weight / divisor
             loss = self._head_losses[i](out, target, own_scale, d, by_element) / divisor
             total += own.weight * loss
-            for m, head in enumerate(self._metric_heads):
+            self._outputs[begin : begin + rows, own.column : own.column + own.n] = out
+            for m, (head, measure) in enumerate(self._head_metrics):
                 if head == i:
-                    self._row_metrics[m] += loss
+                    more = loss if measure is None else measure(out, target, by_element)
+                    self._row_metrics[m] += more
         return total
 
     def _step(self, rate: float, scale: float) -> None:
@@ -247,10 +253,25 @@ class Engine(Operations):
     def _bind_metrics(self, names: Sequence[str]) -> None:
         loss, n_outputs = self.plan.loss, self.plan.n_outputs
         if not isinstance(loss, Loss):
-            self._metrics = [(_found_elsewhere, 1)] * len(names)
-            self._metric_heads = [loss.figures.index(name) for name in names]
+            self._metrics, self._head_metrics = [], []
+            for name in names:
+                self._bind_head_metric(name, loss)
             return
         self._metrics = [find_metric(name, loss.link, n_outputs) for name in names]
+
+    def _bind_head_metric(self, name: str, loss: JointLoss) -> None:
+        """The loss of a head, as "class_loss", or a metric of one, as "class_accuracy"."""
+        measure: Any = None
+        divisor = 1
+        if name in loss.figures:
+            place = loss.figures.index(name)
+        else:
+            head, _, metric = name.rpartition("_")
+            place = loss.names.index(head)
+            own = self.plan.heads[place]
+            measure, divisor = find_metric(metric, own.loss.link, own.n)
+        self._head_metrics.append((place, measure))
+        self._metrics.append((measure, divisor))
 
     def _means(self, sums: Array, seen: float) -> Array:
         """Of metrics, from their sums over rows that weigh `seen`."""
@@ -379,10 +400,6 @@ class Engine(Operations):
 def kernel_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return formula_names() | {"operation": (*OPERATIONS, *GRADIENTS), "metric": METRICS}
-
-
-def _found_elsewhere(out: Array, y: Array, weight: Array | None) -> float:
-    raise NotImplementedError
 
 
 def _batches(
