@@ -122,7 +122,7 @@ class HeadStates:
         return {head.name: head.loss.point(response[head.name]) for head in self.heads}
 
     def summed(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The figures that the engine sums: the loss of each head, and of these metrics what it can.
+        """The figures that the engine sums: the loss of each head, and of these metrics some.
 
         An error of a probability it reads off the gradient, which is nothing where a head counts
         next to nothing.
