@@ -30,6 +30,16 @@ class JointLoss:
         """What the losses of the heads are called in a history."""
         return tuple(f"{name}_loss" for name in self.names)
 
+    def figure(self, name: str) -> tuple[int, str, str | None]:
+        """The head of a figure that the engine sums, the metric and what that head's loss makes of
+        an output, None of the loss itself.
+        """
+        if name in self.figures:
+            return self.figures.index(name), "", None
+        head, _, metric = name.rpartition("_")
+        place = self.names.index(head)
+        return place, metric, self.losses[place].link
+
     @property
     def name(self) -> str:
         """As a summary shows it."""

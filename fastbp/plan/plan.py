@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -112,6 +113,15 @@ class Plan(Regime):
     backward: Program
     weight_gradient: Program
     segments: Segments
+
+    @property
+    def head_table(self) -> NDArray[np.float64]:
+        """The numbers of the heads, a row each: struct Head of src/engine/head.pxi."""
+        return np.array([
+            (own.n, own.loss.n_targets(own.n), own.column, own.output, own.gradient, own.ld,
+             own.weight, own.loss.divisor(own.n))
+            for own in self.heads
+        ], np.float64)  # fmt: skip
 
     @property
     def seconds_per_row(self) -> float:

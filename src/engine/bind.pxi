@@ -40,7 +40,7 @@ cdef void join_loss(Engine engine) noexcept:
     """A single linear output and its gradient lie side by side, where the layer's backward pass is one (join_outputs)."""
     cdef BoundOperation* output = &engine.forward_program.at[engine.forward_program.n - 1]
     cdef BoundOperation* gradient = &engine.backward_program.at[0]
-    if engine.n_heads > 0 or engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
+    if engine.sizes.keeps_batch or engine.is_cross_entropy or engine.backward_program.n == 0 or gradient.along == NULL:
         return
     if gradient.op.n_y != 1 or gradient.op.y != engine.sizes.output_gradient or output.op.c != engine.sizes.output:
         return
@@ -122,6 +122,24 @@ cdef int bind_clip(Engine engine, optimizer) except -1:
             clip.units[n].n = min(<Py_ssize_t>CLIP_NUMBERS, size - at)
             n += 1
     clip.n_units = n
+    return 0
+
+
+cdef int find_targets(y, Targets* to) except -1:
+    """An array of the real type, (n_rows, any), or class indices, (n_rows,)."""
+    cdef const int[:] label
+    cdef const real[:, :] target
+    to.label = NULL
+    to.y = NULL
+    if y.ndim == 1:
+        label = y
+        to.label = &label[0]
+        to.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
+    else:
+        target = y
+        to.y = &target[0, 0]
+        to.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
+        to.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
     return 0
 
 

@@ -102,7 +102,7 @@ cdef class Engine:
         self.backward_program = bound_program(self, plan.backward)
         self.gradient_program = bound_program(self, plan.weight_gradient)
         if plan.heads:
-            bind_heads(self, plan.heads)
+            bind_heads(self, plan)
         else:
             bind_loss(self, plan.loss)
         self.penalty_scale = 1
@@ -112,7 +112,8 @@ cdef class Engine:
         if plan.purpose != "predict":
             bind_clip(self, plan.optimizer)
             self.tile_metric = <double*>self.memory(plan.n_tiles * self.most_metrics * sizeof(double), sizeof(double))
-        self.set_transform("linear")
+        if self.n_heads == 0:
+            self.set_transform("linear")
         if self.sizes.latency_rows:
             self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
             find_latency_layers(self)
@@ -151,8 +152,8 @@ cdef class Engine:
         self.call.x = <const real*>rows.at
         self.call.x_row = rows.row // <Py_ssize_t>sizeof(real)
         self.call.x_column = rows.column // <Py_ssize_t>sizeof(real)
-        self.call.label = NULL
-        self.call.y = NULL
+        self.call.targets.label = NULL
+        self.call.targets.y = NULL
         self.call.weight = NULL
         self.call.row_weight = NULL
         self.call.n_metrics = 0
@@ -160,20 +161,9 @@ cdef class Engine:
         self.call.checks_finite = False
 
     cdef int set_target(self, y) except -1:
-        cdef const int[:] label
-        cdef const real[:, :] target
         if self.n_heads > 0:
-            set_head_targets(self, y)
-        elif y.ndim == 1:
-            label = y
-            self.call.label = &label[0]
-            self.call.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
-        else:
-            target = y
-            self.call.y = &target[0, 0]
-            self.call.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
-            self.call.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
-        return 0
+            return set_head_targets(self, y)
+        return find_targets(y, &self.call.targets)
 
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
               int n_threads=1, unsigned int[::1] shuffled=None, const unsigned int[::1] batch_rows=None,
@@ -392,7 +382,6 @@ cdef class Engine:
         cdef double total
         check_call(self, self.has_loss, "loss_gradient", 0)
         self.call.weight = self.call.row_weight = NULL
-        self.call.label = NULL
         self.set_target(y)
         bind_weights(self, weight, row_weight)
         with nogil:

@@ -9,88 +9,83 @@ cdef struct Head:
     Parameters parameters
     real* loss_column
     bint is_by_row              # the loss takes a weight for each row, not for each element
-    double weight               # of its loss in the sum
-    double divisor              # of its loss, beside the rows
+    # a row of `Plan.head_table`
     Py_ssize_t n
     Py_ssize_t n_targets
     Py_ssize_t at               # its first column where the outputs of all heads lie side by side
     Py_ssize_t output           # offsets in the activations, rows `ld` apart
     Py_ssize_t gradient
     Py_ssize_t ld
+    double weight               # of its loss in the sum
+    double divisor              # of its loss, beside the rows
     Activation transform        # by which its outputs are shown
-    # targets of the call
-    const real* y
-    Py_ssize_t y_row
-    Py_ssize_t y_column
-    const int* label            # or NULL
-    Py_ssize_t label_step
+    Targets targets             # of the call
+
+cdef enum:
+    HEAD_NUMBERS = 8
 
 
-cdef int bind_heads(Engine engine, tuple heads) except -1:
-    """The losses of the heads as the plan has them."""
+cdef int bind_heads(Engine engine, plan) except -1:
+    """The heads and their losses, as the plan has them."""
     cdef Head* head
     cdef LossKernel found
-    engine.heads = <Head*>engine.memory(len(heads) * sizeof(Head), sizeof(void*))
-    engine.n_heads = len(heads)
-    for h, own in enumerate(heads):
+    cdef double[:, ::1] table = plan.head_table
+    cdef int h
+    engine.n_heads = <int>table.shape[0]
+    engine.heads = <Head*>engine.memory(engine.n_heads * sizeof(Head), sizeof(void*))
+    if table.shape[1] != HEAD_NUMBERS:
+        raise ValueError("the plan's heads have other numbers")
+    for h in range(engine.n_heads):
         head = &engine.heads[h]
-        found = find_loss(own.loss.formula)
+        head.n = <Py_ssize_t>table[h, 0]
+        head.n_targets = <Py_ssize_t>table[h, 1]
+        head.at = <Py_ssize_t>table[h, 2]
+        head.output = <Py_ssize_t>table[h, 3]
+        head.gradient = <Py_ssize_t>table[h, 4]
+        head.ld = <Py_ssize_t>table[h, 5]
+        head.weight = table[h, 6]
+        head.divisor = table[h, 7]
+        loss = plan.loss.losses[h]
+        found = find_loss(loss.formula)
         head.loss = found.rows
         head.is_by_row = is_loss_of_rows(found.rows)
-        head.n, head.at, head.output, head.gradient, head.ld = own.n, own.column, own.output, own.gradient, own.ld
-        head.n_targets = own.loss.n_targets(own.n)
-        head.weight, head.divisor = own.weight, own.loss.divisor(own.n)
-        fill_parameters(&head.parameters, own.loss, &found)
-        head.loss_column = loss_columns(engine, own.loss, &found, own.n)
+        fill_parameters(&head.parameters, loss, &found)
+        head.loss_column = loss_columns(engine, loss, &found, head.n)
     return 0
 
 
 cdef int set_head_targets(Engine engine, y) except -1:
     """An array for each head, as a network of that one output takes it."""
-    cdef const int[:] label
-    cdef const real[:, :] target
-    cdef Head* head
-    given = tuple(y)
-    if len(given) != engine.n_heads:
-        raise ValueError(f"targets of {len(given)} heads, the plan has {engine.n_heads}")
-    for h, part in enumerate(given):
-        head = &engine.heads[h]
-        head.label = NULL
-        head.y = NULL
-        if part.ndim == 1:
-            label = part
-            head.label = &label[0]
-            head.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
-        else:
-            target = part
-            head.y = &target[0, 0]
-            head.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
-            head.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef tuple parts = y.parts
+    cdef int h
+    if len(parts) != engine.n_heads:
+        raise ValueError("there are targets for another number of heads")
+    for h in range(engine.n_heads):
+        find_targets(parts[h], &engine.heads[h].targets)
     return 0
 
 
 cdef int set_head_transforms(Engine engine, str name) except -1:
-    """The activations by which outputs are shown: one for all, or the names of all, a space between two."""
-    names = name.split()
+    """The activations by which outputs are shown: the names of all, a space between two."""
+    cdef list names = name.split(" ")
+    cdef int h
+    if len(names) != engine.n_heads:
+        raise ValueError("there are activations for another number of heads")
     for h in range(engine.n_heads):
-        engine.heads[h].transform = find_activation(names[h if len(names) > 1 else 0], 0, False)
+        engine.heads[h].transform = find_activation(names[h], 0, False)
     return 0
 
 
 cdef Metric head_metric(Engine engine, str name) except *:
     """The loss of a head by its name there, as "class_loss", or a metric of one, as "class_accuracy"."""
     cdef Metric found
-    cdef tuple names = engine.plan.loss.names
-    if name in engine.plan.loss.figures:
+    cdef int h
+    h, metric, link = engine.plan.loss.figure(name)
+    if link is None:
         found.kernel = NULL
         found.divisor = 1
-        found.head = engine.plan.loss.figures.index(name)
-        return found
-    head, _, metric = name.rpartition("_")
-    if head not in names:
-        raise ValueError(f"metric {name!r} is of no head")
-    h = names.index(head)
-    found = find_metric(metric, engine.plan.heads[h].loss.link, engine.plan.heads[h].n)
+    else:
+        found = find_metric(metric, link, engine.heads[h].n)
     found.head = h
     return found
 
@@ -104,15 +99,7 @@ cdef void loss_rows_of_head(Head* head, Call* call, RowTile* tile, const unsigne
     rows.ld = head.ld
     rows.out = buffer(tile, head.output, head.ld)
     rows.d = buffer(tile, head.gradient, head.ld)
-    rows.label = head.label
-    rows.y = head.y
-    if head.label != NULL:
-        rows.label += shift * head.label_step
-    else:
-        rows.y += shift * head.y_row
-    rows.label_step = head.label_step
-    rows.y_row = head.y_row
-    rows.y_column = head.y_column
+    place_targets(&head.targets, shift, rows)
     rows.order = order
     rows.n_targets = head.n_targets
     rows.column = head.loss_column

@@ -116,21 +116,26 @@ cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigne
         gather(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
 
+cdef inline void place_targets(const Targets* targets, Py_ssize_t shift, LossRows* rows) noexcept nogil:
+    """The targets from row `shift` on."""
+    rows.label = targets.label
+    rows.y = targets.y
+    if targets.label != NULL:
+        rows.label += shift * targets.label_step
+    else:
+        rows.y += shift * targets.y_row
+    rows.label_step = targets.label_step
+    rows.y_row = targets.y_row
+    rows.y_column = targets.y_column
+
+
 cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                               real scale, LossRows* rows) noexcept nogil:
     """The tile's targets, and what a loss needs beside them and its outputs."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
     rows.rows = tile.rows
     rows.n = engine.sizes.n_outputs
-    rows.label = call.label
-    rows.y = call.y
-    if call.label != NULL:
-        rows.label += shift * call.label_step
-    else:
-        rows.y += shift * call.y_row
-    rows.label_step = call.label_step
-    rows.y_row = call.y_row
-    rows.y_column = call.y_column
+    place_targets(&call.targets, shift, rows)
     rows.order = order
     rows.weight = NULL
     rows.n_targets = engine.n_targets

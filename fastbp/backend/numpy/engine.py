@@ -262,14 +262,10 @@ class Engine(Operations):
     def _bind_head_metric(self, name: str, loss: JointLoss) -> None:
         """The loss of a head, as "class_loss", or a metric of one, as "class_accuracy"."""
         measure: Any = None
+        place, metric, link = loss.figure(name)
         divisor = 1
-        if name in loss.figures:
-            place = loss.figures.index(name)
-        else:
-            head, _, metric = name.rpartition("_")
-            place = loss.names.index(head)
-            own = self.plan.heads[place]
-            measure, divisor = find_metric(metric, own.loss.link, own.n)
+        if link is not None:
+            measure, divisor = find_metric(metric, link, self.plan.heads[place].n)
         self._head_metrics.append((place, measure))
         self._metrics.append((measure, divisor))
 
@@ -311,7 +307,6 @@ class Engine(Operations):
         shows = [find_activation(name, 0.0, plan.dtype)[0] for name in transform.split()]
         places = [(plan.output, plan.ld_output, slice(0, plan.n_outputs), shows[0])]
         if plan.heads:
-            shows *= len(plan.heads) if len(shows) == 1 else 1
             places = [
                 (own.output, own.ld, slice(own.column, own.column + own.n), show)
                 for own, show in zip(plan.heads, shows, strict=True)
