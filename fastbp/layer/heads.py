@@ -29,7 +29,7 @@ class Head(NamedTuple):
     weight: float
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Heads(Layer):
     """Several outputs, each with layers and a loss of its own; the last layer of a network.
 
@@ -57,6 +57,8 @@ class Heads(Layer):
     ['loss', 'class_loss', 'value_loss']
     >>> {name: own.shape for name, own in net.predict(X).items()}
     {'class': (4, 3), 'value': (4, 1)}
+    >>> Heads({"value": ([fb.Dense(1)], "mse", 0.5)})
+    Heads({'value': ([Dense(1)], Loss('mse'), 0.5)})
     """
 
     kind = "heads"
@@ -71,6 +73,10 @@ class Heads(Layer):
         if not heads:
             raise ValueError("Heads must hold at least one head, got 0")
         set_fields(self, heads=tuple(_head(name, given) for name, given in heads.items()))
+
+    def __repr__(self) -> str:
+        own = {head.name: ([*head.layers], head.loss, head.weight) for head in self.heads}
+        return f"Heads({own})"
 
     @property
     def joint_loss(self) -> JointLoss:

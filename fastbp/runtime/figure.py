@@ -27,9 +27,9 @@ def summed_metrics(state: State, rows: Rows | None) -> tuple[str, ...]:
     """The metrics of a network that the engine sums: it divides by what the loss is divided by, and
     half_sse counts rows, whichever of their targets are there.  Of several heads also their losses.
     """
-    if not isinstance(state.loss, Loss):
-        assert state.heads is not None
+    if state.heads is not None:
         return state.heads.summed(state.description.measures)
+    assert isinstance(state.loss, Loss)
     if not state.loss.is_measured_inside:
         return ()
     n_outputs, weight = state.n_outputs, None if rows is None else rows.weights.weight

@@ -162,10 +162,10 @@ def measure(
         engine_cache.give_back(state, engine, ema=ema)
     count = rows.total()
     found = {"loss": total[0] / (engine.plan.loss_divisor * count)}
+    if not summed and not state.description.metrics:
+        return found
     for name, value in zip(summed, total[1:], strict=True):
         found[name] = value / (metric_divisor(state, name) * count)
-    if not state.description.metrics:
-        return found
     names = [*dict.fromkeys(("loss", *found, *state.description.measures))]
     if isinstance(state.loss, Loss):
         names = ["loss", *state.description.measures]

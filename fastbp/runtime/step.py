@@ -33,8 +33,9 @@ def forward(state: State, X: ArrayLike, training: bool = True) -> Any:
         parts.engine.forward(rows)
         state.forward_pass = parts
         if state.heads is not None:
-            return dict(zip(state.heads.names, (out.copy() for out in parts.outs), strict=True))
-        return parts.outs[0].copy()
+            outs = (out.copy() for out, _, _ in parts.heads)
+            return dict(zip(state.heads.names, outs, strict=True))
+        return parts.out.copy()
     finally:
         guard.writers.discard(token)
 
@@ -47,17 +48,26 @@ def backward(state: State, dL_dout: Any, *, accumulate: bool = False) -> Array:
         parts = state.forward_pass
         if parts is None:
             raise RuntimeError("backward needs a forward before it")
-        given = _output_gradients(state, dL_dout, parts.n_rows)
+        given: Any
+        if state.heads is not None:
+            given = _head_gradients(state, dL_dout, parts.n_rows)
+        else:
+            given = state.quick_input(dL_dout, state.n_outputs, True)
+            if given is None or len(given) != parts.n_rows:
+                given = _check_output_gradient(state, dL_dout, parts.n_rows, state.n_outputs)
         before = None
         if accumulate is not False and check_bool(accumulate, name="accumulate"):
             before = state.gradient
         if before is not None:
             before = before.copy()
             state.gradient = None  # should an exception come before the sum
-        for to, own in zip(parts.output_gradients, given, strict=True):
-            to[...] = own
-        for padding in parts.paddings:
-            padding.fill(0)
+        if state.heads is not None:
+            for (_, to, padding), own in zip(parts.heads, given, strict=True):
+                to[...] = own
+                padding.fill(0)
+        else:
+            parts.output_gradient[...] = given
+            parts.padding.fill(0)
         parts.engine.backward()
         if state.draws:
             state.rows_back += parts.n_rows
@@ -102,21 +112,17 @@ def _parts(state: State, n_rows: int) -> Parts:
     return found
 
 
-def _output_gradients(state: State, dL_dout: Any, n_rows: int) -> tuple[Array, ...]:
-    """That of the output, or of each head, as the kernels can read them."""
-    if state.heads is not None:
-        held = state.heads.check_names(dL_dout, what="dL_dout")
-        return tuple(
-            _check_output_gradient(
-                state, held[head.name], n_rows, head.n_outputs, f"dL_dout[{head.name!r}]",
-                f"head {head.name!r}",
-            )
-            for head in state.heads.heads
-        )  # fmt: skip
-    given = state.quick_input(dL_dout, state.n_outputs, True)
-    if given is None or len(given) != n_rows:
-        given = _check_output_gradient(state, dL_dout, n_rows, state.n_outputs)
-    return (given,)
+def _head_gradients(state: State, dL_dout: Any, n_rows: int) -> tuple[Array, ...]:
+    """Those of all heads, as the kernels can read them."""
+    assert state.heads is not None
+    held = state.heads.check_names(dL_dout, what="dL_dout")
+    return tuple(
+        _check_output_gradient(
+            state, held[head.name], n_rows, head.n_outputs, f"dL_dout[{head.name!r}]",
+            f"head {head.name!r}",
+        )
+        for head in state.heads.heads
+    )  # fmt: skip
 
 
 def _check_output_gradient(
