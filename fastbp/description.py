@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,11 +16,14 @@ from fastbp.check.message import shown
 from fastbp.check.scalar import check_seed
 from fastbp.history import History
 from fastbp.initializer import Initializer, resolve_bias_initializer, resolve_kernel_initializer
-from fastbp.layer import Layer, layer_from_config
+from fastbp.layer import Heads, Layer, layer_from_config
 from fastbp.layer.architecture import initialized, resolve_layers
 from fastbp.loss import Loss, resolve_loss
 from fastbp.metric import Function, Measure, Metric, metric, metric_names, resolve_metrics
 from fastbp.optimizer import Optimizer, optimizer_from_config, resolve_optimizer
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class Description:
     """
 
     layers: tuple[Layer, ...]
-    loss: Loss
+    loss: Loss | JointLoss
     optimizer: Optimizer
     metrics: tuple[str | Function, ...]
     dtype: np.dtype[Any]
@@ -40,6 +43,11 @@ class Description:
     @cached_property
     def measures(self) -> dict[str, Measure]:
         """Of each metric by name: (response, y, weight=None) -> float."""
+        if not isinstance(self.loss, Loss):
+            from fastbp.metric.head import head_measures  # which few need
+
+            names = [one for one in self.metrics if isinstance(one, str)]
+            return head_measures(names, self.loss) if names else {}
         found = (metric(one, loss=self.loss) for one in self.metrics)
         return dict(zip(metric_names(self.metrics), found, strict=True))
 
@@ -119,9 +127,9 @@ class Unfinished:
 def describe(
     layers: Sequence[int] | Sequence[Layer],
     *,
-    loss: str | Loss | Function,
+    loss: str | Loss | Function | None,
     optimizer: str | Optimizer,
-    metrics: Sequence[str | Metric | Function],
+    metrics: Sequence[str | Metric | Function] | Mapping[str, Any],
     dtype: DTypeLike,
     seed: object,
     activation: str | Activation | None = None,
@@ -134,10 +142,22 @@ def describe(
         kernel=resolve_kernel_initializer(kernel_initializer),
         bias=resolve_bias_initializer(bias_initializer),
     )
-    loss, optimizer = _resolved(loss), resolve_optimizer(optimizer)
-    resolved_metrics = resolve_metrics(metrics, loss=loss)
+    optimizer, own = resolve_optimizer(optimizer), _loss(resolved[-1], loss)
+    resolved_metrics = resolve_metrics(metrics, loss=own)
     seed = check_seed(seed)
-    return Description(resolved, loss, optimizer, resolved_metrics, _dtype(dtype), seed)
+    return Description(resolved, own, optimizer, resolved_metrics, _dtype(dtype), seed)
+
+
+def _loss(last: Layer, loss: str | Loss | Function | None) -> Loss | JointLoss:
+    """That of the network, or those of its heads."""
+    if not last.is_last:
+        return _resolved("mse" if loss is None else loss)
+    if loss is not None:
+        raise ValueError(
+            f"loss={shown(loss)}: a network that ends in Heads takes none, each head has its own"
+        )
+    assert isinstance(last, Heads)
+    return last.joint_loss
 
 
 def arguments(config: object) -> dict[str, Any]:
@@ -152,7 +172,7 @@ def arguments(config: object) -> dict[str, Any]:
             raise ValueError(f"config lacks {name!r}")
     return {name: config[name] for name in ("metrics", "dtype", "seed")} | {
         "layers": [layer_from_config(layer) for layer in config["layers"]],
-        "loss": _loss_of(config["loss"]),
+        "loss": None if config["loss"] is None else _loss_of(config["loss"]),
         "optimizer": optimizer_from_config(config["optimizer"]),
     }
 

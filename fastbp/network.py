@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp.activation import Activation
 from fastbp.check.array import FloatArray
@@ -22,7 +22,7 @@ from fastbp.loss import Loss
 from fastbp.metric import Function, Metric, resolve_metrics
 from fastbp.optimizer import Optimizer
 from fastbp.runtime import rate, snapshot
-from fastbp.runtime.predict import Predictor, evaluate, respond
+from fastbp.runtime.predict import HeadPredictor, Predictor, evaluate, respond
 from fastbp.runtime.state import State
 from fastbp.saver import Saver
 from fastbp.schedule import LearningRate
@@ -32,28 +32,33 @@ if TYPE_CHECKING:
     from fastbp.inspection.explanation import PlanExplanation
     from fastbp.picture.drawing import Drawing
 
+Metrics = Sequence[str | Metric | Function]
+
 
 class Network(Trainer, Differentiable, Saver):
     """A dense network: y = f(x), trained by backpropagation.
 
     Args:
         layers: an `Input` followed by `Dense`, `Residual` and `Branch` layers, or a list of sizes
-            [n_features, hidden, ..., n_outputs].
+            [n_features, hidden, ..., n_outputs].  With `Heads` for the last, targets, outputs and
+            predictions are dicts by the names of the heads.
         activation: of the hidden layers of a list of sizes; the output is linear, its response what
             the loss implies.
-        loss: a name or a `Loss`.  The cross-entropies work from the last layer's pre-activation: a
-            final softmax (sigmoid) is fused with "cross_entropy" ("binary_cross_entropy"), a
-            missing one implied by `predict`.  Or a function (y, output) -> (loss, gradient), called
-            once for each batch with arrays that it cannot write to: what the declared layers
-            output, (n, n_outputs), and its rows of y, (n, 1) where y is (n,) and there is one
-            output, else as they came, whole numbers as int64.  It returns the mean of the rows, a
-            number, and its derivative by the output, of the output's shape.  With
-            `sample_weight=` among its arguments it gets those, (n,), where there are weights.
+        loss: a name or a `Loss`; None is "mse", or those of the `Heads`.  The cross-entropies work
+            from the last layer's pre-activation: a final softmax (sigmoid) is fused with
+            "cross_entropy" ("binary_cross_entropy"), a missing one implied by `predict`.  Or a
+            function (y, output) -> (loss, gradient), called once for each batch with arrays that it
+            cannot write to: what the declared layers output, (n, n_outputs), and its rows of y,
+            (n, 1) where y is (n,) and there is one output, else as they came, whole numbers as
+            int64.  It returns the mean of the rows, a number, and its derivative by the output, of
+            the output's shape.  With `sample_weight=` among its arguments it gets those, (n,),
+            where there are weights.
         optimizer: a name or an optimizer, such as `SGD`, `Adam`, `AdamW` or `RMSprop`.
         metrics: what `evaluate` and `fit` report beside the loss: names ("accuracy", "roc_auc",
             "f1_macro"; `fb.Metric` lists them), `fb.Metric` with a parameter, and functions
             (y, prediction) -> float, reported by their `__name__`.  A function gets `y` as class
             indices (n,) or shaped as the prediction, (n, n_outputs), and what `predict` returns.
+            With `Heads` a dict of lists of names, reported as "class_accuracy".
         kernel_initializer, bias_initializer: of the layers that name none of their own; None for
             the defaults: kernels uniform of variance part / fan_in, biases 0.  The part is 1/3
             before a ReLU or leaky ReLU, 1 before linear, sigmoid and softmax, 1/2 before others;
@@ -83,9 +88,9 @@ class Network(Trainer, Differentiable, Saver):
         layers: Sequence[int] | Sequence[Layer],
         *,
         activation: str | Activation | None = None,
-        loss: str | Loss | Function = "mse",
+        loss: str | Loss | Function | None = None,
         optimizer: str | Optimizer = "adam",
-        metrics: Sequence[str | Metric | Function] = (),
+        metrics: Metrics | Mapping[str, Metrics] = (),
         kernel_initializer: str | float | Initializer | None = None,
         bias_initializer: str | float | Initializer | None = None,
         dtype: DTypeLike = "float32",
@@ -105,12 +110,13 @@ class Network(Trainer, Differentiable, Saver):
 
     # use
 
-    def __call__(self, X: ArrayLike) -> FloatArray:
+    def __call__(self, X: ArrayLike) -> Any:
         """What the declared layers output for each row, (n, n_outputs); for one observation
-        (n_features,) it is (n_outputs,).
+        (n_features,) it is (n_outputs,); of several heads a dict.
         """
         state = self._state
-        return respond(state, X, state.declared_activation)
+        found = respond(state, X, state.declared_activation)
+        return found if state.heads is None else state.heads.split(found)
 
     def predict(
         self,
@@ -121,13 +127,14 @@ class Network(Trainer, Differentiable, Saver):
         n_threads: int | str = "auto",
         check_finite: bool = True,
         ema: bool = False,
-    ) -> FloatArray:
-        """The response for each row, (n, n_outputs): probabilities for the cross-entropies.
+    ) -> Any:
+        """The response for each row, (n, n_outputs): probabilities for the cross-entropies.  Of
+        several heads a dict of such arrays, views of one.
 
         A row has the same bits alone, in any batch and on any number of threads.  One observation
         (n_features,) will do too, and gives (n_outputs,).  `batch_size` is accepted and without
-        effect.  `out` takes the result: of its shape and the network's dtype, C order.  `ema`
-        answers by the average of the parameters that the optimizer keeps.
+        effect.  `out` takes the result: of its shape and the network's dtype, C order; not of
+        several heads.  `ema` answers by the average of the parameters that the optimizer keeps.
         """
         if batch_size is not None:
             check_integer(batch_size, name="batch_size", minimum=1)
@@ -136,10 +143,13 @@ class Network(Trainer, Differentiable, Saver):
         if ema is not False:
             ema = check_bool(ema, name="ema")
         state = self._state
-        return respond(
+        if out is not None and state.heads is not None:
+            raise ValueError("out is for a network of one output, this one ends in Heads")
+        found = respond(
             state, X, state.response_activation,
             out=out, check_finite=check_finite, n_threads=n_threads, ema=ema,
         )  # fmt: skip
+        return found if state.heads is None else state.heads.split(found)
 
     def predictor(self, *, batch_size: int = 1) -> Predictor:
         """`predict` for exactly `batch_size` rows a call, prepared once: a small network answers
@@ -157,13 +167,17 @@ class Network(Trainer, Differentiable, Saver):
         >>> bool(respond(x) == net.predict(x[np.newaxis])[0])
         True
         """
-        return Predictor(self._state, batch_size=batch_size)
+        kind = Predictor if self._state.heads is None else HeadPredictor
+        return kind(self._state, batch_size=batch_size)
 
-    def predict_classes(self, X: ArrayLike) -> NDArray[np.int64]:
+    def predict_classes(self, X: ArrayLike) -> Any:
         """The class of each row, (n,): the largest response, or for one output whether it is at
-        least 0.5.  Of one observation (n_features,), an np.int64.
+        least 0.5.  Of one observation (n_features,), an np.int64.  Of several heads a dict of those
+        with a cross-entropy; ValueError where there is none.
         """
         response = self.predict(X)
+        if self._state.heads is not None:
+            return self._state.heads.classes(response)
         if self.n_outputs == 1:
             return (response[..., 0] >= 0.5).astype(np.int64)
         return response.argmax(axis=-1)
@@ -171,7 +185,7 @@ class Network(Trainer, Differentiable, Saver):
     def evaluate(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | Mapping[str, ArrayLike],
         *,
         sample_weight: ArrayLike | None = None,
         ignore_nan: bool = False,
@@ -180,7 +194,8 @@ class Network(Trainer, Differentiable, Saver):
     ) -> dict[str, float]:
         """The mean loss over the rows (penalties left out) and the metrics, by name; weighted by
         `sample_weight`, (n,), without the targets that are NaN under `ignore_nan`; with
-        `ema` by the average of the parameters.
+        `ema` by the average of the parameters.  Of several heads "loss" is the weighted sum, and
+        each has a loss of its own, as "class_loss".
         """
         ema = check_bool(ema, name="ema")
         return evaluate(
@@ -273,9 +288,10 @@ class Network(Trainer, Differentiable, Saver):
         return self._state.layers
 
     @property
-    def loss(self) -> Loss:
-        """The loss."""
-        return self._state.loss
+    def loss(self) -> Any:
+        """The loss; of several heads a dict of theirs."""
+        loss = self._state.loss
+        return loss if isinstance(loss, Loss) else dict(zip(loss.names, loss.losses, strict=True))
 
     @property
     def optimizer(self) -> Optimizer:
@@ -315,9 +331,10 @@ class Network(Trainer, Differentiable, Saver):
         return self._state.description.metrics
 
     @metrics.setter
-    def metrics(self, metrics: Sequence[str | Metric | Function]) -> None:
+    def metrics(self, metrics: Metrics | Mapping[str, Metrics]) -> None:
         state = self._state
-        found = resolve_metrics(metrics, loss=state.loss, n_outputs=state.n_outputs)
+        widths = state.n_outputs if state.heads is None else state.heads.widths
+        found = resolve_metrics(metrics, loss=state.loss, n_outputs=widths)
         state.description = replace(state.description, metrics=found)
 
     @property

@@ -28,7 +28,7 @@ class Trainer:
     def fit(
         self,
         X: ArrayLike | Iterable[Sequence[ArrayLike]] | Callable[[], Iterable[Sequence[ArrayLike]]],
-        y: ArrayLike | None = None,
+        y: ArrayLike | Mapping[str, ArrayLike] | None = None,
         *,
         epochs: int = 1,
         batch_size: int | None = None,
@@ -66,7 +66,8 @@ class Trainer:
                 training; a list of them, any iterable, or for several epochs of an iterator a
                 function that returns one.  A batch goes on from one chunk into the next.
             y: (n, n_outputs), or (n,) for one output; class indices (n,) or rows of probabilities
-                for "cross_entropy".
+                for "cross_entropy".  Of several heads a dict of such arrays by their names, in
+                chunks and `validation_data` too.
             batch_size: rows of a step; the last batch of an epoch may be shorter, its mean is over
                 its own rows.  None is 32, or all rows for an optimizer that needs them, as
                 `LBFGS`.
@@ -95,7 +96,8 @@ class Trainer:
                 over the steps that fit, for this fit.
             accumulate: so many consecutive batches make one step, by the mean over all their rows:
                 as a `batch_size` so many times as large.  The last step of an epoch may have fewer.
-            ignore_nan: targets that are NaN are left out, of every mean too.
+            ignore_nan: targets that are NaN are left out, of every mean too; neither this nor
+                `class_weight` with several heads.
             n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
                 result is the same to the bit.
             verbose: 0 or False shows nothing, 1 or True a bar, 2 a line for each epoch; "auto" the
@@ -105,7 +107,8 @@ class Trainer:
 
         Returns:
             `History`; "loss" is the mean over the epoch's batches, weighted by rows or by their
-            weights, without penalties.  Metrics of the training data come from the epoch's own
+            weights, without penalties; of several heads the weighted sum, with "class_loss" and so
+            on for each.  Metrics of the training data come from the epoch's own
             steps, each before its update; of chunks only accuracy, mae and mse.  Of an X that is
             converted batch by batch the others are measured after the epoch.  "learning_rate" is
             there where it changes.  After an exception `net.history` says what was done.
@@ -147,7 +150,7 @@ class Trainer:
     def train_on_batch(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | Mapping[str, ArrayLike],
         *,
         sample_weight: ArrayLike | None = None,
         normalize: bool = True,
@@ -181,7 +184,7 @@ class Trainer:
     def train_steps(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | Mapping[str, ArrayLike],
         *,
         steps: int,
         batch_size: int = 32,
@@ -204,8 +207,9 @@ class Trainer:
 
     # bring your own loss
 
-    def forward(self, X: ArrayLike, *, training: bool = True) -> FloatArray:
-        """What the declared layers output, (n, n_outputs), all activations kept for `backward`.
+    def forward(self, X: ArrayLike, *, training: bool = True) -> Any:
+        """What the declared layers output, (n, n_outputs), all activations kept for `backward`; of
+        several heads a dict.
 
         Layers that act in training alone, as `Dropout`, do so unless `training` is False: what they
         draw is that of the next step, and until it is taken the same for the same row of a batch.
@@ -214,9 +218,9 @@ class Trainer:
         """
         return step.forward(self._state, X, training)
 
-    def backward(self, dL_dout: ArrayLike, *, accumulate: bool = False) -> FloatArray:
+    def backward(self, dL_dout: Any, *, accumulate: bool = False) -> FloatArray:
         """From dL/doutput, (n, n_outputs), of the rows of the last `forward`: dL/dX, (n,
-        n_features).  With one output (n,) will do.
+        n_features).  With one output (n,) will do; of several heads it is a dict with all of them.
 
         The gradients of the parameters are in `.gradients`, for `step`; sums over rows, as the
         chain rule gives them.  `accumulate` adds them to those that are there, for one step from
@@ -245,21 +249,22 @@ class Trainer:
         """
         step.step(self._state)
 
-    def trace(self, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+    def trace(self, X: ArrayLike, y: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, Any]:
         """Every intermediate number of one forward and backward pass over all rows, without an
         update.
 
         Returns:
             For each Dense layer "name/z" pre-activation, "name/a" output, "name/da" dL/da (missing
             where the loss fuses the activation), "name/dz" dL/dz, "name/kernel" and "name/bias" the
-            gradients; "output" what the declared layers output; "loss".  Gradients carry the loss's
+            gradients; "output" what the declared layers output, a dict of several heads; "loss".
+            Gradients carry the loss's
             division by the rows, penalties are left out.
         """
         from fastbp.inspection.trace import trace
 
         return trace(self._state, X, y)
 
-    def check_gradients(self, X: ArrayLike, y: ArrayLike) -> float:
+    def check_gradients(self, X: ArrayLike, y: ArrayLike | Mapping[str, ArrayLike]) -> float:
         """The largest relative difference between backpropagation and central differences, over all
         parameters.
 

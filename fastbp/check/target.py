@@ -34,6 +34,8 @@ def check_y(
     most_bytes: float = math.inf,
     nan_advice: str = "",
     noun: str = "output",
+    name: str = "y",
+    owner: str = "network",
 ) -> Array:
     """The targets of `n_rows` rows for a network with `n_out` outputs.
 
@@ -42,6 +44,7 @@ def check_y(
         most_bytes: as for `as_real`: y may come back as it is.
         nan_advice: ends the complaint about NaN.
         noun: what the columns of y stand for.
+        name, owner: what y is called, and what has the outputs.
 
     Returns:
         For class indices (n,) or (n, 1) in the domain "class": a private int32 copy of shape (n,),
@@ -54,32 +57,32 @@ def check_y(
             that is no distribution ("class"), a target outside of the domain.
     """
     dtype = np.dtype(dtype)
-    array = as_numeric(y, name="y", dtype=dtype, text_advice=_text_advice(domain))
+    array = as_numeric(y, name=name, dtype=dtype, text_advice=_text_advice(domain))
     if array.ndim not in (1, 2):
         got = f"shape {array.shape}" if array.ndim else shown(y)
-        raise ValueError(f"y must be 1-D (rows) or 2-D (rows, outputs), got {got}")
+        raise ValueError(f"{name} must be 1-D (rows) or 2-D (rows, outputs), got {got}")
     if array.shape[0] != n_rows:
-        raise ValueError(f"X has {counted(n_rows, 'row')}, y has {array.shape[0]}")
+        raise ValueError(f"X has {counted(n_rows, 'row')}, {name} has {array.shape[0]}")
     if domain == "own":
         return _own(array, n_out, dtype, check_finite, nan_advice)
     columns = 1 if array.ndim == 1 else array.shape[1]
     is_labels = domain == "class" and (array.ndim == 1 or (columns == 1 and n_out != 1))
     if is_labels:
-        return _class_index(array, n_out, check_finite, nan_advice)
+        return _class_index(array, n_out, check_finite, nan_advice, name)
     if columns != n_out:
         advice = _column_advice(array, n_out) if columns == 1 else ""
         got, expected = counted(columns, "column"), counted(n_out, noun)
-        raise ValueError(f"y has {got}, network has {expected}{advice}")
+        raise ValueError(f"{name} has {got}, {owner} has {expected}{advice}")
     result = as_real(
-        array, name="y", dtype=dtype, check_finite=check_finite, isfinite=isfinite,
+        array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite,
         most_bytes=most_bytes, nan_advice=lambda _: nan_advice,
     )  # fmt: skip
     if result.size and domain == "interval":
-        _check_probability(result)
+        _check_probability(result, name)
     if result.size and domain == "class":
-        _check_distribution(result)
+        _check_distribution(result, name)
     if domain in _OUTSIDE:
-        _check_domain(result, domain)
+        _check_domain(result, domain, name)
     return result.reshape(n_rows, n_out)
 
 
@@ -133,33 +136,34 @@ def check_y_with_gaps(
 
 
 def _class_index(
-    array: Array, n_out: int, check_finite: bool, nan_advice: str
+    array: Array, n_out: int, check_finite: bool, nan_advice: str, name: str
 ) -> NDArray[np.int32]:
     own = np.array(array, order="C")  # first the copy, then the check
     if own.dtype.kind == "f":
         if check_finite:
-            as_real(own, name="y", dtype=own.dtype, nan_advice=lambda _: nan_advice)
+            as_real(own, name=name, dtype=own.dtype, nan_advice=lambda _: nan_advice)
         with np.errstate(invalid="ignore"):
             flat = first_where(lambda block: ~(block == np.floor(block)) | np.isinf(block), own)
         if flat >= 0:
             where, value = place(own.shape, flat), shown(own.flat[flat])
-            raise ValueError(f"y{where} = {value} is not a class index")
+            raise ValueError(f"{name}{where} = {value} is not a class index")
     else:
         own = own.astype(np.int64, copy=False)
     flat = first_where(lambda block: (block < 0) | (block >= n_out), own)
     if flat >= 0:
         value, advice = shown(array.flat[flat]), _index_advice(array, n_out)
-        raise ValueError(f"y{place(own.shape, flat)} = {value} is outside 0..{n_out - 1}{advice}")
+        where = f"{name}{place(own.shape, flat)}"
+        raise ValueError(f"{where} = {value} is outside 0..{n_out - 1}{advice}")
     return own.astype(np.int32).reshape(-1)
 
 
-def _check_probability(array: Array) -> None:
+def _check_probability(array: Array, name: str) -> None:
     if array.min() >= 0 and array.max() <= 1:
         return
     flat = first_where(lambda block: (block < 0) | (block > 1), array)
     if flat >= 0:
         value, advice = shown(array.flat[flat]), _probability_advice(array)
-        raise ValueError(f"y{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
+        raise ValueError(f"{name}{place(array.shape, flat)} = {value} is outside [0, 1]{advice}")
 
 
 _OUTSIDE = {  # what is wrong in a block, and what was expected
@@ -172,14 +176,14 @@ _OUTSIDE = {  # what is wrong in a block, and what was expected
 }
 
 
-def _check_domain(array: Array, domain: str) -> None:
+def _check_domain(array: Array, domain: str, name: str) -> None:
     is_outside, text = _OUTSIDE[domain]
     flat = first_where(is_outside, array)
     if flat >= 0:
-        raise ValueError(f"y{place(array.shape, flat)} = {shown(array.flat[flat])} is {text}")
+        raise ValueError(f"{name}{place(array.shape, flat)} = {shown(array.flat[flat])} is {text}")
 
 
-def _check_distribution(array: Array) -> None:
+def _check_distribution(array: Array, name: str) -> None:
     total = array.reshape(len(array), -1).sum(axis=1, dtype=np.float64)
     wrong = np.abs(total - 1.0) > 1e-3
     row = int(wrong.argmax()) if wrong.any() else len(array)
@@ -187,9 +191,10 @@ def _check_distribution(array: Array) -> None:
     if 0 <= flat and flat // array.shape[1] <= row:
         row, where = flat // array.shape[1], place(array.shape, flat)
         value = shown(array.flat[flat])
-        raise ValueError(f"y[{row}] is not a distribution (y{where} = {value} < 0)")
+        raise ValueError(f"{name}[{row}] is not a distribution ({name}{where} = {value} < 0)")
     if row < len(array):
-        raise ValueError(f"y[{row}] is not a distribution (sum {shown(float(total[row]))})")
+        text = f"sum {shown(float(total[row]))}"
+        raise ValueError(f"{name}[{row}] is not a distribution ({text})")
 
 
 def _text_advice(domain: str) -> str:

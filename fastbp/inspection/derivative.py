@@ -22,6 +22,7 @@ from fastbp.runtime.tile import tiles, unit
 @writing
 def jacobian(state: State, X: ArrayLike, *, response: bool) -> Array:
     """See `Network.jacobian`."""
+    check_alone(state, "jacobian")
     response = check_bool(response, name="response")
     shown_as = state.response_activation if response else state.declared_activation
     rows, is_row = rows_or_row(state, X, True)
@@ -38,6 +39,7 @@ def input_gradient(
     state: State, X: ArrayLike, y: ArrayLike | None, *, output: ArrayLike | None
 ) -> Array:
     """See `Network.input_gradient`."""
+    check_alone(state, "input_gradient")
     if y is not None:
         if output is not None:
             raise ValueError("input_gradient takes y or output, got both")
@@ -70,8 +72,20 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
     return found
 
 
+def check_alone(state: State, verb: str) -> None:
+    """Raises ValueError for a network of several outputs."""
+    if state.heads is not None:
+        raise ValueError(
+            f"{verb} is of a network with one output, got Heads: for gradients by the input give "
+            "net.backward a dict after net.forward"
+        )
+
+
 def check_loss(state: State, verb: str) -> None:
-    """Raises ValueError where the loss is a function of the user's: it knows batches alone."""
+    """Raises ValueError where there are several, or the loss is a function of the user's: it knows
+    batches alone.
+    """
+    check_alone(state, verb)
     if state.loss.is_own:
         raise ValueError(
             f"{verb} needs a loss by name, got function {state.loss.name!r}: give its gradient by "

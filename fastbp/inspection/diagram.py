@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fastbp.layer import Branch, Dense, Input, Layer, Residual
+from fastbp.layer import Branch, Dense, Heads, Input, Layer, Residual
 from fastbp.picture.drawing import BLUE, ORANGE, Drawing, line, path, text
 from fastbp.runtime.state import State
 
@@ -84,7 +84,16 @@ def _glyph(layer: Layer) -> Glyph:
     if isinstance(layer, Branch):
         lanes = [_chain(part) for part in layer.branches]
         return _lanes(lanes) if layer.merge == "concat" else _added(lanes, "")
+    if isinstance(layer, Heads):
+        return _lanes([_named(_chain(head.layers), head.name) for head in layer.heads])
     return _box(layer.short_form())
+
+
+def _named(glyph: Glyph, name: str) -> Glyph:
+    """With a name behind it."""
+    glyph.parts.append(text(glyph.width + 8, 4.5, name, weight="600"))
+    glyph.width += 8 + 7.5 * len(name)
+    return glyph
 
 
 def _column(units: int, name: str, colour: str) -> Glyph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,7 @@ from fastbp.runtime.state import State
 _DIFFERENCE = 1e-6  # of a parameter near 1: the central difference is then good to about 1e-9
 
 
-def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
+def check_gradients(state: State, X: ArrayLike, y: Any) -> float:
     """See `Network.check_gradients`."""
     description = replace(state.description, dtype=np.dtype("float64"), metrics=())
     twin = State(description, backend=state.backend)
@@ -37,7 +38,7 @@ def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
 
 
 def _central_difference(
-    state: State, X: ArrayLike, y: ArrayLike, view: Array, place: tuple[int, ...]
+    state: State, X: ArrayLike, y: Any, view: Array, place: tuple[int, ...]
 ) -> float:
     kept = view[place]
     step = _DIFFERENCE * max(1.0, abs(kept))

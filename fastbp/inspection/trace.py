@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array
@@ -17,7 +18,7 @@ from fastbp.runtime.state import State
 
 
 @writing
-def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+def trace(state: State, X: ArrayLike, y: Any) -> dict[str, Any]:
     """See `Network.trace`."""
     X, y = state.checked_pair(X, y, nan_advice="")
     prepared = engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
@@ -28,16 +29,31 @@ def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
         loss = engine.loss_gradient(y)
     engine.backward()
     found = _buffers(plan, scratch, len(X))
-    out = found.pop("output")
-    if state.graph.fused and state.graph.declared != "linear":
-        predict(state, X, out, state.declared_activation, "auto")  # as `network(X)` does
-        for name, buffer in plan.buffers.items():
-            if name.endswith("/a") and buffer is plan.buffers["output"]:
-                found[name] = out
+    out = _output(state, X, plan, found)
     state.gradient = scratch[plan.arena.gradient :][: state.layout.size].copy()
     gradients = {k: v.copy() for k, v in state.gradient_views().items()}
     # and nothing after this reads the memory of the network, which is free for other calls
     return found | gradients | {"output": out, "loss": loss}
+
+
+def _output(state: State, X: Array, plan: Plan, found: dict[str, Any]) -> Any:
+    """What the declared layers output, as `network(X)` gives it, taken out of `found`."""
+    names = ["output"]
+    if state.heads is not None:
+        names = [f"output/{i}" for i in range(len(plan.heads))]
+    outs = [found.pop(name) for name in names]
+    if {*state.declared_activation.split()} != {"linear"}:  # a loss has taken an activation along
+        whole = np.empty((len(X), state.n_outputs), state.dtype)
+        predict(state, X, whole, state.declared_activation, "auto")
+        outs, begin = [], 0
+        for name in names:
+            outs.append(whole[:, begin : begin + plan.buffers[name].n].copy())
+            begin += plan.buffers[name].n
+        for name, buffer in plan.buffers.items():
+            own = [i for i, one in enumerate(names) if buffer is plan.buffers[one]]
+            if name.endswith("/a") and own:
+                found[name] = outs[own[0]]
+    return outs[0] if state.heads is None else dict(zip(state.heads.names, outs, strict=True))
 
 
 def _buffers(plan: Plan, scratch: Array, n: int) -> dict[str, Array]:

@@ -7,6 +7,7 @@ A new class of layers is a file here and a line below; with a kernel of its own 
 from fastbp.layer.base import Input, Layer, layer_from_config, with_fields
 from fastbp.layer.block import Branch, Residual
 from fastbp.layer.dense import Dense
+from fastbp.layer.heads import Heads
 from fastbp.layer.non_crossing import NonCrossing
 from fastbp.layer.normalization import LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize
@@ -14,7 +15,7 @@ from fastbp.layer.prelu import PReLU
 from fastbp.layer.regularization import Dropout, GaussianNoise
 
 __all__ = [
-    "ActivationLayer", "Branch", "Dense", "Dropout", "GaussianNoise", "Input", "Layer", "LayerNorm",
-    "NonCrossing",
-    "PReLU", "Residual", "Scale", "Standardize", "layer_from_config", "with_fields",
+    "ActivationLayer", "Branch", "Dense", "Dropout", "GaussianNoise", "Heads", "Input", "Layer",
+    "LayerNorm", "NonCrossing", "PReLU", "Residual", "Scale", "Standardize", "layer_from_config",
+    "with_fields",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,16 @@ from fastbp.activation import Activation, resolve_activation
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_size
 from fastbp.initializer import Initializer
-from fastbp.layer.base import Choice, Input, Layer, check_inner
+from fastbp.layer.base import Choice, Input, Layer, check_inner, check_inside
 from fastbp.layer.dense import Dense
 from fastbp.loss import Loss
 from fastbp.plan.graph import Graph, fuse_output
 from fastbp.plan.parameter import ParameterLayout
 from fastbp.plan.start import Start
 from fastbp.plan.threshold import FEW_OUTPUTS
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 OptionalInitializer = str | Initializer | None
 
@@ -35,7 +38,9 @@ def resolve_layers(
         if activation is not None:
             raise ValueError("activation goes with a list of sizes; give each Dense its own")
         inner = enumerate(layers[1:], 1)
-        return (layers[0], *(check_inner(layer, name=f"layers[{i}]") for i, layer in inner))
+        found = [check_inner(layer, name=f"layers[{i}]") for i, layer in inner]
+        check_inside(found[:-1], name="layers", first=1)
+        return (layers[0], *found)
     if isinstance(layers[0], Layer | Activation):
         raise ValueError("the first layer must be an Input: fb.Input(n_features)")
     sizes = tuple(check_size(size, name=f"layer {i} size") for i, size in enumerate(layers))
@@ -76,7 +81,9 @@ class Architecture:
         plans: those compiled of the graphs so far, for `engine_cache` alone.
     """
 
-    def __init__(self, layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], loss: Loss | JointLoss, dtype: np.dtype[Any]
+    ) -> None:
         self._layers, self._loss = layers, loss
         self.layout = ParameterLayout(dtype)
         self.graph = lower(layers, loss, self.layout)
@@ -85,7 +92,7 @@ class Architecture:
     @cached_property
     def declared(self) -> Graph:
         """The graph with every activation where the layers say."""
-        if not self.graph.fused:
+        if not (self.graph.fused or any(head.fused for head in self.graph.heads)):
             return self.graph
         return lower(self._layers, Loss("mse"), ParameterLayout(self.layout.dtype))
 
@@ -106,7 +113,9 @@ _known: dict[Hashable, Architecture] = {}
 _MOST_KNOWN, _MOST_LAYERS = 64, 64  # a plan of so many layers takes 100 kB
 
 
-def architecture(layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> Architecture:
+def architecture(
+    layers: Sequence[Layer], loss: Loss | JointLoss, dtype: np.dtype[Any]
+) -> Architecture:
     """The layers lowered, once for all networks of the same; errors as in `lower`."""
     structure = tuple(layer.structure for layer in layers)
     if None in structure or len(structure) > _MOST_LAYERS:
@@ -121,7 +130,11 @@ def architecture(layers: Sequence[Layer], loss: Loss, dtype: np.dtype[Any]) -> A
 
 
 def lower(
-    layers: Sequence[Layer], loss: Loss, parameters: ParameterLayout, *, trains: bool = True
+    layers: Sequence[Layer],
+    loss: Loss | JointLoss,
+    parameters: ParameterLayout,
+    *,
+    trains: bool = True,
 ) -> Graph:
     """The graph of a network whose first layer is an `Input`.
 
@@ -135,7 +148,8 @@ def lower(
     out = graph.chain(rest, first.lower(graph, 0))
     if not graph.nodes or out != graph.output or not parameters.layers:
         raise ValueError("a network needs at least one Dense layer")
-    if graph.nodes[-1].is_random:
+    ends = graph.outputs
+    if any(node.is_random and node.out in ends for node in graph.nodes):
         raise ValueError("Dropout and GaussianNoise need a layer after them: they change no output")
     fuse_output(graph, loss)
     return graph

@@ -12,6 +12,7 @@ from fastbp.check.scalar import check_size
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, initializer_config, initializer_from_config
 from fastbp.layer.outline import Outline
+from fastbp.loss import Loss
 from fastbp.plan.graph import Graph
 
 _L = TypeVar("_L", bound="Layer")
@@ -31,6 +32,7 @@ class Layer:
     Attributes:
         kind: the class's name in descriptions; naming it makes the class known to them.
         is_first: whether such a layer begins a network, and can stand nowhere else.
+        is_last: the same of its end.
         is_transparent: whether initial values are chosen as if the layer were not there.
         scales_columns: whether it brings columns of different size to one.
         unsaved: fields that the description leaves out.
@@ -42,6 +44,7 @@ class Layer:
 
     kind: ClassVar[str]
     is_first: ClassVar[bool] = False
+    is_last: ClassVar[bool] = False
     is_transparent: ClassVar[bool] = False
     scales_columns: ClassVar[bool] = False
     unsaved: ClassVar[frozenset[str]] = frozenset()
@@ -150,7 +153,16 @@ def check_chain(layers: object, *, name: str) -> tuple[Layer, ...]:
     """
     if not isinstance(layers, list | tuple):
         raise TypeError(f"{name} must be a list of layers, got {shown(layers)}")
-    return tuple(check_inner(layer, name=f"{name}[{i}]") for i, layer in enumerate(layers))
+    found = tuple(check_inner(layer, name=f"{name}[{i}]") for i, layer in enumerate(layers))
+    check_inside(found, name=name)
+    return found
+
+
+def check_inside(layers: Sequence[Layer], *, name: str, first: int = 0) -> None:
+    """Raise ValueError for a layer that can only be the last of a network."""
+    for i, layer in enumerate(layers, first):
+        if layer.is_last:
+            raise ValueError(f"{name}[{i}] is {type(layer).__name__}: only a network ends in it")
 
 
 def check_inner(layer: object, *, name: str) -> Layer:
@@ -230,11 +242,28 @@ def _read(name: str, value: Any, depth: int) -> Any:
         if name == "branches":
             return [_read("layers", part, depth) for part in value]
         return [_from_config(layer, depth + 1) for layer in value]
+    if name == "heads":
+        return _read_heads(value, depth)
     if name == "activation":
         if not isinstance(value, Mapping):
             raise ModelFormatError(f"activation must be an object, got {shown(value)}")
         return Activation(**value)
     return initializer_from_config(value) if name.endswith("_initializer") else value
+
+
+def _read_heads(value: Any, depth: int) -> dict[str, Any]:
+    """What `Heads` takes, from its description."""
+    if not isinstance(value, list):
+        raise ModelFormatError(f"heads must be a list, got {shown(value)}")
+    found = {}
+    for head in value:
+        if not isinstance(head, Mapping) or head.keys() != {"name", "layers", "loss", "weight"}:
+            raise ModelFormatError(f"a head has other entries than expected: {shown(head)}")
+        if not isinstance(head["loss"], Mapping) or head["name"] in found:
+            raise ModelFormatError(f"head {shown(head['name'])} is there twice, or has no loss")
+        layers = _read("layers", head["layers"], depth)
+        found[head["name"]] = layers, Loss(**head["loss"]), head["weight"]
+    return found
 
 
 def with_fields(layer: _L, **values: object) -> _L:

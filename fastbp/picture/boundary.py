@@ -65,6 +65,8 @@ def plot_decision_boundary(
     n = check_integer(n_points, name="n_points", minimum=2)
     if not callable(getattr(model, "predict", None)):
         raise TypeError(f"model must have predict, got {shown(model)}")
+    if isinstance(getattr(model, "loss", None), dict):
+        raise TypeError("the model has several heads: pass one whose predict gives an array")
     if ax is None:
         ax = _new_axes()
     first, second = (_side(points[:, i], n) for i in (0, 1))

@@ -42,6 +42,7 @@ class Builder:
         self.kept: dict[int, Buffer] = {}
         if purpose in BY_PARTS:
             self.da[0] = self.dz[0] = self._buffer(0)
+        ends = graph.outputs
         for node in graph.nodes:
             out, keeps = node.out, self.separate and node.activation != LINEAR
             self.a[out] = self._buffer(out)
@@ -52,7 +53,7 @@ class Builder:
             if node.activation.keeps_slope and purpose != "predict":
                 self.slope[out] = self._buffer(out) if keeps else self.z[out]
             # evaluating a loss writes its gradient too
-            if purpose != "predict" or out == graph.output:
+            if purpose != "predict" or out in ends:
                 self.da[out] = self.dz[out] = self._buffer(out)
                 if keeps:
                     self.dz[out] = self._buffer(out)
@@ -98,19 +99,25 @@ class Builder:
             offset += rows * buffer.ld
 
     def named_buffers(self) -> dict[str, Buffer]:
-        """The buffers of the nodes that a trace shows, as "dense_1/z", and of the output.
+        """The buffers of the nodes that a trace shows, as "dense_1/z", and of the output, or of
+        several by their numbers, as "output/0".
 
         Where the loss fuses the output's activation there is no gradient by the activation.
         """
         found: dict[str, Buffer] = {}
+        fused = {head.value for head in self.graph.heads if head.fused}
+        if self.graph.fused:
+            fused.add(self.graph.output)
         for node in self.graph.nodes:
             if node.name:
                 out = node.out
                 found[f"{node.name}/z"] = self.z.get(out, self.a[out])
                 found[f"{node.name}/a"] = self.a[out]
-                if out != self.graph.output or not self.graph.fused:
+                if out not in fused:
                     found[f"{node.name}/da"] = self.da[out]
                 found[f"{node.name}/dz"] = self.dz[out]
+        if self.graph.ends:
+            return found | {f"output/{i}": self.a[v] for i, v in enumerate(self.graph.ends)}
         return found | {"output": self.a[self.graph.output]}
 
     # the operations
@@ -123,7 +130,7 @@ class Builder:
         topological order.
         """
         found: list[Operation] = []
-        self._begun, self._derived = {self.graph.output}, set()
+        self._begun, self._derived = set(self.graph.outputs), set()
         for node in reversed(self.graph.nodes):
             if node.out not in self._derived:
                 found += take_derivative(node, self)

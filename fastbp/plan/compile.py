@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -11,13 +11,21 @@ from fastbp.plan.arena import place
 from fastbp.plan.builder import Builder
 from fastbp.plan.graph import BY_PARTS, Graph, Purpose
 from fastbp.plan.operation import program
-from fastbp.plan.plan import Plan
+from fastbp.plan.plan import HeadPlan, Plan
 from fastbp.plan.segment import parameter_segments
 from fastbp.plan.tiling import Regime
 
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
+
 
 def compile_plan(
-    graph: Graph, loss: Loss, optimizer: Optimizer, rows: int, purpose: Purpose, n_workers: int
+    graph: Graph,
+    loss: Loss | JointLoss,
+    optimizer: Optimizer,
+    rows: int,
+    purpose: Purpose,
+    n_workers: int,
 ) -> Plan:
     """The plan for batches of up to `rows` rows (for "predict": of any number, a tile of up to
     `rows` at a time).
@@ -46,8 +54,19 @@ def compile_plan(
         work_per_row=work / 3 if forward_alone else work, flops=graph.flops,
         forward=program(builder.forward()), backward=program(backward),
         weight_gradient=program(builder.gradients() if apart else []),
-        segments=segments,
+        segments=segments, heads=() if isinstance(loss, Loss) else _heads(builder, loss),
     )  # fmt: skip
+
+
+def _heads(builder: Builder, loss: JointLoss) -> tuple[HeadPlan, ...]:
+    """The outputs of a graph that has several."""
+    found, column = [], 0
+    for value, own, weight in zip(builder.graph.ends, loss.losses, loss.weights, strict=True):
+        out = builder.a[value]
+        to = builder.da[value].offset
+        found.append(HeadPlan(own, weight, column, out.n, out.offset, to, out.ld))
+        column += out.n
+    return tuple(found)
 
 
 def _memory(
@@ -89,7 +108,7 @@ def _memory(
         or regime.latency_rows > 0
         or (purpose == "train" and builder.gathers)
     )
-    source, output = builder.a[0], builder.a[graph.output]
+    source, outputs = builder.a[0], [builder.a[value] for value in graph.outputs]
     # padding is zeroed row by row: where nobody reads it, there is none
     ld_input = source.ld if gathers else min(source.ld, graph.n_features)
     return dict(
@@ -97,8 +116,10 @@ def _memory(
         tile_rows=tile_rows, block_rows=block_rows, chunk_rows=chunk_rows, turned_rows=turned_rows,
         arena=arena, staging=staging, keeps_batch=keeps_batch, gathers=gathers,
         fetches=tiling.come_from_memory(graph, 1 + n_states),
-        input=source.offset, ld_input=ld_input, output=output.offset, ld_output=output.ld,
-        output_gradient=builder.da[graph.output].offset,
+        input=source.offset, ld_input=ld_input,
+        output=-1 if graph.ends else outputs[0].offset,
+        ld_output=max(output.ld for output in outputs),
+        output_gradient=-1 if graph.ends else builder.da[graph.output].offset,
         input_gradient=builder.da[0].offset if by_parts else -1,
         buffers=builder.named_buffers() if purpose == "trace" else {},
     )  # fmt: skip

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from fastbp.loss import Loss
 from fastbp.plan.node import Node
 from fastbp.plan.operation import LINEAR
 from fastbp.plan.parameter import ParameterLayout
 
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
+
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
 # number in memory of its own.  "derivative": forward and backward, without gradients of parameters.
 Purpose = Literal["train", "predict", "manual", "trace", "derivative"]
 BY_PARTS = ("manual", "trace", "derivative")
+
+
+class Head(NamedTuple):
+    """One of several outputs; what `Graph` says of a single one."""
+
+    value: int
+    declared: str
+    response: str
+    fused: bool
 
 
 class Lowered(Protocol):
@@ -31,6 +43,7 @@ class Graph:
 
     `declared` is the output's activation as the layers state it, `response` as `predict` applies
     it.  Where the loss fuses it (`fused`) the last node is linear and its output the logits.
+    Several outputs are the values `ends`; `heads` says of each what the graph says of a single one.
     `unread` is what the layer being lowered is handed, where no other layer will read that.
     Without `trains` the layers that act in training alone are left out; `n_random` counts those
     that draw random numbers.
@@ -45,10 +58,17 @@ class Graph:
     unread: int = -1
     trains: bool = True
     n_random: int = 0
+    ends: list[int] = field(default_factory=list)
+    heads: tuple[Head, ...] = ()
 
     @property
     def output(self) -> int:
         return self.nodes[-1].out
+
+    @property
+    def outputs(self) -> list[int]:
+        """All of them."""
+        return self.ends or [self.output]
 
     @property
     def n_features(self) -> int:
@@ -56,7 +76,7 @@ class Graph:
 
     @property
     def n_outputs(self) -> int:
-        return self.width[self.output]
+        return sum(self.width[value] for value in self.outputs)
 
     @property
     def flops(self) -> dict[str, int]:
@@ -87,23 +107,41 @@ class Graph:
         return value
 
 
-def fuse_output(graph: Graph, loss: Loss) -> None:
-    """Leave the output's activation to a loss that takes its derivative together with its own.
+def fuse_output(graph: Graph, loss: Loss | JointLoss) -> None:
+    """Leave the output's activation to a loss that takes its derivative together with its own; of
+    several outputs each to its own loss, or all to one.
 
     Raises ValueError where the two do not go together.
     """
-    last = graph.nodes[-1]
-    activation = last.activation
-    graph.declared = graph.response = activation.name
-    fused = loss.response
-    if fused is None:
-        loss.check_outputs(graph.n_outputs)
+    if not graph.ends:
+        assert isinstance(loss, Loss)
+        _, graph.declared, graph.response, graph.fused = _fused(graph, graph.output, loss)
         return
-    if activation.name not in ("linear", fused):
+    losses = len(graph.ends) * (loss,) if isinstance(loss, Loss) else loss.losses
+    names = () if isinstance(loss, Loss) else loss.names
+    found = []
+    for i, (value, own) in enumerate(zip(graph.ends, losses, strict=True)):
+        try:
+            found.append(_fused(graph, value, own))
+        except ValueError as error:
+            where = f"Heads[{names[i]!r}]: " if names else ""
+            raise ValueError(f"{where}{error}") from None
+    graph.heads = tuple(found)
+
+
+def _fused(graph: Graph, value: int, loss: Loss) -> Head:
+    """The same for one output."""
+    place = next(i for i in reversed(range(len(graph.nodes))) if graph.nodes[i].out == value)
+    last, n_outputs = graph.nodes[place], graph.width[value]
+    name, fused = last.activation.name, loss.response
+    if fused is None:
+        loss.check_outputs(n_outputs)
+        return Head(value, name, name, False)
+    if name not in ("linear", fused):
         raise ValueError(
             f"loss '{loss.name}' needs an output activation of '{fused}' or 'linear' (logits), "
-            f"got '{activation.name}'"
+            f"got '{name}'"
         )
-    loss.check_outputs(graph.n_outputs)
-    graph.response, graph.fused = fused, True
-    graph.nodes[-1] = replace(last, activation=LINEAR)
+    loss.check_outputs(n_outputs)
+    graph.nodes[place] = replace(last, activation=LINEAR)
+    return Head(value, name, fused, True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -16,6 +17,9 @@ from fastbp.plan.operation import Program
 from fastbp.plan.segment import Segments
 from fastbp.plan.threshold import PREDICT_THREAD_WORK
 from fastbp.plan.tiling import Regime
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 # What an engine of such a plan can be asked. Any other call would find memory too small for it, or
 # laid out for something else ("manual" is compiled without the loss).
@@ -28,6 +32,24 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
 }
 
 _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
+
+
+class HeadPlan(NamedTuple):
+    """One of several outputs.
+
+    Attributes:
+        loss, weight: its loss, and the weight of that in the sum.
+        column: its first where the outputs of all heads lie side by side; `n` of them.
+        output, gradient: where its rows lie among the activations, `ld` apart.
+    """
+
+    loss: Loss
+    weight: float
+    column: int
+    n: int
+    output: int
+    gradient: int
+    ld: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +68,8 @@ class Plan(Regime):
             each thread.
         fetches: whether parameters and optimizer state come from memory, and are asked for ahead.
         gathers: whether rows of x are copied to `input`.
+        heads: of a network with several outputs, which has no `output` and no `output_gradient` of
+            its own; `ld_output` is then the longest row of one of them.
         buffers: every intermediate value of a trace by name, as "dense_1/z".
         forward, backward, weight_gradient: the operations in their order; the last sums the
             gradients of tensors where threads share kernels, and says of what they are made where
@@ -61,7 +85,7 @@ class Plan(Regime):
     n_features: int
     n_outputs: int
     n_states: int
-    loss: Loss
+    loss: Loss | JointLoss
     optimizer: Optimizer
     loss_divisor: float
     work_per_row: float
@@ -85,12 +109,22 @@ class Plan(Regime):
     ld_output: int
     output_gradient: int
     input_gradient: int
+    heads: tuple[HeadPlan, ...] = ()
     buffers: dict[str, Buffer]
     # what runs
     forward: Program
     backward: Program
     weight_gradient: Program
     segments: Segments
+
+    @property
+    def head_table(self) -> NDArray[np.float64]:
+        """The numbers of the heads, a row each: struct Head of src/engine/head.pxi."""
+        return np.array([
+            (own.n, own.loss.n_targets(own.n), own.column, own.output, own.gradient, own.ld,
+             own.weight, own.loss.divisor(own.n))
+            for own in self.heads
+        ], np.float64)  # fmt: skip
 
     @property
     def seconds_per_row(self) -> float:

@@ -78,7 +78,7 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
             return Regime(
                 False, weight_parallel=True, layered=_is_chain(graph), comparisons=tuple(found)
             )
-    if all(node.has_lanes for node in graph.nodes):
+    if not graph.ends and all(node.has_lanes for node in graph.nodes):
         wide, enough = LANE_WIDTH.compare(max(graph.width)), LANE_ROWS.compare(rows)
         wasteful = LANE_WASTE.compare(_padded_products(graph))
         found += [wide] if wide.reached else [wide, wasteful] + [enough] * wasteful.reached
@@ -96,7 +96,7 @@ def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime
 
 
 def _is_chain(graph: Graph) -> bool:
-    return all(node.has_latency_path for node in graph.nodes)
+    return not graph.ends and all(node.has_latency_path for node in graph.nodes)
 
 
 def _padded_products(graph: Graph) -> int:

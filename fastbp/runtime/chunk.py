@@ -153,13 +153,22 @@ class ChunkFeed(Feed):
 
 def _joined(a: Rows, b: Rows, index: int, n_targets: int) -> Rows:
     """The rows of both; those that came without weights count 1."""
-    if a.y.ndim != b.y.ndim:
-        raise ValueError(f"chunk {index}: y is of class indices or of probabilities, not of both")
-    X, y = np.concatenate([a.X, b.X]), np.concatenate([a.y, b.y])
+    X, y = np.concatenate([a.X, b.X]), _joined_targets(a.y, b.y, index)
     if a.weights.weight is None and b.weights.weight is None:
         return Rows(X, y)
     held = [_explicit(part, n_targets) for part in (a, b)]
     return Rows(X, y, Weights(*(np.concatenate(pair) for pair in zip(*held, strict=True))))
+
+
+def _joined_targets(a: Any, b: Any, index: int) -> Any:
+    if not isinstance(a, np.ndarray):  # of several heads
+        try:
+            return a.joined(b)
+        except ValueError as error:
+            raise placed(error, f"chunk {index}") from None
+    if a.ndim != b.ndim:
+        raise ValueError(f"chunk {index}: y is of class indices or of probabilities, not of both")
+    return np.concatenate([a, b])
 
 
 def _explicit(rows: Rows, n_targets: int) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from fastbp.plan.threshold import (
 )
 from fastbp.runtime.parts import Parts, Prepared
 from fastbp.runtime.state import State
+
+if TYPE_CHECKING:
+    from fastbp.loss.joint import JointLoss
 
 _PREDICT_ROWS = 256
 # Engines of so many batch sizes are kept while their scratch memory is small, the last in any case.
@@ -158,7 +161,7 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
 
 
 def plan_of(
-    own: Architecture, loss: Loss, optimizer: Optimizer, purpose: Purpose, rows: int,
+    own: Architecture, loss: Loss | JointLoss, optimizer: Optimizer, purpose: Purpose, rows: int,
     n_threads: int = 1,
 ) -> Plan:  # fmt: skip
     """Compiled once for all networks that share their layers and have the same optimizer; `loss`

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastbp.backend.numpy.kernel import METRICS, response_of
 from fastbp.check.array import Array
+from fastbp.loss import Loss
 from fastbp.runtime import engine_cache
 from fastbp.runtime.rows import Rows
 from fastbp.runtime.state import State
@@ -24,8 +25,11 @@ _MOST_WORK = 1e9  # of it, in the unit of `State.work_per_row`: some 20 ms
 
 def summed_metrics(state: State, rows: Rows | None) -> tuple[str, ...]:
     """The metrics of a network that the engine sums: it divides by what the loss is divided by, and
-    half_sse counts rows, whichever of their targets are there.
+    half_sse counts rows, whichever of their targets are there.  Of several heads also their losses.
     """
+    if state.heads is not None:
+        return state.heads.summed(state.description.measures)
+    assert isinstance(state.loss, Loss)
     if not state.loss.is_measured_inside:
         return ()
     n_outputs, weight = state.n_outputs, None if rows is None else rows.weights.weight
@@ -39,6 +43,8 @@ def metric_divisor(state: State, name: str) -> int:
     """What the engine's sum of a metric is divided by, beside the rows: the outputs, where it is a
     mean over these too.
     """
+    if state.heads is not None:
+        return state.heads.divisor(name)
     is_of_rows = name == "accuracy" and state.loss.link == "softmax"
     return 1 if is_of_rows else state.n_outputs
 
@@ -125,7 +131,14 @@ class Figures:
         chosen: Any = slice(None) if visited is None else visited
         held = rows.take(chosen, self.state)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
-            loss = self.state.loss
-            response = loss.point(response_of(loss.link)(outputs[chosen]))
+            response = _response(self.state, outputs[chosen])
             weight = held.weights.of_elements()
             return {name: own(response, held.y, weight) for name, own in self.others.items()}
+
+
+def _response(state: State, outputs: Array) -> Any:
+    """What metrics are about; of several heads by their names."""
+    if not isinstance(state.loss, Loss):
+        assert state.heads is not None
+        return state.heads.responses(outputs)
+    return state.loss.point(response_of(state.loss.link)(outputs))

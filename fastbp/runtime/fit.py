@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastbp.callback.base import Logs
 from fastbp.check.frame import column_names
@@ -14,6 +13,7 @@ from fastbp.check.scalar import check_bool, check_integer
 from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
 from fastbp.history import History
+from fastbp.loss import Loss
 from fastbp.runtime import resume
 from fastbp.runtime.clock import Clock
 from fastbp.runtime.feed import MANY_STEPS, FedEpoch
@@ -40,9 +40,7 @@ _NONE = np.zeros(0)
 _OVER = (None, "early stopping", "stop_training", "converged", "line search", "damping")
 
 
-def fit(
-    state: State, X: Any, y: ArrayLike | None, *, backup: object = None, **options: Any
-) -> History:
+def fit(state: State, X: Any, y: Any, *, backup: object = None, **options: Any) -> History:
     """See `Network.fit`; the options are those of `_prepared` and `Epochs`."""
     guard, token = state.guard, object()
     try:
@@ -63,7 +61,7 @@ def _prepared(
     state: State,
     token: object,
     X: Any,
-    y: ArrayLike | None,
+    y: Any,
     *,
     model: Any,
     epochs: int,
@@ -96,7 +94,8 @@ def _prepared(
         unfinished = resume.unfinished_for(state, call, first)
     hooks = Hooks(found, model=model, guard=state.guard, token=token)
     if found:
-        names = ["loss", *state.description.metrics]
+        own = state.description.metrics
+        names = ["loss", *(() if isinstance(state.loss, Loss) else state.loss.figures), *own]
         names += [f"val_{name}" for name in names if validation is not None]
         shows = 1 if isinstance(verbose, str) else verbose
         steps = None if call.n_batches == MANY_STEPS else call.n_batches

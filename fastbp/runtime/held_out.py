@@ -33,7 +33,7 @@ class Split(NamedTuple):
 def prepare(
     state: State,
     X: Any,
-    y: ArrayLike | None,
+    y: Any,
     *,
     epochs: int,
     validation_data: object,
@@ -84,7 +84,7 @@ def _epochs_of(state: State) -> type[Epochs]:
 def _prepare_split(
     state: State,
     X: Any,
-    y: ArrayLike,
+    y: Any,
     *,
     validation_split: object,
     validation_data: object,
@@ -151,7 +151,7 @@ def check_validation(
 def split(
     state: State,
     X: ArrayLike,
-    y: ArrayLike,
+    y: Any,
     *,
     validation_split: object,
     validation_data: object,
@@ -170,7 +170,8 @@ def split(
     )  # fmt: skip
     if validation_data is not None:
         raise ValueError("pass validation_split or validation_data, not both")
-    table, target = _indexable(X, "X", state), _indexable(y, "y", state)
+    table = _indexable(X, "X", state)
+    target = _indexable(y, "y", state) if state.heads is None else _dict(y, state)
     n_rows = len(table)
     if n_rows < 2:
         raise ValueError(f"validation_split needs at least 2 rows, X has {n_rows}")
@@ -259,6 +260,19 @@ def _indexable(values: Any, name: str, state: State) -> Any:
     if array.ndim == 0:
         raise ValueError(f"{name} must have rows, got {shown(values)}")
     return array
+
+
+def _dict(y: Any, state: State) -> Any:
+    """The same of targets of several heads."""
+    assert state.heads is not None
+    given = state.heads.check_names(y)
+    parts = {name: _indexable(part, f"y[{name!r}]", state) for name, part in given.items()}
+    lengths = {name: len(part) for name, part in parts.items()}
+    if len(set(lengths.values())) > 1:
+        text = ", ".join(f"y[{name!r}] has {counted(n, 'row')}" for name, n in lengths.items())
+        raise ValueError(text)
+    first = next(iter(parts.values()))
+    return _Frame(first, lambda rows: {name: part[rows] for name, part in parts.items()})
 
 
 def _labels(state: State, target: Any) -> NDArray[Any] | None:

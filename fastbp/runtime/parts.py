@@ -22,28 +22,40 @@ class Parts:
     Attributes:
         out: the output of the rows, (n_rows, n_outputs).
         output_gradient, padding: where its gradient goes, and what lies between those rows.
+        heads: these three of each of several outputs, which have none of the above.
         input_gradient: (n_rows, n_features).
         gradient: of all parameters, flat.
         lends: whether `state.gradient` may be that very view.
     """
 
     __slots__ = (
-        "engine", "gradient", "input_gradient", "lends", "n_rows", "out", "output_gradient",
-        "padding",
+        "engine", "gradient", "heads", "input_gradient", "lends", "n_rows", "out",
+        "output_gradient", "padding",
     )  # fmt: skip
 
     def __init__(self, prepared: Prepared, n_rows: int, n_parameters: int) -> None:
         engine, plan, scratch = prepared
         self.engine: Any = engine
-        self.n_rows, n_outputs = n_rows, plan.n_outputs
-        self.out = _block(plan, scratch, plan.output, n_rows, n_outputs)[:, :n_outputs]
-        gradient = _block(plan, scratch, plan.output_gradient, n_rows, n_outputs)
-        self.output_gradient = gradient[:, :n_outputs]
-        self.padding = gradient[:, n_outputs:]
+        self.n_rows = n_rows
+        self.heads = tuple(
+            _output(plan, scratch, n_rows, own.n, own.output, own.gradient) for own in plan.heads
+        )
+        if not plan.heads:
+            self.out, self.output_gradient, self.padding = _output(
+                plan, scratch, n_rows, plan.n_outputs, plan.output, plan.output_gradient
+            )
         block = _block(plan, scratch, plan.input_gradient, n_rows, plan.n_features)
         self.input_gradient = block[:, : plan.n_features]
         self.gradient = scratch[plan.arena.gradient :][:n_parameters]
         self.lends = scratch.nbytes <= _KEPT_BYTES
+
+
+def _output(
+    plan: Plan, scratch: Array, rows: int, n: int, at: int, gradient_at: int
+) -> tuple[Array, Array, Array]:
+    """An output of n columns, where its gradient goes, and the padding of that."""
+    gradient = _block(plan, scratch, gradient_at, rows, n)
+    return _block(plan, scratch, at, rows, n)[:, :n], gradient[:, :n], gradient[:, n:]
 
 
 def _block(plan: Plan, scratch: Array, offset: int, rows: int, width: int) -> Array:

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from fastbp.check.frame import check_feature_names
 from fastbp.check.input import check_out
 from fastbp.check.message import counted
 from fastbp.check.scalar import check_integer
+from fastbp.loss import Loss
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.figure import metric_divisor, summed_metrics
@@ -120,7 +122,7 @@ def predict(
 def evaluate(
     state: State,
     X: ArrayLike,
-    y: ArrayLike,
+    y: Any,
     *,
     n_threads: int | str,
     sample_weight: ArrayLike | None = None,
@@ -144,20 +146,21 @@ def measure(
     part.
     """
     found = _sums(state, rows, n_threads, ema) if not state.loss.is_own else {}
-    if len(found) <= len(state.description.metrics):
-        response = np.empty((len(rows.X), state.n_outputs), state.dtype)
+    names = [*dict.fromkeys(("loss", *found, *state.description.measures))]
+    if len(found) < len(names):
+        response: Any = np.empty((len(rows.X), state.n_outputs), state.dtype)
         for part in _parts(rows):
             block = converted(rows.X, part, state)
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
         weight = rows.weights.of_elements()
         if state.loss.is_own:
             found["loss"] = measured_by_own(state, rows.y, response, rows.weights.weight)
-        response = state.loss.point(response)
+        response = _point(state, response)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be
             for name, measured in state.description.measures.items():
                 if name not in found:
                     found[name] = measured(response, rows.y, weight)
-    return {name: found[name] for name in ("loss", *state.description.measures)}
+    return {name: found[name] for name in names}
 
 
 def _sums(state: State, rows: Rows, n_threads: int | str, ema: bool) -> dict[str, float]:
@@ -183,6 +186,14 @@ def _sums(state: State, rows: Rows, n_threads: int | str, ema: bool) -> dict[str
     for name, value in zip(summed, total[1:], strict=True):
         found[name] = value / (metric_divisor(state, name) * count)
     return found
+
+
+def _point(state: State, response: Array) -> Any:
+    """The columns that foretell the targets themselves; of several heads by their names."""
+    if not isinstance(state.loss, Loss):
+        assert state.heads is not None
+        return state.heads.points(state.heads.split(response))
+    return state.loss.point(response)
 
 
 def _parts(rows: Rows) -> Sequence[slice]:
@@ -242,4 +253,17 @@ class Predictor:
         return out[0] if is_row else out
 
     def __repr__(self) -> str:
-        return f"<Predictor of {counted(self.batch_size, 'row')} for {self._state!r}>"
+        return f"<{type(self).__name__} of {counted(self.batch_size, 'row')} for {self._state!r}>"
+
+
+class HeadPredictor(Predictor):
+    """The same for several heads: calling it returns a dict of arrays, which the next call
+    overwrites.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, X: ArrayLike) -> Any:
+        """The response of each head for X."""
+        assert self._state.heads is not None
+        return self._state.heads.split(super().__call__(X))

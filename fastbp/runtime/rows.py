@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastbp.check.array import Array, is_readable
 from fastbp.check.frame import check_feature_names
@@ -48,20 +48,20 @@ class Rows(NamedTuple):
 
     Attributes:
         X: an array, or `Picked` rows of one.
+        y: an array, or the `Targets` of several heads.
         is_direct: the kernels can read X and y in place; else at least one is as it came, to be
             converted in parts.
     """
 
     X: Any
-    y: Array
+    y: Any
     weights: Weights = UNWEIGHTED
     is_direct: bool = True
 
     def take(self, rows: slice | Array, state: State) -> Rows:
         """Some of the rows, where the kernels can read them."""
         X = converted(self.X, rows, state)
-        y = self.y[rows] if _stays(self.y, state) else converted(self.y, rows, state)
-        return Rows(X, y, self.weights.take(rows))
+        return Rows(X, _targets(self.y, rows, state), self.weights.take(rows))
 
     def cut(self, begin: int, end: int) -> Rows:
         """Views of the rows begin..end, which can be read in place."""
@@ -76,6 +76,15 @@ class Rows(NamedTuple):
         if isinstance(rows, slice):
             return float(len(range(*rows.indices(len(self.X)))))
         return float(len(self.X) if rows is None else len(rows))
+
+
+def _targets(y: Any, rows: slice | Array, state: State) -> Any:
+    """Those of some rows, where the kernels can read them."""
+    if state.heads is not None:
+        return type(y)(tuple(
+            part[rows] if part.ndim == 1 else converted(part, rows, state) for part in y
+        ))  # fmt: skip
+    return y[rows] if _stays(y, state) else converted(y, rows, state)
 
 
 def _stays(y: Array, state: State) -> bool:
@@ -138,7 +147,7 @@ def row_order(state: State, n_rows: int, epoch: int) -> NDArray[np.uint32]:
 def checked_rows(
     state: State,
     X: Any,
-    y: ArrayLike,
+    y: Any,
     *,
     sample_weight: object = None,
     class_weight: object = None,
@@ -161,6 +170,8 @@ def checked_rows(
     """
     if ignore_nan is not False:
         ignore_nan = check_bool(ignore_nan, name="ignore_nan")
+    if state.heads is not None:
+        state.heads.refuse(ignore_nan=ignore_nan, class_weight=class_weight)
     rows: Any = state.quick_input(X, state.n_features, check_finite)
     is_direct = True
     if rows is None:
@@ -178,7 +189,10 @@ def checked_rows(
     present = None
     if target is None or len(target) != len(rows):
         target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
-        is_direct = is_direct and (_stays(target, state) or is_readable(target, state.dtype))
+        if state.heads is not None:
+            is_direct = is_direct and target.is_direct(state.dtype)
+        else:
+            is_direct = is_direct and (_stays(target, state) or is_readable(target, state.dtype))
     if state.loss.is_own:
         check_own(state, target, sample_weight=sample_weight, ignore_nan=ignore_nan)
     if sample_weight is None and class_weight is None and present is None:
@@ -207,14 +221,16 @@ def checked_rows(
 
 
 def _checked_target(
-    state: State, y: ArrayLike, n_rows: int, ignore_nan: bool, check_finite: bool
-) -> tuple[Array, Array | None]:
+    state: State, y: Any, n_rows: int, ignore_nan: bool, check_finite: bool
+) -> tuple[Any, Array | None]:
     """The targets, and which are present, None for all."""
     options: dict[str, Any] = {
-        "n_rows": n_rows, "n_out": state.n_targets, "domain": state.loss.domain,
-        "dtype": state.dtype, "check_finite": check_finite, "isfinite": state.scan,
-        "most_bytes": MOST_BYTES, "noun": state.noun,
+        "n_rows": n_rows, "dtype": state.dtype, "check_finite": check_finite,
+        "isfinite": state.scan, "most_bytes": MOST_BYTES,
     }  # fmt: skip
+    if state.heads is not None:
+        return state.heads.check_targets(y, **options), None
+    options |= {"n_out": state.n_targets, "domain": state.loss.domain, "noun": state.noun}
     if ignore_nan:
         return check_y_with_gaps(y, **options)
     return check_y(y, **options, nan_advice=NAN_ADVICE), None

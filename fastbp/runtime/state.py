@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,12 +18,16 @@ from fastbp.check.weight import NAN_ADVICE
 from fastbp.description import Description, Unfinished
 from fastbp.history import History
 from fastbp.layer.architecture import architecture
+from fastbp.loss import Loss
 from fastbp.plan import Graph
 from fastbp.plan.arena import allocate
 from fastbp.plan.graph import Purpose
 from fastbp.runtime.guard import Guard
 from fastbp.runtime.parts import Parts, Prepared
 from fastbp.schedule import Schedule
+
+if TYPE_CHECKING:
+    from fastbp.runtime.head import HeadStates
 
 _Quick = Callable[[object, int, bool], Array | None]
 
@@ -47,6 +51,7 @@ class State:
         steps, epochs: taken and trained so far; the order of rows follows from the latter, what
             layers draw from the former.
         draws: whether there are layers that draw random numbers.
+        heads: the outputs of a network that ends in `Heads`, else None.
         rows_back: rows that went backward since the last step.
         feature_names: of the columns of X, where the last `fit` was given a frame.
         history: of the last `fit`.
@@ -66,7 +71,7 @@ class State:
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
         "architecture", "backend", "declared_activation", "description", "draws", "dtype",
-        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "heads",
         "history", "idle_averages", "idle_predictors", "instruction_set", "layers",
         "layout", "left_at", "loss", "metadata", "module", "n_features", "n_outputs", "n_targets",
         "optimizer", "optimizer_state", "parameters", "parts", "powers", "quick_input",
@@ -103,9 +108,14 @@ class State:
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         self.quick_input: _Quick = self.module.accept
-        accept = self.module.accept
-        quick = {"real": accept, "direction": accept, "class": self.module.class_index}
-        self.quick_target: _Quick = quick.get(self.loss.domain, _closer_look)
+        self.quick_target = self.quick_look(self.loss.domain)
+        self.heads: HeadStates | None = None
+        if not isinstance(self.loss, Loss):
+            from fastbp.runtime.head import HeadStates  # which few need
+
+            self.heads = HeadStates(self)
+            self.response_activation = self.heads.response
+            self.declared_activation = self.heads.declared
         self._take_memory()
         if draws:
             self.architecture.start.fill(self.parameters, seed=self.seed)
@@ -147,6 +157,12 @@ class State:
         """Before an engine trains: its layers draw for the step that comes next."""
         self.rows_back = 0
         engine.draw_from(self.seed, self.steps, 0, True)
+
+    def quick_look(self, domain: str) -> _Quick:
+        """As `quick_input`, of targets of such a domain."""
+        accept = self.module.accept
+        quick = {"real": accept, "direction": accept, "class": self.module.class_index}
+        return quick.get(domain, _closer_look)
 
     @property
     def noun(self) -> str:
@@ -222,8 +238,8 @@ class State:
         )  # fmt: skip
 
     def checked_pair(
-        self, X: ArrayLike, y: ArrayLike, *, check_finite: bool = True, nan_advice: str = NAN_ADVICE
-    ) -> tuple[Array, Array]:
+        self, X: ArrayLike, y: Any, *, check_finite: bool = True, nan_advice: str = NAN_ADVICE
+    ) -> tuple[Array, Any]:
         """X and y as the kernels can read them; errors as in `check_X` and `check_y`."""
         rows = self.quick_input(X, self.n_features, check_finite)
         if rows is None:
@@ -231,9 +247,15 @@ class State:
         target = self.quick_target(y, self.n_targets, check_finite)
         if target is not None and len(target) == len(rows):
             return rows, target
+        options: dict[str, Any] = {
+            "n_rows": len(rows), "dtype": self.dtype, "check_finite": check_finite,
+            "isfinite": self.scan,
+        }  # fmt: skip
+        if self.heads is not None:
+            return rows, self.heads.check_targets(y, **options)
         return rows, check_y(
-            y, n_rows=len(rows), n_out=self.n_targets, domain=self.loss.domain, dtype=self.dtype,
-            check_finite=check_finite, isfinite=self.scan, nan_advice=nan_advice, noun=self.noun,
+            y, n_out=self.n_targets, domain=self.loss.domain, nan_advice=nan_advice,
+            noun=self.noun, **options,
         )  # fmt: skip
 
     def scan(self, array: Array) -> int:

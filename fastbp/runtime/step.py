@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array, as_numeric
@@ -13,7 +15,7 @@ from fastbp.runtime.rate import set_rate
 from fastbp.runtime.state import State
 
 
-def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
+def forward(state: State, X: ArrayLike, training: bool = True) -> Any:
     """See `Network.forward`."""
     guard, token = state.guard, object()
     try:
@@ -29,12 +31,15 @@ def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
             parts.engine.draw_from(state.seed, state.steps, state.rows_back, training)
         parts.engine.forward(rows)
         state.forward_pass = parts
+        if state.heads is not None:
+            outs = (out.copy() for out, _, _ in parts.heads)
+            return dict(zip(state.heads.names, outs, strict=True))
         return parts.out.copy()
     finally:
         guard.writers.discard(token)
 
 
-def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> Array:
+def backward(state: State, dL_dout: Any, *, accumulate: bool = False) -> Array:
     """See `Network.backward`."""
     guard, token = state.guard, object()
     try:
@@ -42,17 +47,26 @@ def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> A
         parts = state.forward_pass
         if parts is None:
             raise RuntimeError("backward needs a forward before it")
-        given = state.quick_input(dL_dout, state.n_outputs, True)
-        if given is None or len(given) != parts.n_rows:
-            given = _check_output_gradient(state, dL_dout, parts.n_rows)
+        given: Any
+        if state.heads is not None:
+            given = _head_gradients(state, dL_dout, parts.n_rows)
+        else:
+            given = state.quick_input(dL_dout, state.n_outputs, True)
+            if given is None or len(given) != parts.n_rows:
+                given = _check_output_gradient(state, dL_dout, parts.n_rows, state.n_outputs)
         before = None
         if accumulate is not False and check_bool(accumulate, name="accumulate"):
             before = state.gradient
         if before is not None:
             before = before.copy()
             state.gradient = None  # should an exception come before the sum
-        parts.output_gradient[...] = given
-        parts.padding.fill(0)
+        if state.heads is not None:
+            for (_, to, padding), own in zip(parts.heads, given, strict=True):
+                to[...] = own
+                padding.fill(0)
+        else:
+            parts.output_gradient[...] = given
+            parts.padding.fill(0)
         parts.engine.backward()
         if state.draws:
             state.rows_back += parts.n_rows
@@ -92,21 +106,39 @@ def step(state: State) -> None:
         guard.writers.discard(token)
 
 
-def _check_output_gradient(state: State, dL_dout: ArrayLike, n_rows: int) -> Array:
-    given = as_numeric(dL_dout, name="dL_dout", dtype=state.dtype)
-    expected = n_rows, state.n_outputs
+def _head_gradients(state: State, dL_dout: Any, n_rows: int) -> tuple[Array, ...]:
+    """Those of all heads, as the kernels can read them."""
+    assert state.heads is not None
+    held = state.heads.check_names(dL_dout, what="dL_dout")
+    return tuple(
+        _check_output_gradient(
+            state, held[head.name], n_rows, head.n_outputs, f"dL_dout[{head.name!r}]",
+            f"head {head.name!r}",
+        )
+        for head in state.heads.heads
+    )  # fmt: skip
+
+
+def _check_output_gradient(
+    state: State,
+    dL_dout: ArrayLike,
+    n_rows: int,
+    n_outputs: int,
+    name: str = "dL_dout",
+    owner: str = "network",
+) -> Array:
+    given = as_numeric(dL_dout, name=name, dtype=state.dtype)
+    expected = n_rows, n_outputs
     if given.ndim == 1 and expected == (len(given), 1):
         given = given[:, None]
     if given.ndim < 2:
         got = f"shape {given.shape}" if given.ndim else shown(dL_dout)
-        raise ValueError(f"dL_dout must have the shape of the output, {expected}, got {got}")
-    if given.ndim == 2 and given.shape[1] != state.n_outputs:
-        columns, outputs = counted(given.shape[1], "column"), counted(state.n_outputs, "output")
-        raise ValueError(f"dL_dout has {columns}, network has {outputs}")
-    given = check_X(
-        given, n_features=state.n_outputs, dtype=state.dtype, name="dL_dout", isfinite=state.scan
-    )
+        raise ValueError(f"{name} must have the shape of the output, {expected}, got {got}")
+    if given.ndim == 2 and given.shape[1] != n_outputs:
+        columns, outputs = counted(given.shape[1], "column"), counted(n_outputs, "output")
+        raise ValueError(f"{name} has {columns}, {owner} has {outputs}")
+    given = check_X(given, n_features=n_outputs, dtype=state.dtype, name=name, isfinite=state.scan)
     if len(given) != n_rows:
         rows = counted(len(given), "row")
-        raise ValueError(f"dL_dout has {rows}, the last forward had {n_rows}")
+        raise ValueError(f"{name} has {rows}, the last forward had {n_rows}")
     return given

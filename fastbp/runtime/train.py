@@ -52,7 +52,7 @@ class Epochs:
         self,
         state: State,
         X: Any,
-        y: ArrayLike,
+        y: Any,
         *,
         batch_size: int | None,
         shuffle: bool,
@@ -227,7 +227,7 @@ def warn_once(state: State, X: Array, given: object) -> None:
     state.scale_was_checked = True
 
 
-def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
+def train_on_batch(state: State, X: ArrayLike, y: Any) -> float:
     """See `Network.train_on_batch`; of rows that all count alike."""
     guard, token = state.guard, object()
     try:
@@ -252,7 +252,7 @@ def train_on_batch(state: State, X: ArrayLike, y: ArrayLike) -> float:
 
 @writing
 def train_on_weighted_batch(
-    state: State, X: ArrayLike, y: ArrayLike, *, normalize: object, **options: Any
+    state: State, X: ArrayLike, y: Any, *, normalize: object, **options: Any
 ) -> float:
     """See `Network.train_on_batch`; the options are those of `checked_rows`."""
     normalize = check_bool(normalize, name="normalize")
@@ -281,7 +281,7 @@ def _refuse(state: State, engine: Any, status: int, loss: float) -> None:
 
 
 @writing
-def train_steps(state: State, X: ArrayLike, y: ArrayLike, *, steps: int, **options: Any) -> float:
+def train_steps(state: State, X: ArrayLike, y: Any, *, steps: int, **options: Any) -> float:
     """See `Network.train_steps`; the options are those of `Epochs`."""
     steps = check_integer(steps, name="steps", minimum=1)
     call = Epochs(state, X, y, **options)

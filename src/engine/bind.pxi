@@ -56,17 +56,32 @@ cdef int bind_loss(Engine engine, loss) except -1:
     engine.four_loss = found.four
     engine.is_cross_entropy = found.rows == cross_entropy_rows
     engine.has_penalties = loss.with_penalties
-    engine.penalty_scale = 1
-    for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
-        engine.loss_parameters.at[i] = <real><double>value
+    fill_parameters(&engine.loss_parameters, loss, &found)
     engine.n_targets = loss.n_targets(n)
-    engine.is_loss_of_rows = found.rows in (cross_entropy_rows, class_loss_rows, cosine_rows)
-    engine.loss_column = NULL
-    if found.has_column:
-        engine.loss_column = <real*>engine.memory(n * sizeof(real), sizeof(real))
-        for i, value in enumerate(checked(loss.columns(n), n, loss)):
-            engine.loss_column[i] = <real><double>value
+    engine.is_loss_of_rows = is_loss_of_rows(found.rows)
+    engine.loss_column = loss_columns(engine, loss, &found, n)
     return 0
+
+
+cdef bint is_loss_of_rows(loss_kernel kernel) noexcept:
+    return kernel in (cross_entropy_rows, class_loss_rows, cosine_rows)
+
+
+cdef int fill_parameters(Parameters* parameters, loss, const LossKernel* found) except -1:
+    for i, value in enumerate(checked(loss.parameters, found.n_parameters, loss)):
+        parameters.at[i] = <real><double>value
+    return 0
+
+
+cdef real* loss_columns(Engine engine, loss, const LossKernel* found, Py_ssize_t n) except? NULL:
+    """A parameter of each output's own, or NULL."""
+    cdef real* column
+    if not found.has_column:
+        return NULL
+    column = <real*>engine.memory(n * sizeof(real), sizeof(real))
+    for i, value in enumerate(checked(loss.columns(n), n, loss)):
+        column[i] = <real><double>value
+    return column
 
 
 cdef int bind_optimizer(Engine engine, optimizer, double[::1] power) except -1:
@@ -110,6 +125,24 @@ cdef int bind_clip(Engine engine, optimizer) except -1:
     return 0
 
 
+cdef int find_targets(y, Targets* to) except -1:
+    """An array of the real type, (n_rows, any), or class indices, (n_rows,)."""
+    cdef const int[:] label
+    cdef const real[:, :] target
+    to.label = NULL
+    to.y = NULL
+    if y.ndim == 1:
+        label = y
+        to.label = &label[0]
+        to.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
+    else:
+        target = y
+        to.y = &target[0, 0]
+        to.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
+        to.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
+    return 0
+
+
 cdef int bind_weights(Engine engine, weight, row_weight) except -1:
     """Weights of the call: `weight` (n_rows, n_outputs) of elements, `row_weight` (n_rows,); either may be None."""
     cdef const real[:, :] own
@@ -135,11 +168,22 @@ cdef int bind_weights(Engine engine, weight, row_weight) except -1:
 cdef int bind_metrics(Engine engine, names) except -1:
     """The metrics of the call, by name."""
     cdef int m
-    if len(names) > MOST_METRICS:
-        raise ValueError(f"at most {MOST_METRICS} metrics, got {names!r}")
+    if len(names) > engine.most_metrics:
+        raise ValueError(f"at most {engine.most_metrics} metrics, got {names!r}")
     for m in range(len(names)):
-        engine.call.metric[m] = find_metric(names[m], engine.plan.loss.link, engine.sizes.n_outputs)
+        if engine.n_heads > 0:
+            engine.call.metric[m] = head_metric(engine, names[m])
+        else:
+            engine.call.metric[m] = find_metric(names[m], engine.plan.loss.link, engine.sizes.n_outputs)
     engine.call.n_metrics = len(names)
+    return 0
+
+
+cdef int bind_metric_memory(Engine engine) except -1:
+    """Room for the metrics of a call and their sums."""
+    engine.most_metrics = max(<int>MOST_METRICS, engine.n_heads * (1 + MOST_METRICS))
+    engine.call.metric = <Metric*>engine.memory(engine.most_metrics * sizeof(Metric), sizeof(void*))
+    engine.call.metric_sum = <double*>engine.memory(engine.most_metrics * sizeof(double), sizeof(double))
     return 0
 
 

@@ -30,6 +30,8 @@ cdef class Engine:
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss
     cdef bint is_cross_entropy, is_loss_of_rows
+    cdef Head* heads                    # of a network with several outputs; it has no loss of its own
+    cdef int n_heads                    # or 0
     cdef bint has_penalties             # the loss: each batch's are divided by what it weighs, and reported
     cdef double penalty_scale           # 1, or what they are multiplied by for the batch of the step
     cdef Parameters loss_parameters
@@ -55,7 +57,8 @@ cdef class Engine:
     cdef real* packing
     cdef real* last_good
     cdef double* tile_loss
-    cdef double* tile_metric            # MOST_METRICS a tile
+    cdef double* tile_metric            # `most_metrics` a tile
+    cdef int most_metrics
     cdef real* weight_room              # of one thread; the next one's is `weight_stride` on
     cdef Py_ssize_t weight_stride
     cdef double* found                  # by `evaluate`
@@ -96,13 +99,19 @@ cdef class Engine:
         self.forward_program = bound_program(self, plan.forward)
         self.backward_program = bound_program(self, plan.backward)
         self.gradient_program = bound_program(self, plan.weight_gradient)
-        bind_loss(self, plan.loss)
+        if plan.heads:
+            bind_heads(self, plan)
+        else:
+            bind_loss(self, plan.loss)
+        self.penalty_scale = 1
+        bind_metric_memory(self)
         bind_optimizer(self, plan.optimizer, power)
         self.rate = &rate[0]
         if plan.purpose != "predict":
             bind_clip(self, plan.optimizer)
-            self.tile_metric = <double*>self.memory(plan.n_tiles * MOST_METRICS * sizeof(double), sizeof(double))
-        self.set_transform("linear")
+            self.tile_metric = <double*>self.memory(plan.n_tiles * self.most_metrics * sizeof(double), sizeof(double))
+        if self.n_heads == 0:
+            self.set_transform("linear")
         if self.sizes.latency_rows:
             self.latency_layers = <LatencyLayer*>self.memory(self.forward_program.n * sizeof(LatencyLayer), sizeof(void*))
             find_latency_layers(self)
@@ -120,7 +129,10 @@ cdef class Engine:
     cdef int set_transform(self, str name) except -1:
         """The activation by which outputs are shown: found once, for callers pass the same object."""
         if name is not self.transform_name:
-            self.transform = find_activation(name, 0, False)
+            if self.n_heads > 0:
+                set_head_transforms(self, name)
+            else:
+                self.transform = find_activation(name, 0, False)
             self.transform_name = name
         return 0
 
@@ -138,8 +150,8 @@ cdef class Engine:
         self.call.x = <const real*>rows.at
         self.call.x_row = rows.row // <Py_ssize_t>sizeof(real)
         self.call.x_column = rows.column // <Py_ssize_t>sizeof(real)
-        self.call.label = NULL
-        self.call.y = NULL
+        self.call.targets.label = NULL
+        self.call.targets.y = NULL
         self.call.weight = NULL
         self.call.row_weight = NULL
         self.call.n_metrics = 0
@@ -147,18 +159,9 @@ cdef class Engine:
         self.call.checks_finite = False
 
     cdef int set_target(self, y) except -1:
-        cdef const int[:] label
-        cdef const real[:, :] target
-        if y.ndim == 1:
-            label = y
-            self.call.label = &label[0]
-            self.call.label_step = label.strides[0] // <Py_ssize_t>sizeof(int)
-        else:
-            target = y
-            self.call.y = &target[0, 0]
-            self.call.y_row = target.strides[0] // <Py_ssize_t>sizeof(real)
-            self.call.y_column = target.strides[1] // <Py_ssize_t>sizeof(real)
-        return 0
+        if self.n_heads > 0:
+            return set_head_targets(self, y)
+        return find_targets(y, &self.call.targets)
 
     def train(self, const real[:, :] x, y, *, Py_ssize_t batch_size, Py_ssize_t epochs, double[::1] losses,
               int n_threads=1, unsigned int[::1] shuffled=None, const unsigned int[::1] batch_rows=None,
@@ -359,7 +362,7 @@ cdef class Engine:
         if row_weight is not None:
             self.call.total_weight = sum_in_order(row_weight)
         n_tiles = pieces(x.shape[0], self.sizes.tile_rows)
-        found = numpy.empty((1 + MOST_METRICS, n_tiles))
+        found = numpy.empty((1 + self.most_metrics, n_tiles))
         tiles = found
         self.tile_loss = &tiles[0, 0]
         self.tile_metric = &tiles[1, 0]
@@ -377,7 +380,6 @@ cdef class Engine:
         cdef double total
         check_call(self, self.has_loss, "loss_gradient", 0)
         self.call.weight = self.call.row_weight = NULL
-        self.call.label = NULL
         self.set_target(y)
         bind_weights(self, weight, row_weight)
         with nogil:

@@ -63,7 +63,7 @@ cdef void begin_epoch(Engine engine, Call* call) noexcept nogil:
         call.since_kept = 0
     if call.shuffled != NULL:
         shuffle(call.n_rows, call.seed, call.first_epoch + call.epoch, call.shuffled)
-    memset(call.metric_sum, 0, sizeof(call.metric_sum))
+    memset(call.metric_sum, 0, call.n_metrics * sizeof(double))
 
 
 cdef void restore_epoch(Engine engine, Call* call) noexcept nogil:
@@ -148,7 +148,7 @@ cdef void add_metrics(Engine engine, Call* call, Py_ssize_t rows) noexcept nogil
     cdef int m
     for i in range(1 if rows <= engine.sizes.latency_rows else pieces(rows, engine.sizes.tile_rows)):
         for m in range(call.n_metrics):
-            call.metric_sum[m] += engine.tile_metric[i * MOST_METRICS + m]
+            call.metric_sum[m] += engine.tile_metric[i * engine.most_metrics + m]
 
 
 cdef void record_epoch(Engine engine, Call* call, Engine validator, double seen) noexcept nogil:
@@ -184,7 +184,7 @@ cdef void evaluate_tiles(Engine engine, Call* call, double* found) noexcept nogi
     for i in range(n_tiles):
         found[0] += engine.tile_loss[i]
         for m in range(call.n_metrics):
-            found[m + 1] += engine.tile_metric[i * MOST_METRICS + m]
+            found[m + 1] += engine.tile_metric[i * engine.most_metrics + m]
 
 
 cdef inline bint is_better(Watch* watch, double value, double other) noexcept nogil:

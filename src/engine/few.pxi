@@ -135,7 +135,8 @@ cdef inline vfour few_loss(const bint single, Engine engine, Call* call, RowTile
     cdef vfour d
     if single and engine.four_loss != NULL and not call.looks_closer:
         d = engine.four_loss(&engine.loss_parameters, <real>mean, engine.sizes.n_outputs, out,
-                             call.y + (order[0] if order != NULL else first) * call.y_row, call.y_column, loss)
+                             call.targets.y + (order[0] if order != NULL else first) * call.targets.y_row,
+                             call.targets.y_column, loss)
     else:
         loss[0] = loss_of_tile(engine, call, tile, BLOCK, order, first, <real>mean)
         d = four_load(buffer(tile, engine.sizes.output_gradient, BLOCK))

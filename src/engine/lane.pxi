@@ -180,9 +180,9 @@ cdef double loss_of_lanes(Engine engine, Call* call, RowTile* tile, const unsign
     rows.d = d
     if call.weight != NULL:
         gather_weights(engine, call, tile, order, first, &rows)
-    if engine.lane_loss != NULL and (call.label != NULL or not engine.is_cross_entropy):
+    if engine.lane_loss != NULL and (call.targets.label != NULL or not engine.is_cross_entropy):
         rows.ld = tile.lane_length
-        rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.y_row + rows.n_targets
+        rows.readable = (call.n_rows - (0 if order != NULL else first) - 1) * call.targets.y_row + rows.n_targets
         loss = engine.lane_loss(&rows)
         measure_tile(call, tile, &rows, first, 1, tile.lane_length)
         return loss

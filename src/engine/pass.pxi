@@ -27,10 +27,12 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             return
         bind_rows(engine, call, &tile, NULL, first)
         run_program(&engine.forward_program, &tile, &weights, START_ZERO)
-        if call.kind == PREDICT:
+        if call.kind == PREDICT and engine.n_heads > 0:
+            respond_heads(engine, &tile, first)
+        elif call.kind == PREDICT:
             respond(engine, &tile, first)
         else:
-            tile.metric = engine.tile_metric + index * MOST_METRICS
+            tile.metric = engine.tile_metric + index * engine.most_metrics
             engine.tile_loss[index] = loss_of_tile(engine, call, &tile, engine.ld_output, NULL, first, 1)
         if thread == 0:
             poll(engine, call, tile.rows)

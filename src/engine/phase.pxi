@@ -60,26 +60,30 @@ cdef struct Watch:
     double wait             # epochs without an improvement
     double best_epoch       # counted within the call, -1 for none in it
 
+# Targets as an array has them, of the real type or class indices.
+cdef struct Targets:
+    const real* y
+    Py_ssize_t y_row
+    Py_ssize_t y_column
+    const int* label            # or NULL
+    Py_ssize_t label_step
+
 # The data and the progress of one call, shared by its threads.
 cdef struct Call:
     const real* x
     Py_ssize_t x_row
     Py_ssize_t x_column
-    const real* y
-    Py_ssize_t y_row
-    Py_ssize_t y_column
-    const int* label
-    Py_ssize_t label_step
+    Targets targets                 # of one output; of several each head has its own
     const real* weight              # of elements, or of rows (a column step of 0); or NULL
     Py_ssize_t weight_row
     Py_ssize_t weight_column
     const double* row_weight        # what a row adds to the divisor of its batch's mean, or NULL: 1
     double batch_weight             # their sum over the batch under way
     double total_weight             # and over all rows
-    Metric metric[MOST_METRICS]
+    Metric* metric
     int n_metrics
     bint looks_closer               # there are weights or metrics, or outputs are kept
-    double metric_sum[MOST_METRICS]     # of the epoch
+    double* metric_sum              # of the epoch
     Py_ssize_t n_rows
     bint checks_finite              # a prediction stops at a tile with a number that is nan or infinite
     Py_ssize_t batch_size

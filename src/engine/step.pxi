@@ -69,6 +69,8 @@ cdef double loss_of_tile(Engine engine, Call* call, RowTile* tile, Py_ssize_t ld
     """
     cdef LossRows rows
     cdef double loss
+    if engine.n_heads > 0:
+        return loss_of_heads(engine, call, tile, order, first, scale)
     bind_targets(engine, call, tile, order, first, scale, &rows)
     rows.ld = ld
     rows.out = buffer(tile, engine.sizes.output, ld)
@@ -87,16 +89,17 @@ cdef inline void measure_tile(Call* call, RowTile* tile, LossRows* rows, Py_ssiz
     for m in range(call.n_metrics):
         tile.metric[m] = call.metric[m].kernel(rows, row, column)
     if call.outputs != NULL:
-        keep_outputs(call.outputs, rows, first, row, column)
+        keep_outputs(call.outputs, rows.n, rows, first, row, column)
 
 
-cdef void keep_outputs(real* to, LossRows* rows, Py_ssize_t first, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    """to[order[r]] = out[r], `first + r` where there is no order"""
+cdef void keep_outputs(real* to, Py_ssize_t ld, LossRows* rows, Py_ssize_t first, Py_ssize_t row,
+                       Py_ssize_t column) noexcept nogil:
+    """to[order[r]] = out[r], `first + r` where there is no order; rows of `ld` numbers"""
     cdef Py_ssize_t r, j, at
     for r in range(rows.rows):
         at = rows.order[r] if rows.order != NULL else first + r
         for j in range(rows.n):
-            to[at * rows.n + j] = rows.out[r * row + j * column]
+            to[at * ld + j] = rows.out[r * row + j * column]
 
 
 cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
@@ -113,21 +116,26 @@ cdef void gather_weights(Engine engine, Call* call, RowTile* tile, const unsigne
         gather(tile.rows, rows.n_targets, order, given, call.weight_row, call.weight_column, tile.weight, rows.ld)
 
 
+cdef inline void place_targets(const Targets* targets, Py_ssize_t shift, LossRows* rows) noexcept nogil:
+    """The targets from row `shift` on."""
+    rows.label = targets.label
+    rows.y = targets.y
+    if targets.label != NULL:
+        rows.label += shift * targets.label_step
+    else:
+        rows.y += shift * targets.y_row
+    rows.label_step = targets.label_step
+    rows.y_row = targets.y_row
+    rows.y_column = targets.y_column
+
+
 cdef inline void bind_targets(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,
                               real scale, LossRows* rows) noexcept nogil:
     """The tile's targets, and what a loss needs beside them and its outputs."""
     cdef Py_ssize_t shift = 0 if order != NULL else first
     rows.rows = tile.rows
     rows.n = engine.sizes.n_outputs
-    rows.label = call.label
-    rows.y = call.y
-    if call.label != NULL:
-        rows.label += shift * call.label_step
-    else:
-        rows.y += shift * call.y_row
-    rows.label_step = call.label_step
-    rows.y_row = call.y_row
-    rows.y_column = call.y_column
+    place_targets(&call.targets, shift, rows)
     rows.order = order
     rows.weight = NULL
     rows.n_targets = engine.n_targets
@@ -177,7 +185,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     tile.packing = packing_of(engine, thread)
     tile.weight = engine.weight_room + thread * engine.weight_stride
-    tile.metric = engine.tile_metric + index * MOST_METRICS
+    tile.metric = engine.tile_metric + index * engine.most_metrics
     tile.draw = engine.draw
     tile.draw.step += call.steps
     tile.draw.row += begin
@@ -198,7 +206,7 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     for i in range(count):
         at = i * engine.sizes.tile_rows
         part.first = tile.first + at
-        part.metric = tile.metric + i * MOST_METRICS
+        part.metric = tile.metric + i * engine.most_metrics
         part.rows = min(engine.sizes.tile_rows, tile.rows - at)
         engine.tile_loss[index + i] = loss_of_tile(engine, call, &part, engine.ld_output,
                                                    order + at if order != NULL else NULL, first + at, step.scale)

@@ -87,10 +87,10 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
         for j in range((n - 1) // BLOCK):
             prefetch(row + j * BLOCK)
         prefetch(row + n - 1)
-        if call.label != NULL:
-            prefetch(call.label + order[r] * call.label_step)
+        if call.targets.label != NULL:
+            prefetch(call.targets.label + order[r] * call.targets.label_step)
         else:
-            prefetch(call.y + order[r] * call.y_row)
+            prefetch(call.targets.y + order[r] * call.targets.y_row)
 
 
 cdef inline void bind_rows(Engine engine, Call* call, RowTile* tile, const unsigned int* order,

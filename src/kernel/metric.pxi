@@ -6,13 +6,14 @@
 # lie `row` and `column` apart, so that rows in the lanes need no copies; d and weights of elements lie as outputs do.
 
 cdef enum:
-    MOST_METRICS = 3
+    MOST_METRICS = 3        # of one output
 
 ctypedef double (*metric_kernel)(LossRows* rows, Py_ssize_t row, Py_ssize_t column) noexcept nogil
 
 cdef struct Metric:
     metric_kernel kernel
     double divisor          # of the sum, beside the rows: the outputs where it is a mean over these too
+    int head                # of several outputs: whose it is; without a kernel, the loss itself
 
 
 cdef tuple METRICS = ("accuracy", "mae", "mse")
@@ -21,6 +22,7 @@ cdef tuple METRICS = ("accuracy", "mae", "mse")
 cdef Metric find_metric(str name, str link, Py_ssize_t n_outputs) except *:
     """The kernel of a metric of outputs of a loss.  Raises ValueError for an unknown one."""
     cdef Metric found
+    found.head = -1
     found.divisor = n_outputs
     if name == "mae":
         found.kernel = absolute_errors if link == "identity" else absolute_slopes

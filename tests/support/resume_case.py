@@ -44,6 +44,15 @@ def _random_layers() -> list[Any]:
     ]  # fmt: skip
 
 
+def _heads() -> list[Any]:
+    """Several outputs, for targets by name."""
+    heads = fb.Heads({
+        "class": ([fb.Dense(6, "tanh"), fb.Dense(3)], "cross_entropy"),
+        "value": ([fb.Dropout(0.2), fb.Dense(1)], fb.Loss("huber"), 0.5),
+    })  # fmt: skip
+    return [fb.Input(5), fb.Dense(9, "tanh"), heads]
+
+
 def _rate(step: int) -> float:
     return 0.05 / (1 + step // 4)
 
@@ -96,6 +105,17 @@ CASES: dict[str, dict[str, Any]] = {
         "kind": "converted", "metrics": ["accuracy", "f1_macro"], "validation": True,
         "callbacks": lambda: [Counter(), fb.ReduceLROnPlateau(patience=1)],
     },
+    "heads": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "validation": True,
+        "weighted": True,
+        "callbacks": lambda: [Counter(), fb.EarlyStopping("val_class_loss", patience=8)],
+    },
+    "heads in chunks": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "chunks",
+    },
+    "heads, converted": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "converted",
+    },
     "everything": {
         "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,
         "weighted": True, "metrics": ["accuracy", "mae", "log_loss"],
@@ -129,10 +149,17 @@ class Stop(fb.Callback):
         raise KeyboardInterrupt if self.how == "interrupt" else Stopped
 
 
-def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndarray]]:
+def _rows(y: Any, rows: slice) -> Any:
+    """Of targets, or of those of each head."""
+    return {name: part[rows] for name, part in y.items()} if isinstance(y, dict) else y[rows]
+
+
+def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, Any]]:
     own = CASES[name]
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
+    if own.get("layers") is _heads:
+        y = {"class": y, "value": rng.normal(size=N_ROWS)}
     metrics = own.get("metrics", [])
     network = fb.Network(
         own["layers"]() if "layers" in own else [5, 9, 3],
@@ -144,7 +171,7 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, np.ndar
 
 
 def fit(
-    name: str, network: fb.Network, data: tuple[np.ndarray, np.ndarray], *, epochs: int = 10,
+    name: str, network: fb.Network, data: tuple[np.ndarray, Any], *, epochs: int = 10,
     stop: Any = None, n_threads: int = 1, backup: Any = None,
 ) -> None:  # fmt: skip
     """From where the network stands to the end, or to where it is stopped."""
@@ -153,7 +180,7 @@ def fit(
     if own.get("weighted"):
         options["sample_weight"] = np.arange(N_ROWS) % 3 + 0.5
     if own.get("validation"):
-        options["validation_data"] = X[:20], y[:20]
+        options["validation_data"] = X[:20], _rows(y, slice(20))
     kind = own.get("kind")
     callbacks = own["callbacks"]() if "callbacks" in own else []
     limited = stop is not None and getattr(stop, "how", "") == "max_seconds"
@@ -162,7 +189,8 @@ def fit(
     first: Any = X
     if kind == "chunks":
         cut = [0, 13, 14, 40, N_ROWS]
-        first, y = [(X[a:b], y[a:b]) for a, b in zip(cut, cut[1:], strict=False)], None
+        edges = [slice(a, b) for a, b in zip(cut, cut[1:], strict=False)]
+        first, y = [(X[rows], _rows(y, rows)) for rows in edges], None
     if kind == "batches":
         rows = np.random.default_rng(0).integers(0, N_ROWS, (6, 7))
         options = {"batches": [[int(i) for i in batch] for batch in rows]}

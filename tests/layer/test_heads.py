@@ -1,0 +1,480 @@
+"""Several outputs: hand values, the oracle, a lone network, PyTorch, and the API around them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from support import child, oracle
+from support.head_case import SIZES, sized, trained
+from support.kernels import needs_kernels
+from support.mark import slow_but
+from support.network_state import digest
+from support.random_network import EACH_LOSS
+from support.tolerance import (
+    SAME_TRAINING,
+    assert_near,
+    assert_rounded,
+    assert_same_training,
+    depth,
+    eps,
+)
+
+import fastbp as fb
+from fastbp.backend import compiled_modules
+from fastbp.runtime import engine_cache
+
+Y = dict[str, Any]
+DTYPES = ["float32", "float64"]
+
+
+def network(dtype: str = "float32", backend: str | None = None, **options: Any) -> fb.Network:
+    """That of the documentation."""
+    heads = fb.Heads({
+        "class": ([fb.Dense(32, "relu"), fb.Dense(3)], "cross_entropy", 1.0),
+        "value": ([fb.Dense(1)], "mse", 0.5),
+    })  # fmt: skip
+    layers = [fb.Input(20), fb.Dense(64, "relu"), heads]
+    return fb.Network(layers, seed=1, dtype=dtype, backend=backend, **options)
+
+
+def data(n: int = 100, seed: int = 0) -> tuple[np.ndarray, Y]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 20))
+    return X, {"class": rng.integers(0, 3, n), "value": rng.normal(size=n)}
+
+
+def taken(y: Y, rows: Any) -> Y:
+    return {name: part[rows] for name, part in y.items()}
+
+
+def outputs_of(loss: fb.Loss) -> int:
+    return 3 if loss.link == "softmax" else 2 * loss.outputs_per_target
+
+
+def targets(loss: fb.Loss, n: int, rng: np.random.Generator) -> np.ndarray:
+    """What the loss takes, (n, targets) or class indices (n,)."""
+    shape = n, loss.n_targets(outputs_of(loss))
+    if loss.domain == "class":
+        return rng.integers(0, 3, n)
+    drawn = {
+        "interval": rng.uniform(size=shape), "sign": rng.choice([-1.0, 1.0], shape),
+        "count": rng.poisson(2.0, shape).astype(float), "positive": rng.uniform(0.5, 3, shape),
+    }  # fmt: skip
+    return drawn.get(loss.domain, rng.normal(size=shape))
+
+
+# values
+
+
+def test_by_hand(backend: str, dtype: str) -> None:
+    """h = 2 x; a = h, b = h / 2; 1 (a - y)^2 + 0.5 |b - y|."""
+    net = fb.Network(
+        [fb.Input(1), fb.Dense(1, weights=[[2]]),
+         fb.Heads({"a": ([fb.Dense(1, weights=[[1]])], "mse"),
+                   "b": ([fb.Dense(1, weights=[[0.5]])], "mae", 0.5)})],
+        optimizer=fb.SGD(1.0), dtype=dtype, backend=backend,
+    )  # fmt: skip
+    X, y = [[1.0], [3.0]], {"a": [1.0, 5.0], "b": [2.0, 2.0]}
+    assert {name: own.tolist() for name, own in net.predict(X).items()} == {
+        "a": [[2], [6]], "b": [[1], [3]],
+    }  # fmt: skip
+    assert net.evaluate(X, y) == {"loss": 1 + 0.5, "a_loss": 1.0, "b_loss": 1.0}
+    # by a: 2 (a - y) / 2 = 1, 1; by b: 0.5 sign(b - y) / 2 = -0.25, 0.25; by h: 0.875, 1.125
+    found = net.trace(X, y)
+    assert found["loss"] == 1.5
+    assert net.gradients["dense_2/kernel"].tolist() == [[1 * 2 + 1 * 6]]
+    assert net.gradients["dense_3/kernel"].tolist() == [[-0.25 * 2 + 0.25 * 6]]
+    assert net.gradients["dense_3/bias"].tolist() == [0]
+    assert net.gradients["dense_1/kernel"].tolist() == [[0.875 * 1 + 1.125 * 3]]
+    assert net.train_on_batch(X, y) == 1.5
+    assert net.parameters["dense_1/kernel"].tolist() == [[2 - 4.25]]
+
+
+def random_heads(seed: int) -> tuple[list[fb.Layer], Any, np.ndarray, Y]:
+    """A trunk, and heads of any loss, with data."""
+    rng = np.random.default_rng([seed, 9])
+    n, width = int(rng.integers(1, 60)), int(rng.integers(1, 40))
+    chosen = [EACH_LOSS[i] for i in rng.choice(len(EACH_LOSS), rng.integers(1, 5))]
+    chosen[0] = EACH_LOSS[seed % len(EACH_LOSS)]
+    heads, y = {}, {}
+    for i, loss in enumerate(chosen):
+        before = [fb.Dense(int(rng.integers(1, 20)), "tanh")] if rng.random() < 0.5 else []
+        if rng.random() < 0.3:
+            before.append(fb.Residual([fb.Dense(5, "tanh")], projection="auto"))
+        last = fb.Dense(outputs_of(loss), use_bias=bool(rng.random() < 0.8))
+        heads[f"h{i}"] = [*before, last], loss, float(rng.choice([1.0, 0.25, 3.0]))
+        y[f"h{i}"] = targets(loss, n, rng)
+    trunk: list[fb.Layer] = [fb.Input(int(rng.integers(1, 9)))]
+    if rng.random() < 0.9:
+        trunk.append(fb.Dense(width, "tanh"))
+    if rng.random() < 0.4:
+        trunk.append(fb.Branch([[fb.Dense(7, "sigmoid")], []]))
+    return trunk, heads, rng.normal(size=(n, trunk[0].units)), y  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("seed", slow_but(range(0, 60, 4), range(60)))
+def test_gradients_against_the_oracle(seed: int, backend: str) -> None:
+    """The gradient is the weighted sum of those of lone networks, by the oracle's chain rule."""
+    trunk, heads, X, y = random_heads(seed)
+    net = fb.Network([*trunk, fb.Heads(heads)], dtype="float64", backend=backend, seed=seed)
+    weights = dict(net.parameters.items())
+    sums = {name: np.zeros_like(own) for name, own in weights.items()}
+    size = {name: np.zeros_like(own) for name, own in weights.items()}
+    total, dX, left, rounds = 0.0, np.zeros_like(X), 0, 0.0
+    n_trunk = len(fb.Network([*trunk, fb.Dense(1, use_bias=False)]).get_weights()) - 1
+    names = [*weights]
+    for name, (layers, loss, weight) in heads.items():
+        n_own = len(fb.Network([*trunk, *layers], loss=loss).get_weights()) - n_trunk
+        own = names[:n_trunk] + names[n_trunk + left : n_trunk + left + n_own]
+        left += n_own
+        target = y[name]
+        value, by_X, tape = oracle.gradient(
+            [*trunk, *layers], loss, [weights[key] for key in own], X, target
+        )
+        total += weight * value
+        dX += weight * by_X
+        rounds = max(rounds, depth(tape.layers_in, len(X)))
+        for key, gradient, magnitude in zip(own, tape.gradients, tape.magnitudes, strict=True):
+            sums[key] += weight * gradient
+            size[key] += weight * magnitude
+        assert_near(
+            net.evaluate(X, y)[f"{name}_loss"], value, dtype="float64", length=rounds,
+            magnitude=abs(value) + 1,
+        )  # fmt: skip
+    traced = net.trace(X, y)
+    assert_near(
+        traced["loss"], total, dtype="float64", length=rounds, magnitude=abs(total) + len(heads)
+    )
+    for key in names:
+        scale = np.maximum(size[key], max(np.abs(v).max() for v in size.values()))
+        assert_near(
+            traced[key], sums[key], dtype="float64", length=rounds, magnitude=scale, name=key
+        )
+
+
+@pytest.mark.parametrize("loss", EACH_LOSS, ids=str)
+def test_every_loss_in_a_head(loss: fb.Loss, backend: str, dtype: str) -> None:
+    """Beside another head of weight 0 it trains as a network of that output alone."""
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(37, 4)), targets(loss, 37, rng)
+    layers = [fb.Dense(outputs_of(loss))]
+    heads = {"own": (layers, loss), "idle": ([fb.Dense(3)], "cross_entropy", 0)}
+    both = {"own": y, "idle": np.zeros(37, int)}
+    options: Any = {"optimizer": fb.SGD(0.05), "seed": 0, "dtype": dtype, "backend": backend}
+    trunk = [fb.Input(4), fb.Dense(9, "tanh")]
+    net = fb.Network([*trunk, fb.Heads(heads)], **options)
+    lone = fb.Network([*trunk, *layers], loss=loss, **options)
+    lone.set_weights(net.get_weights()[:4])
+    weight = np.arange(37) % 3 * 0.5
+    for own in ({}, {"sample_weight": weight}):
+        found, expected = net.evaluate(X, both, **own), lone.evaluate(X, y, **own)["loss"]
+        assert_rounded(
+            [found["own_loss"], found["loss"]], [expected] * 2, dtype=dtype,
+            roundings=SAME_TRAINING, magnitude=abs(expected) + 1,
+        )  # fmt: skip
+        for other, target in ((net, both), (lone, y)):
+            other.fit(X, target, epochs=2, batch_size=10, **own)
+        for a, b in zip(net.get_weights()[:4], lone.get_weights(), strict=True):
+            assert_same_training(a, b, dtype=dtype)
+    assert net.parameters["dense_3/kernel"].any()  # which nothing has moved
+    assert_near(
+        net.predict(X)["own"], lone.predict(X), dtype=dtype, length=SAME_TRAINING,
+        magnitude=np.abs(lone.predict(X)) + 1,
+    )  # fmt: skip
+
+
+def test_rows_of_probabilities(backend: str, dtype: str) -> None:
+    X, y = data(40)
+    one_hot = y | {"class": np.eye(3)[y["class"]]}
+    net = network(dtype, backend)
+    assert_rounded(
+        list(net.evaluate(X, one_hot).values()), list(net.evaluate(X, y).values()),
+        dtype=dtype, roundings=64,
+    )  # fmt: skip
+
+
+def test_check_gradients(backend: str) -> None:
+    X, y = data(9)
+    net = fb.Network(
+        [fb.Input(20), fb.Dense(4, "tanh"),
+         fb.Heads({"class": ([fb.Dense(3)], "cross_entropy"), "value": ([fb.Dense(1)], "mse")})],
+        seed=0, backend=backend,
+    )  # fmt: skip
+    assert net.check_gradients(X, y) < eps("float64") ** (1 / 3)
+
+
+# training
+
+
+def test_history(backend: str, dtype: str) -> None:
+    """The losses of an epoch are means over its rows, before each step."""
+    X, y = data(70)
+    net, other = network(dtype, backend), network(dtype, backend)
+    held = X[:9], taken(y, slice(9))
+    past = net.fit(X, y, epochs=2, batch_size=32, shuffle=False, validation_data=held)
+    assert list(past.history) == [
+        "loss", "class_loss", "value_loss", "val_loss", "val_class_loss", "val_value_loss",
+    ]  # fmt: skip
+    for epoch in range(2):
+        sums = np.zeros(3)
+        for begin in (0, 32, 64):
+            rows = slice(begin, begin + 32)
+            before = other.evaluate(X[rows], taken(y, rows))
+            sums += len(X[rows]) * np.array([*before.values()])
+            loss = other.train_on_batch(X[rows], taken(y, rows))
+            assert_rounded(loss, before["loss"], dtype=dtype, roundings=64)
+        found = [past[name][epoch] for name in ("loss", "class_loss", "value_loss")]
+        assert_rounded(found, sums / 70, dtype=dtype, roundings=64)
+        assert_rounded(found[0], found[1] + 0.5 * found[2], dtype="float64", roundings=64)
+    measured = net.evaluate(*held)
+    found = [past[f"val_{name}"][-1] for name in measured]
+    assert_rounded(found, [*measured.values()], dtype=dtype, roundings=64)
+
+
+def test_backends_agree(dtype: str) -> None:
+    X, y = data(90)
+    nets = [network(dtype, own) for own in ("cython", "numpy")]
+    pasts = [net.fit(X, y, epochs=3, batch_size=20) for net in nets]
+    for a, b in zip(*(net.get_weights() for net in nets), strict=True):
+        assert_same_training(a, b, dtype=dtype)
+    for name in pasts[0].history:
+        assert_rounded(pasts[0][name], pasts[1][name], dtype=dtype, roundings=SAME_TRAINING)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.usefixtures("eager_threads")
+def test_same_bits_on_any_threads(name: str, dtype: str) -> None:
+    net, _, _, batch_size = sized(name, dtype)
+    _, plan, _ = engine_cache.engine(net._state, "train", batch_size)
+    assert plan.weight_parallel == (name == "kernels")
+    assert not plan.rows_in_lanes and not plan.latency_rows and not plan.layered
+    assert len({trained(name, dtype, n_threads=n) for n in (1, 2, 3, 4)}) == 1
+
+
+@pytest.mark.slow
+def test_same_bits_on_v3_and_v4() -> None:
+    runs = [name for name in ("v3", "v4") if (name, "float32") in compiled_modules()]
+    if len(runs) < 2:
+        pytest.skip(f"this processor and build have {runs}")
+    code = "import json; from support.head_case import digests; print(json.dumps(digests()))"
+    first, second = (child.result(code, FASTBP_ISA=name) for name in runs)
+    assert first == second
+    assert len(set(first.values())) == 2 * len(SIZES)
+
+
+@needs_kernels
+def test_a_row_alone_and_in_a_batch(dtype: str) -> None:
+    X, y = data(70)
+    net = network(dtype)
+    net.fit(X, y)
+    whole = net.predict(X)
+    respond = net.predictor()
+    for i in (0, 33, 69):
+        for found in (net.predict(X[i : i + 1]), respond(X[i : i + 1])):
+            for name, own in found.items():
+                assert own.tobytes() == whole[name][i : i + 1].tobytes()
+        for found in (net.predict(X[i]), respond(X[i])):
+            for name, own in found.items():
+                assert own.shape == whole[name][i].shape
+                assert own.tobytes() == whole[name][i].tobytes()
+
+
+def test_narrow_heads_of_one_row(backend: str, dtype: str) -> None:
+    """Sizes for which a lone network has the latency path, or rows in the lanes."""
+    for n in (1, 40):
+        rng = np.random.default_rng(1)
+        X, y = rng.normal(size=(n, 3)), {"a": rng.normal(size=n)}
+        layers = [fb.Input(3), fb.Dense(4, "tanh"), fb.Heads({"a": ([fb.Dense(1)], "mse")})]
+        net = fb.Network(layers, dtype=dtype, backend=backend, seed=0)
+        lone = fb.Network([3, 4, 1], activation="tanh", dtype=dtype, backend=backend, seed=0)
+        lone.set_weights(net.get_weights())
+        net.fit(X, y, epochs=5)
+        lone.fit(X, y["a"], epochs=5)
+        for a, b in zip(net.get_weights(), lone.get_weights(), strict=True):
+            assert_same_training(a, b, dtype=dtype)
+
+
+def test_sample_weight(backend: str) -> None:
+    """A row of weight 2 counts as two, one of weight 0 is left out, for all heads alike."""
+    X, y = data(12)
+    weight = np.array([0.0, 1, 2] * 4)
+    rows = np.repeat(np.arange(12), weight.astype(int))
+    net, other = network("float64", backend), network("float64", backend)
+    found, expected = (
+        net.evaluate(X, y, sample_weight=weight), net.evaluate(X[rows], taken(y, rows)),
+    )  # fmt: skip
+    assert_rounded([*found.values()], [*expected.values()], dtype="float64", roundings=64)
+    loss = net.train_on_batch(X, y, sample_weight=weight)
+    assert_rounded(
+        loss, other.train_on_batch(X[rows], taken(y, rows)), dtype="float64", roundings=64
+    )
+    for a, b in zip(net.get_weights(), other.get_weights(), strict=True):
+        assert_same_training(a, b, dtype="float64")
+    signed = net.train_on_batch(X, y, sample_weight=weight - 1, normalize=False)
+    assert np.isfinite(signed)
+
+
+def test_chunks_are_the_rows_in_order(backend: str) -> None:
+    X, y = data(70)
+    cut = [slice(0, 11), slice(11, 50), slice(50, 70)]
+    net, other = network(backend=backend), network(backend=backend)
+    a = net.fit([(X[rows], taken(y, rows)) for rows in cut], shuffle=False, epochs=2)
+    b = other.fit(X, y, shuffle=False, epochs=2)
+    assert digest(net) == digest(other)
+    for name in a.history:
+        assert_rounded(a[name], b[name], dtype="float64", roundings=64)
+    mixed = [(X[:5], taken(y, slice(5))), (X[:5], {"class": np.eye(3)[[0] * 5], "value": X[:5, 0]})]
+    with pytest.raises(ValueError, match="^chunk 1: y is of class indices or of probabilities"):
+        net.fit(mixed, shuffle=False)
+
+
+def test_parts_that_are_converted(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = data(70)
+    y["value"] = y["value"].astype(np.float16)
+    net, other = network(backend=backend), network(backend=backend)
+    past = net.fit(X.astype(np.float16), y, epochs=2, validation_data=(X, y))
+    monkeypatch.setattr("fastbp.runtime.rows.MOST_BYTES", 0)
+    monkeypatch.setattr("fastbp.runtime.feed.PART_BYTES", 1000)
+    again = other.fit(X.astype(np.float16), y, epochs=2, validation_data=(X, y))
+    assert digest(net) == digest(other)
+    for name in past.history:
+        assert_rounded(past[name], again[name], dtype="float32", roundings=64)
+
+
+def test_early_stopping(backend: str) -> None:
+    X, y = data(100)
+    net = network(backend=backend, optimizer=fb.Adam(0.05))
+    stop = fb.EarlyStopping("val_class_loss", patience=3, restore_best_weights=True)
+    past = net.fit(X, y, epochs=100, validation_split=0.3, callbacks=stop)
+    assert past.stopped == "early stopping" and len(past) < 100
+    best = int(np.argmin(past["val_class_loss"]))
+    assert stop.best_epoch == best
+    with pytest.raises(ValueError, match="val_clas_loss"):
+        net.fit(X, y, validation_data=(X, y), callbacks=fb.EarlyStopping("val_clas_loss"))
+
+
+def test_validation_split_holds_out_the_same_rows(backend: str) -> None:
+    X, y = data(50)
+    net = network(backend=backend)
+    past = net.fit(X, y, validation_split=0.2)
+    assert "val_value_loss" in past
+    for wrong in ({"class": y["class"]}, y | {"value": y["value"][:-1]}, y["class"]):
+        with pytest.raises((TypeError, ValueError), match="y"):
+            net.fit(X, wrong, validation_split=0.2)
+
+
+# the parts of a step
+
+
+def test_forward_backward_step(backend: str, dtype: str) -> None:
+    X, y = data(24)
+    net, other = (network(dtype, backend, optimizer=fb.SGD(0.1)) for _ in range(2))
+    out = net.forward(X)
+    shown = net(X)
+    for name in out:
+        np.testing.assert_array_equal(out[name], shown[name])
+    e = np.exp(out["class"] - out["class"].max(axis=1, keepdims=True))
+    slope = {
+        "value": 0.5 * 2 * (out["value"] - y["value"][:, None]) / 24,
+        "class": (e / e.sum(axis=1, keepdims=True) - np.eye(3)[y["class"]]) / 24,
+    }
+    dX = net.backward(slope)
+    assert dX.shape == X.shape
+    net.step()
+    other.train_on_batch(X, y)
+    for a, b in zip(net.get_weights(), other.get_weights(), strict=True):
+        assert_same_training(a, b, dtype=dtype)
+
+
+def test_declared_activations(backend: str, dtype: str) -> None:
+    """net(X), forward and trace show what the layers say; predict what the loss implies."""
+    heads = {"a": ([fb.Dense(2, "softmax")], "cross_entropy"),
+             "b": ([fb.Dense(2)], "binary_cross_entropy"), "c": ([fb.Dense(1, "tanh")], "mse"),
+             "d": ([fb.Dense(1, "exponential")], "poisson")}  # fmt: skip
+    net = fb.Network([fb.Input(3), fb.Heads(heads)], seed=0, dtype=dtype, backend=backend)
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    y = {"a": [0, 1, 0, 1, 1], "b": np.ones((5, 2)), "c": np.zeros(5), "d": np.ones(5)}
+    shown, response, traced = net(X), net.predict(X), net.trace(X, y)
+    logits = X @ net.parameters["dense_2/kernel"] + net.parameters["dense_2/bias"]
+    near: Any = {"dtype": dtype, "length": 64, "magnitude": 2.0}
+    assert_near(shown["b"], logits, **near)
+    assert_near(response["b"], 1 / (1 + np.exp(-logits)), **near)
+    for name in "acd":
+        np.testing.assert_array_equal(shown[name], response[name])
+    assert_near(shown["a"].sum(axis=1), np.ones(5), **near)
+    for i, name in enumerate("abcd", 1):
+        np.testing.assert_array_equal(traced["output"][name], shown[name])
+        if name != "b":
+            np.testing.assert_array_equal(traced[f"dense_{i}/a"], shown[name])
+        assert (f"dense_{i}/da" in traced) == (name == "c")
+        assert_near(net.forward(X)[name], shown[name], **near)
+
+
+# what is kept and shown
+
+
+def test_files_copies_and_pickles(backend: str) -> None:
+    X, y = data(40)
+    net = network(backend=backend, optimizer=fb.AdamW(0.01))
+    net.fit(X, y, epochs=2)
+    file = io.BytesIO()
+    net.save(file)
+    file.seek(0)
+    others = [fb.Network.load(file, backend=backend), net.copy(), pickle.loads(pickle.dumps(net))]
+    again = fb.Network.from_config(net.get_config(), backend=backend)
+    assert again.get_config() == net.get_config()
+    net.fit(X, y, epochs=2)
+    for other in others:
+        assert other.get_config() == net.get_config() and other.loss == net.loss
+        other.fit(X, y, epochs=2)
+        assert digest(other) == digest(net)
+
+
+def test_names_and_pictures() -> None:
+    net = network()
+    assert "20-64-{class 32-3, value 1}" in repr(net)
+    assert net.loss == {"class": fb.Loss("cross_entropy"), "value": fb.Loss("mse")}
+    assert net.n_outputs == 4 and net.metrics == ()
+    assert net.plan(32).regime == "data-parallel"
+    assert ">class<" in net.plot().svg() and "cross_entropy" in net._repr_html_()
+
+
+def test_predict_classes(backend: str) -> None:
+    heads = {"a": ([fb.Dense(3)], "cross_entropy"), "b": ([fb.Dense(1)], "bce"),
+             "c": ([fb.Dense(2)], "mse")}  # fmt: skip
+    net = fb.Network([fb.Input(3), fb.Heads(heads)], seed=0, backend=backend)
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    found, response = net.predict_classes(X), net.predict(X)
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"], response["a"].argmax(axis=1))
+    np.testing.assert_array_equal(found["b"], response["b"][:, 0] >= 0.5)
+    assert net.predict_classes(X[0]) == {"a": found["a"][0], "b": found["b"][0]}
+    lone = fb.Network([fb.Input(3), fb.Heads({"c": ([fb.Dense(2)], "mse")})], backend=backend)
+    with pytest.raises(ValueError, match=r"^no head tells classes apart; .*'c': 'mse'$"):
+        lone.predict_classes(X)
+
+
+def test_as_pytorch_does() -> None:
+    torch = pytest.importorskip("torch")
+    X, y = data(64)
+    net = network("float64", optimizer=fb.Adam(0.01))
+    w = [torch.tensor(own, requires_grad=True) for own in net.get_weights()]
+    adam, cross, mse = torch.optim.Adam(w, 0.01), torch.nn.CrossEntropyLoss(), torch.nn.MSELoss()
+    labels, values = torch.tensor(y["class"]), torch.tensor(y["value"])[:, None]
+    losses = net.fit(X, y, epochs=100, batch_size=64, shuffle=False)["loss"]
+    for expected in losses:
+        h = torch.relu(torch.tensor(X) @ w[0] + w[1])
+        z = torch.relu(h @ w[2] + w[3]) @ w[4] + w[5]
+        loss = cross(z, labels) + 0.5 * mse(h @ w[6] + w[7], values)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        assert_rounded(expected, loss.item(), dtype="float64", roundings=SAME_TRAINING)
+    for own, other in zip(net.get_weights(), w, strict=True):
+        assert_same_training(own, other.detach().numpy(), dtype="float64")
