@@ -4,9 +4,10 @@ A new class of layers is a file here and a line below; with a kernel of its own 
 (src/engine/operation.pxi) and its twin (fastbp/backend/numpy/engine.py).
 """
 
-from fastbp.layer.base import Input, Layer, layer_from_config, with_fields
+from fastbp.layer.base import Layer, layer_from_config, with_fields
 from fastbp.layer.block import Branch, Residual
 from fastbp.layer.dense import Dense
+from fastbp.layer.input import Input
 from fastbp.layer.normalization import LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize
 from fastbp.layer.regularization import Dropout, GaussianNoise

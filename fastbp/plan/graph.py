@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastbp.loss import Loss
 from fastbp.plan.node import Node
 from fastbp.plan.operation import LINEAR
@@ -33,7 +36,8 @@ class Graph:
     it.  Where the loss fuses it (`fused`) the last node is linear and its output the logits.
     `unread` is what the layer being lowered is handed, where no other layer will read that.
     Without `trains` the layers that act in training alone are left out; `n_random` counts those
-    that draw random numbers.
+    that draw random numbers.  `categories` are the columns of the input that hold categories, and
+    how many each has; what else they hold is refused where `refuses_unknown`.
     """
 
     parameters: ParameterLayout
@@ -45,6 +49,8 @@ class Graph:
     unread: int = -1
     trains: bool = True
     n_random: int = 0
+    categories: tuple[tuple[int, int], ...] = ()
+    refuses_unknown: bool = True
 
     @property
     def output(self) -> int:
@@ -66,6 +72,13 @@ class Graph:
             for node in self.nodes
             if node.tensors
         }
+
+    @property
+    def refused(self) -> NDArray[np.int64] | None:
+        """The categories, where others are refused, as the engines check them; else None."""
+        if not (self.categories and self.refuses_unknown):
+            return None
+        return np.array(self.categories, np.int64)
 
     def value(self, width: int) -> int:
         """A new value of so many columns."""

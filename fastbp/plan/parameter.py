@@ -121,13 +121,14 @@ class ParameterLayout:
         layers: the tensors of each layer that has any, by its name.
         tensors: all of them; the place of one is also that of its random stream.
         n_parameters, size: numbers so far, without padding and with it.
+        n_looked_up: those of tables, of which a row of the input reads a row each.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.layers: dict[str, list[Tensor]] = {}
         self.tensors: list[Tensor] = []
-        self.n_parameters = self.size = 0
+        self.n_parameters = self.size = self.n_looked_up = 0
         self._count: dict[str, int] = {}
 
     @property
@@ -137,7 +138,12 @@ class ParameterLayout:
         Only for decisions, of which some decide bits: the thresholds were measured in this unit,
         which has biases, and the first layer's like any other, and it stays as it is.
         """
-        return 6.0 * self.n_parameters
+        return 6.0 * (self.n_parameters - self.n_looked_up)
+
+    @property
+    def work_per_step(self) -> float:
+        """Beside it, in the same unit, what the update of whole tables costs, whatever the rows."""
+        return 30.0 * self.n_looked_up
 
     @cached_property
     def places(self) -> tuple[object, ...]:

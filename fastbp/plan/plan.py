@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.loss import Loss
 from fastbp.optimizer import Optimizer
@@ -48,6 +49,8 @@ class Plan(Regime):
             gradients of tensors where threads share kernels, elsewhere `backward` does it on its
             way.
         segments: what the operations and the optimizer go by.
+        categories: pairs of a column of the input and how many categories it has, where others are
+            refused; or None.
     """
 
     # what was asked for
@@ -88,6 +91,7 @@ class Plan(Regime):
     backward: Program
     weight_gradient: Program
     segments: Segments
+    categories: NDArray[np.int64] | None
 
     @property
     def seconds_per_row(self) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.callback.base import Logs
-from fastbp.check.frame import column_names
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
@@ -101,7 +100,7 @@ def _prepared(
         hooks.begin(epochs=epochs, steps=steps, verbose=shows, metrics=names)
     if call.X is not None:
         warn_once(state, call.X, X)
-        state.feature_names = column_names(X)
+        state.feature_names = state.names_of(X)
     display = progress(verbose, first=first, epochs=epochs)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
     if first or unfinished is not None:

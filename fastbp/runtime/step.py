@@ -43,7 +43,7 @@ def backward(state: State, dL_dout: ArrayLike, *, accumulate: bool = False) -> A
         parts = state.forward_pass
         if parts is None:
             raise RuntimeError("backward needs a forward before it")
-        given = state.quick_input(dL_dout, state.n_outputs, True)
+        given = state.module.accept(dL_dout, state.n_outputs, True)
         if given is None or len(given) != parts.n_rows:
             given = _check_output_gradient(state, dL_dout, parts.n_rows)
         before = None

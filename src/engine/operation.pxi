@@ -4,8 +4,8 @@
 cdef struct Operation:
     long long a             # first operand: offset in the activations
     long long lda
-    long long n_a           # its columns, without padding
-    long long column_a      # its first column, for "copy" and "accumulate"
+    long long n_a           # its columns, without padding; of "embed" the rows of the table
+    long long column_a      # its first column, for "copy", "accumulate" and "embed"
     long long c             # result: offset in the activations, or in the flat gradient
     long long ldc
     long long n_c
@@ -86,7 +86,7 @@ cdef struct Program:
 
 cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
                          "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
-                         "normalize", "normalize_input", "scale_gradient")
+                         "normalize", "normalize_input", "scale_gradient", "embed", "embed_gradient")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -125,6 +125,10 @@ cdef operation_kernel find_operation(str name) except NULL:
         return normalize_input
     if name == "scale_gradient":
         return whole_scale_gradient
+    if name == "embed":
+        return embed
+    if name == "embed_gradient":
+        return whole_gradient
     raise unknown("operation", name)
 
 
@@ -134,6 +138,8 @@ cdef gradient_kernel find_gradient(str name) noexcept:
         return dense_gradient
     if name == "scale_gradient":
         return scale_gradient
+    if name == "embed_gradient":
+        return embed_gradient
     return NULL
 
 
@@ -309,7 +315,7 @@ cdef inline void move_columns(const bint is_copy, Operation* op, RowTile* tile) 
             a = buffer(tile, op.a, op.lda) + r * op.lda + op.column_a
             a_column = 1
         else:
-            a = tile.x + r * tile.x_row
+            a = tile.x + r * tile.x_row + op.column_a * tile.x_column
             a_column = tile.x_column
         if is_copy:
             for j in range(op.n_a):

@@ -176,8 +176,20 @@ class Operations:
         """Where columns go, and which: n_a of them."""
         whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
         if op.a >= 0:
-            a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)[:, op.column_a :]
-        return whole[:, op.column_c : op.column_c + op.n_a], a[:, : op.n_a]
+            a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)
+        return (
+            whole[:, op.column_c : op.column_c + op.n_a], a[:, op.column_a : op.column_a + op.n_a]
+        )  # fmt: skip
+
+    def _table_rows(self, op: Operation, x: Array) -> Array:
+        """The numbers of a table's rows; the last one for what is none."""
+        column, last = x[:, op.column_a], op.n_a - 1
+        known = (column >= 0) & (column <= last) & (column == np.floor(column))
+        return np.where(known, column, last).astype(np.intp)
+
+    def _embed(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        table = self._stored(self.w, op.w, op.n_a, op.ldw)
+        c[...] = table[self._table_rows(op, x), : op.n_c]
 
     def _dense_gradient(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
@@ -204,6 +216,15 @@ class Operations:
                 sums[...] = 0
             sums[: op.n_y] += terms.sum(axis=0)
 
+    def _embed_gradient(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
+        dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        table = self._stored(gradient, op.c, op.n_c, op.ldw)
+        if start:
+            table[...] = 0
+        np.add.at(table[:, : op.n_y], self._table_rows(op, a), dz)
+
 
 OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Operations._dense,
@@ -221,8 +242,10 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "noise": Operations._noise,
     "normalize": Operations._normalize,
     "normalize_input": Operations._normalize_input,
+    "embed": Operations._embed,
 }
 GRADIENTS: dict[str, Callable[..., None]] = {
     "dense_gradient": Operations._dense_gradient,
     "scale_gradient": Operations._scale_gradient,
+    "embed_gradient": Operations._embed_gradient,
 }
