@@ -11,11 +11,11 @@ from fastbp.initializer import VarianceScaling
 from fastbp.layer.base import Layer, inner_names, set_fields
 from fastbp.layer.outline import Outline
 from fastbp.plan.graph import Graph
-from fastbp.plan.node import ConcatNode
-from fastbp.plan.parameter import Initial, Tensor
+from fastbp.plan.parameter import Initial
 
 _MOST_UNITS = 600
 _LIMIT = 0.05  # of initial values
+_START = Initial(VarianceScaling(_LIMIT**2 / 3, distribution="uniform"), None, 1, 1)
 _EXACT = {"float32": 2**24, "float64": 2**53}  # up to these every integer is one of the dtype
 
 
@@ -107,8 +107,8 @@ class Input(Layer):
         return Input, self.units, self.categorical, self.embedding_units, self.handle_unknown
 
     def lower(self, graph: Graph, value: int) -> int:
-        """A value that nothing computes, the first of the graph; with embeddings the nodes that
-        read it.
+        """A value that nothing computes, the first of the graph; with embeddings the node that
+        reads it.
         """
         if graph.width:
             raise TypeError(f"a layer after the first must be {inner_names()}, got {self!r}")
@@ -116,23 +116,20 @@ class Input(Layer):
         return self._embed(graph, source) if self.categorical else source
 
     def _embed(self, graph: Graph, source: int) -> int:
-        from fastbp.plan.embedding import EmbeddingNode, SelectNode  # which few need
+        from fastbp.plan.embedding import EmbeddingNode  # which few need
 
-        parts, layout = [], graph.parameters
+        layout = graph.parameters
         _check_exact(self.categorical, layout.dtype.name)
         graph.categories = tuple(sorted(self.categorical))
         graph.refuses_unknown = self.handle_unknown == "error"
-        if runs := self._numeric_runs():
-            width = sum(end - begin for begin, end in runs)
-            parts.append(graph.add(SelectNode((source,), graph.value(width), runs=runs)))
-        for (column, n), units in zip(self.categorical, self.embedding_units, strict=True):
-            name, table = _table(graph, n + (not graph.refuses_unknown), units)
-            out = graph.value(units)
-            node = EmbeddingNode((source,), out, tensors=(table,), name=name, column=column)
-            parts.append(graph.add(node))
-        if len(parts) == 1:
-            return parts[0]
-        return graph.add(ConcatNode(tuple(parts), graph.value(self.width)))
+        tables = []
+        for (_, n), units in zip(self.categorical, self.embedding_units, strict=True):
+            shape = (n if graph.refuses_unknown else n + 1, units)
+            tables.append(layout.add_table(layout.begin("embedding"), "embeddings", shape, _START))
+        return graph.add(EmbeddingNode(
+            (source,), graph.value(self.width), tensors=tuple(tables), runs=self._numeric_runs(),
+            columns=tuple(column for column, _ in self.categorical),
+        ))  # fmt: skip
 
     def _numeric_runs(self) -> tuple[tuple[int, int], ...]:
         """(begin, end) of the other columns, those side by side together."""
@@ -148,16 +145,6 @@ class Input(Layer):
                 label = self.feature_names[column] if self.feature_names else f"column {column}"
                 outline.add_own(units, "", note=f" ({label})")
         return self.width
-
-
-def _table(graph: Graph, rows: int, units: int) -> tuple[str, Tensor]:
-    """The name of the next embedding, and its table."""
-    layout = graph.parameters
-    name = layout.begin("embedding")
-    start = VarianceScaling(_LIMIT**2 / 3, distribution="uniform")
-    table = layout.add(name, "embeddings", (rows, units), Initial(start, None, 1, 1))
-    layout.n_looked_up += table.n_parameters - units
-    return name, table
 
 
 def _checked_names(names: Iterable[str] | None, units: int) -> tuple[str, ...] | None:

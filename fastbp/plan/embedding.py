@@ -1,4 +1,4 @@
-"""Nodes that read the network's input: rows of a table by a column's numbers, and some columns."""
+"""The node that reads an input with categorical columns: rows of tables, and the other columns."""
 
 from __future__ import annotations
 
@@ -7,81 +7,70 @@ from typing import Any
 
 from fastbp.plan.node import Builder, Node
 from fastbp.plan.operation import Operation
+from fastbp.plan.parameter import Tensor
 
 
 @dataclass(frozen=True)
 class EmbeddingNode(Node):
-    """out = the row of the table, its only tensor, that column `column` of the input names.
+    """out = the numeric columns of the input, and behind them a row of each table, its tensors.
 
     Attributes:
-        column: of the network's input, value 0.
-    """
-
-    column: int = 0
-
-    def _table(self, builder: Builder) -> dict[str, Any]:
-        """Where the numbers of the rows are."""
-        a, lda = builder.at(self.sources[0])
-        return {"a": a, "lda": lda, "n_a": self.tensors[0].rows, "column_a": self.column}
-
-    def forward(self, builder: Builder) -> list[Operation]:
-        table, out = self.tensors[0], builder.a[self.out]
-        return [Operation(
-            "embed", **self._table(builder), c=out.offset, ldc=out.ld, n_c=out.n,
-            w=table.offset, ldw=table.ld,
-        )]  # fmt: skip
-
-    def gradients(self, builder: Builder) -> list[Operation]:
-        table, dz = self.tensors[0], builder.dz[self.out]
-        return [Operation(
-            "embed_gradient", **self._table(builder), y=dz.offset, ldy=dz.ld, n_y=dz.n,
-            c=table.offset, n_c=table.rows, ldw=table.ld, kernel=builder.segment[table.name],
-        )]  # fmt: skip
-
-    def backward(self, builder: Builder) -> list[Operation]:
-        return _zeros(builder)
-
-
-@dataclass(frozen=True)
-class SelectNode(Node):
-    """out = some columns of the input, in their order.
-
-    Attributes:
-        runs: (begin, end) of those that lie side by side, ascending.
+        runs: (begin, end) of the numeric columns, those side by side together, ascending.
+        columns: of the input, each names the rows of a table.
     """
 
     runs: tuple[tuple[int, int], ...] = ()
+    columns: tuple[int, ...] = ()
 
-    def _columns(self) -> list[tuple[int, int, int]]:
-        """First column in the input, first in `out`, and how many."""
-        found, at = [], 0
-        for begin, end in self.runs:
-            found.append((begin, at, end - begin))
-            at += end - begin
+    def _numeric(self) -> list[dict[str, int]]:
+        """Of each run its columns in the input, and where they begin there and in `out`."""
+        widths = [end - begin for begin, end in self.runs]
+        return [
+            {"n": width, "source": begin, "out": sum(widths[:i])}
+            for i, ((begin, _), width) in enumerate(zip(self.runs, widths, strict=True))
+        ]
+
+    def _tables(self, builder: Builder) -> list[tuple[Tensor, dict[str, Any]]]:
+        """Each table; its rows, the column of the input that names them, where `out` has them."""
+        a, lda = builder.at(self.sources[0])
+        at, found = sum(end - begin for begin, end in self.runs), []
+        for column, table in zip(self.columns, self.tensors, strict=True):
+            own = {"a": a, "lda": lda, "n_a": table.shape[0], "column_a": column, "column_c": at}
+            found.append((table, own))
+            at += table.shape[1]
         return found
 
     def forward(self, builder: Builder) -> list[Operation]:
         out, (a, lda) = builder.a[self.out], builder.at(self.sources[0])
+        to = {"c": out.offset, "ldc": out.ld, "n_c": out.n}
+        copies = [
+            Operation("copy", a=a, lda=lda, n_a=own["n"], column_a=own["source"],
+                      column_c=own["out"], **to)
+            for own in self._numeric()
+        ]  # fmt: skip
+        return copies + [
+            Operation("embed", w=table.offset, ldw=table.shape[1], **own, **to)
+            for table, own in self._tables(builder)
+        ]
+
+    def gradients(self, builder: Builder) -> list[Operation]:
+        dz = builder.dz[self.out]
         return [
-            Operation("copy", a=a, lda=lda, n_a=n, column_a=column, c=out.offset, ldc=out.ld,
-                      n_c=out.n, column_c=at)
-            for column, at, n in self._columns()
+            Operation(
+                "embed_gradient", y=dz.offset, ldy=dz.ld, n_y=table.shape[1], c=table.offset,
+                n_c=table.rows, ldw=table.ld, kernel=builder.segment[table.name], **own,
+            )
+            for table, own in self._tables(builder)
         ]  # fmt: skip
 
     def backward(self, builder: Builder) -> list[Operation]:
+        """0 for categorical columns: a copy of no columns, and to that the others are added."""
         if 0 not in builder.da:
             return []
         dz, dx = builder.dz[self.out], builder.da[0]
-        return _zeros(builder) + [
-            Operation("accumulate", a=dz.offset, lda=dz.ld, n_a=n, column_a=at, c=dx.offset,
-                      ldc=dx.ld, n_c=dx.n, column_c=column)
-            for column, at, n in self._columns()
+        to = {"lda": dz.ld, "c": dx.offset, "ldc": dx.ld, "n_c": dx.n}
+        return [Operation("copy", a=dz.offset, **to)] + [
+            Operation("accumulate", a=dz.offset, n_a=own["n"], column_a=own["out"],
+                      column_c=own["source"], **to)
+            for own in self._numeric()
         ]  # fmt: skip
-
-
-def _zeros(builder: Builder) -> list[Operation]:
-    """The gradient of the input before its first term, if it is asked for: a copy of no columns."""
-    if 0 not in builder.da or builder.has_begun(0):
-        return []
-    dx = builder.da[0]
-    return [Operation("copy", a=dx.offset, lda=dx.ld, c=dx.offset, ldc=dx.ld, n_c=dx.n)]

@@ -70,7 +70,7 @@ class Graph:
         return {
             node.name: node.flops(reads_input=not any(node.sources))
             for node in self.nodes
-            if node.tensors
+            if node.name
         }
 
     @property

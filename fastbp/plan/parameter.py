@@ -17,6 +17,10 @@ BLOCK_BYTES = 64
 
 PAGE_BYTES = 4096
 
+# Of a stored row of a table.  As many as fit in a chunk (fastbp/plan/tiling.py) are summed at a time, for which all rows of
+# the batch are looked at: so there are few chunks.
+_TABLE_BYTES = 1024
+
 
 def block(dtype: np.dtype[Any]) -> int:
     """Numbers in 64 bytes."""
@@ -75,6 +79,7 @@ class Tensor:
         name: that of the layer and its own, as "dense_1/kernel".
         shape: as the user sees it, of one or two dimensions.
         by_columns: whether the stored rows are the columns of `shape`.
+        is_packed: whether its rows lie side by side, in stored rows that hold no rows of their own.
         initial: how it starts.
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
@@ -95,6 +100,7 @@ class Tensor:
     l2: float
     decays: bool
     rate: float = 1.0
+    is_packed: bool = False
 
     @property
     def size(self) -> int:
@@ -107,6 +113,8 @@ class Tensor:
 
     def view(self, flat: NDArray[Any]) -> NDArray[Any]:
         """This tensor's numbers in a flat vector, in the user's shape, writable where `flat` is."""
+        if self.is_packed:
+            return flat[self.offset : self.offset + self.n_parameters].reshape(self.shape)
         stored = flat[self.offset : self.offset + self.size].reshape(self.rows, self.ld)
         stored = stored[:, : self.columns]
         if len(self.shape) == 1:
@@ -182,6 +190,20 @@ class ParameterLayout:
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
             l1, l2, decays, rate,
         )  # fmt: skip
+        return self._place(layer, tensor)
+
+    def add_table(self, layer: str, name: str, shape: tuple[int, int], initial: Initial) -> Tensor:
+        """Place the next tensor of a layer that has begun, of which rows are looked up."""
+        numbers = padded(math.prod(shape), self.dtype)
+        ld = min(numbers, _TABLE_BYTES // self.dtype.itemsize)
+        tensor = Tensor(
+            f"{layer}/{name}", shape, self.size, -(-numbers // ld), ld, ld, False, initial,
+            0.0, 0.0, decays=True, is_packed=True,
+        )  # fmt: skip
+        self.n_looked_up += tensor.n_parameters - shape[1]
+        return self._place(layer, tensor)
+
+    def _place(self, layer: str, tensor: Tensor) -> Tensor:
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)
         self.n_parameters += tensor.n_parameters

@@ -188,8 +188,9 @@ class Operations:
         return np.where(known, column, last).astype(np.intp)
 
     def _embed(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
-        table = self._stored(self.w, op.w, op.n_a, op.ldw)
-        c[...] = table[self._table_rows(op, x), : op.n_c]
+        into = self._rows(op.c, op.ldc, op.ldc, len(x), first)[:, op.column_c :]
+        into[:, : op.ldw] = self._stored(self.w, op.w, op.n_a, op.ldw)[self._table_rows(op, x)]
+        into[:, op.ldw :] = 0
 
     def _dense_gradient(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
@@ -219,11 +220,11 @@ class Operations:
     def _embed_gradient(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
     ) -> None:
-        dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
-        table = self._stored(gradient, op.c, op.n_c, op.ldw)
+        dz = self._rows(op.y, op.ldy, op.column_c + op.n_y, len(a), first)[:, op.column_c :]
         if start:
-            table[...] = 0
-        np.add.at(table[:, : op.n_y], self._table_rows(op, a), dz)
+            gradient[op.c : op.c + op.n_c * op.ldw] = 0
+        table = self._stored(gradient, op.c, op.n_a, op.n_y)
+        np.add.at(table, self._table_rows(op, a), dz)
 
 
 OPERATIONS: dict[str, Callable[..., None]] = {
