@@ -42,7 +42,7 @@ class EmbeddingNode(Node):
 
     def forward(self, builder: Builder) -> list[Operation]:
         out, (a, lda) = builder.a[self.out], builder.at(self.sources[0])
-        to = {"c": out.offset, "ldc": out.ld, "n_c": out.n}
+        to: dict[str, Any] = {"c": out.offset, "ldc": out.ld, "n_c": out.n}
         copies = [
             Operation("copy", a=a, lda=lda, n_a=own["n"], column_a=own["source"],
                       column_c=own["out"], **to)
@@ -68,7 +68,7 @@ class EmbeddingNode(Node):
         if 0 not in builder.da:
             return []
         dz, dx = builder.dz[self.out], builder.da[0]
-        to = {"lda": dz.ld, "c": dx.offset, "ldc": dx.ld, "n_c": dx.n}
+        to: dict[str, Any] = {"lda": dz.ld, "c": dx.offset, "ldc": dx.ld, "n_c": dx.n}
         return [Operation("copy", a=dz.offset, **to)] + [
             Operation("accumulate", a=dz.offset, n_a=own["n"], column_a=own["out"],
                       column_c=own["source"], **to)

@@ -17,8 +17,8 @@ BLOCK_BYTES = 64
 
 PAGE_BYTES = 4096
 
-# Of a stored row of a table.  As many as fit in a chunk (fastbp/plan/tiling.py) are summed at a time, for which all rows of
-# the batch are looked at: so there are few chunks.
+# Of a stored row of a table.  Its gradient is summed a chunk of them at a time (tiling.chunk), for
+# which all rows of the batch are looked at: long rows make few chunks.
 _TABLE_BYTES = 1024
 
 
