@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,9 @@ class State:
         # by a quick one, or None where `check_X` or `check_y` must look closer.
         accept = self.module.accept
         self.refused = self.graph.refused
-        self.quick_input: _Quick = accept if self.refused is None else self._accept_known
+        self.quick_input: _Quick = accept
+        if self.refused is not None:
+            self.quick_input = partial(_accept_known, self.module, self.refused)
         quick = {"real": accept, "direction": accept, "class": self.module.class_index}
         self.quick_target: _Quick = quick.get(self.loss.domain, _closer_look)
         self._take_memory()
@@ -224,13 +227,6 @@ class State:
 
         return Categories(graph.categories, graph.refuses_unknown)
 
-    def _accept_known(self, X: object, n_columns: int, check_finite: bool) -> Array | None:
-        """`accept` of the module for X with categorical columns."""
-        found: Array | None = self.module.accept(X, n_columns, check_finite)
-        if found is None or self.module.first_unknown(found, self.refused) >= 0:
-            return None
-        return found
-
     def names_of(self, X: object) -> tuple[str, ...] | None:
         """The names of the columns that a `fit` of X leaves; see `feature_names`."""
         return column_names(X) or self.declared_names
@@ -268,6 +264,16 @@ class State:
     def scan(self, array: Array) -> int:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self.module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
+
+
+def _accept_known(
+    module: Any, refused: Array, X: object, n_columns: int, check_finite: bool
+) -> Array | None:
+    """`accept` of the module for X with categorical columns."""
+    found: Array | None = module.accept(X, n_columns, check_finite)
+    if found is None or module.first_unknown(found, refused) >= 0:
+        return None
+    return found
 
 
 def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:

@@ -177,7 +177,7 @@ def first_unknown(const real[:, :] x, const long long[:, ::1] categories):
     A row of `categories` is a column and n: its categories are the integers 0..n-1.
     """
     cdef Rows rows
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, place
     if x.shape[0] == 0 or categories.shape[0] == 0:
         return -1
     for i in range(categories.shape[0]):
@@ -188,7 +188,9 @@ def first_unknown(const real[:, :] x, const long long[:, ::1] categories):
     rows.n_columns = x.shape[1]
     rows.row = x.strides[0]
     rows.column = x.strides[1]
-    return unknown_place(&rows, categories.shape[0], &categories[0, 0])
+    with nogil:
+        place = unknown_place(&rows, categories.shape[0], &categories[0, 0])
+    return place
 
 
 cdef Py_ssize_t unknown_place(const Rows* rows, Py_ssize_t n, const long long* categories) noexcept nogil:
