@@ -37,6 +37,7 @@ PROOF = {
 # Where a feature has another test.
 OF_ITS_OWN = {
     "Input": "tests/layer/test_layer.py",
+    "Input(categorical=)": "tests/layer/test_embedding.py::test_by_hand",
     "Dropout": "tests/layer/test_regularization.py::test_a_step_against_the_oracle",
     "GaussianNoise": "tests/layer/test_regularization.py::test_noise_is_normal",
     "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
@@ -79,6 +80,7 @@ def features() -> list[tuple[str, str, str]]:
         ("layer", kind.__name__, place(kind))
         for kind in classes if issubclass(kind, Layer) and kind is not Layer
     ]  # fmt: skip
+    found.append(("layer", "Input(categorical=)", "src/engine/embedding.pxi"))
     rows = "src/kernel/activation.pxi"
     found += [
         ("activation", name, rows if name == "softmax" else f"{FORMULA}/activation.py")

@@ -55,6 +55,8 @@ def test_cases_meet_everything() -> None:
         "Standardize(",
         "Dropout(",
         "GaussianNoise(",
+        "categorical=",
+        "handle_unknown='slot'",
     ):
         assert part in text, part
     rows = {len(case_of(seed)[0].X) for seed in SEEDS}

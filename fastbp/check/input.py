@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +16,9 @@ from fastbp.check.array import Array, FiniteScan, as_numeric, as_real, is_direct
 from fastbp.check.frame import missing_values
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import as_index
+
+if TYPE_CHECKING:
+    from fastbp.check.category import Categories
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -30,17 +34,19 @@ def check_X(
     isfinite: FiniteScan | None = None,
     most_bytes: float = math.inf,
     advice: str = "",
+    categories: Categories | None = None,
 ) -> Array:
     """`X` as a (rows, n_features) array of `dtype`, aligned, native, in any order of strides.
 
     It is the caller's own memory where the kernels can read that, else a copy in C order.
     `isfinite(array)` returns the flat index of the first NaN or infinity, or -1; it never gets an
     empty array. `most_bytes` as for `as_real`.  `advice` ends the complaint about too few
-    dimensions.
+    dimensions.  `categories` are those of categorical columns.
 
     Raises:
         TypeError: sparse.
-        ValueError: complex, not numbers, masked, wrong shape, NaN, infinite, too big for `dtype`.
+        ValueError: complex, not numbers, masked, wrong shape, NaN, infinite, too big for `dtype`,
+            no category.
     """
     dtype = np.dtype(dtype)
     array = as_numeric(X, name=name, dtype=dtype)
@@ -70,10 +76,14 @@ def check_X(
             f"{counted(n_features, 'feature')} as input."
         )
     on_nan = (lambda part: missing_values(part, X)) if name == "X" else None
-    return as_real(
-        array, name=name, dtype=dtype, check_finite=check_finite, isfinite=isfinite,
-        most_bytes=most_bytes, nan_advice=on_nan,
+    takes_nan = categories is not None and not categories.refuses_unknown
+    found = as_real(
+        array, name=name, dtype=dtype, check_finite=check_finite and not takes_nan,
+        isfinite=isfinite, most_bytes=most_bytes, nan_advice=on_nan,
     )  # fmt: skip
+    if categories is not None:
+        categories.check(found, X, name=name, check_finite=check_finite)
+    return found
 
 
 def check_batches(batches: object, *, n_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

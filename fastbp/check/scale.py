@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ _RATIO = 100.0  # of the sizes of two columns
 _ROWS, _CELLS = 2**12, 2**16  # to look at, evenly spaced: some 0.1 ms
 
 
-def unevenness(X: NDArray[Any], given: object) -> str:
+def unevenness(X: NDArray[Any], given: object, categorical: Collection[int] = ()) -> str:
     """What a warning says of columns more than a hundred times as large as others, or ''.
 
     The size of a column is the root mean square of its entries other than 0, so that a rare dummy
-    is as large as a frequent one; constant columns are left out. `given` is X as the user passed
+    is as large as a frequent one; constant columns are left out, and those
+    that are `categorical`. `given` is X as the user passed
     it, who may name the columns.
     """
     step = -(-len(X) // min(_ROWS, max(_CELLS // X.shape[1], 16)))
@@ -28,13 +30,15 @@ def unevenness(X: NDArray[Any], given: object) -> str:
         # Of a handful of entries among many zeros the mean tells nothing.
         enough = count >= min(max(len(part) // 8, 1), 8)
         columns = np.flatnonzero(enough & (part != part[0]).any(axis=0))
+        if categorical:
+            columns = np.setdiff1d(columns, list(categorical))
         if len(columns) < 2:
             return ""
         size = np.sqrt(total[columns] / count[columns])
         large, small = int(columns[size.argmax()]), int(columns[size.argmin()])
         # what a sample of the rows suggests, all of them must confirm
         ratio = _size(X[:, large]) / _size(X[:, small]) if size.max() > _RATIO * size.min() else 0.0
-    if not ratio > _RATIO or not np.isfinite(part).all():
+    if not ratio > _RATIO or not np.isfinite(part[:, columns]).all():
         return ""
     return (
         f"{column_named(large, given)} of X is {float(f'{ratio:.2g}'):.6g} times as large as "

@@ -184,7 +184,7 @@ def _regime(plan: Plan, backend: str) -> str:
 
 def _layer(name: str, kernel: Tensor, plan: Plan) -> LayerPlan:
     storage = "by columns" if kernel.by_columns else "by rows"
-    n_bytes, flops = kernel.size * plan.dtype.itemsize, plan.max_rows * plan.flops[name]
+    n_bytes, flops = kernel.size * plan.dtype.itemsize, plan.max_rows * plan.flops.get(name, 0)
     has_transpose = kernel.name in plan.segments.transpose
     return LayerPlan(name, kernel.shape, storage, n_bytes, has_transpose, flops)
 

@@ -4,10 +4,11 @@ A new class of layers is a file here and a line below; with a kernel of its own 
 (src/engine/operation.pxi) and its twin (fastbp/backend/numpy/engine.py).
 """
 
-from fastbp.layer.base import Input, Layer, layer_from_config, with_fields
+from fastbp.layer.base import Layer, layer_from_config, with_fields
 from fastbp.layer.block import Branch, Residual
 from fastbp.layer.dense import Dense
 from fastbp.layer.heads import Heads
+from fastbp.layer.input import Input
 from fastbp.layer.non_crossing import NonCrossing
 from fastbp.layer.normalization import LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize

@@ -12,8 +12,9 @@ from fastbp.activation import Activation, resolve_activation
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_size
 from fastbp.initializer import Initializer
-from fastbp.layer.base import Choice, Input, Layer, check_inner, check_inside
+from fastbp.layer.base import Choice, Layer, check_inner, check_inside
 from fastbp.layer.dense import Dense
+from fastbp.layer.input import Input
 from fastbp.loss import Loss
 from fastbp.plan.graph import Graph, fuse_output
 from fastbp.plan.parameter import ParameterLayout
@@ -69,7 +70,7 @@ def initialized(
     assert isinstance(first, Input)
     opaque = [layer for layer in rest if not layer.is_transparent] if len(rest) > 1 else rest
     alone = len(opaque) == 1 and isinstance(opaque[0], Dense)
-    return (first, *Choice(kernel, bias, first.units, alone).chain(rest))
+    return (first, *Choice(kernel, bias, first.width, alone).chain(rest))
 
 
 class Architecture:
@@ -145,8 +146,9 @@ def lower(
     if not first.is_first:
         raise ValueError(f"the first layer must be an Input, got {first!r}")
     graph = Graph(parameters, trains=trains)
-    out = graph.chain(rest, first.lower(graph, 0))
-    if not graph.nodes or out != graph.output or not parameters.layers:
+    source = first.lower(graph, 0)
+    out = graph.chain(rest, source)
+    if out == source or out != graph.output or not parameters.layers:
         raise ValueError("a network needs at least one Dense layer")
     ends = graph.outputs
     if any(node.is_random and node.out in ends for node in graph.nodes):

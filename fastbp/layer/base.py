@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from fastbp.activation import Activation
 from fastbp.check.message import shown
-from fastbp.check.scalar import check_size
 from fastbp.error import ModelFormatError
 from fastbp.initializer import Initializer, initializer_config, initializer_from_config
 from fastbp.layer.outline import Outline
@@ -277,39 +276,3 @@ def set_fields(layer: Layer, **values: object) -> None:
     """Set the fields of a frozen layer that is being made."""
     for name, value in values.items():
         object.__setattr__(layer, name, value)
-
-
-@dataclass(frozen=True)
-class Input(Layer):
-    """The number of features of a row, first in a list of layers.
-
-    Raises:
-        TypeError, ValueError: `units` is not an integer >= 1.
-
-    >>> Input(20)
-    Input(units=20)
-    """
-
-    kind = "input"
-    is_first = True
-
-    units: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "units", check_size(self.units, name="Input units"))
-
-    @property
-    def structure(self) -> Hashable:
-        """See `Layer`."""
-        return Input, self.units
-
-    def lower(self, graph: Graph, value: int) -> int:
-        """A value that nothing computes, the first of the graph."""
-        if graph.width:
-            raise TypeError(f"a layer after the first must be {inner_names()}, got {self!r}")
-        return graph.value(self.units)
-
-    def summarize(self, outline: Outline, width: int) -> int:
-        """See `Layer`."""
-        outline.add("input", self.units)
-        return self.units

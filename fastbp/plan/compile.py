@@ -46,12 +46,14 @@ def compile_plan(
     apart = regime.weight_parallel or purpose == "derivative"  # what sums gradients of tensors
     backward = [] if forward_alone else builder.backward(with_tensors=not apart)
     work = graph.parameters.work_per_row
+    trained_work = work + graph.parameters.work_per_step / rows
     return Plan(
         **vars(regime), **memory, dtype=graph.parameters.dtype, purpose=purpose,
         loss=loss, optimizer=optimizer, max_rows=rows, n_workers=n_workers,
         n_features=graph.n_features, n_outputs=graph.n_outputs, n_states=n_states,
         loss_divisor=float(loss.divisor(graph.n_outputs)),
-        work_per_row=work / 3 if forward_alone else work, flops=graph.flops,
+        work_per_row=work / 3 if forward_alone else trained_work, flops=graph.flops,
+        categories=graph.refused,
         forward=program(builder.forward()), backward=program(backward),
         weight_gradient=program(builder.gradients() if apart else []),
         segments=segments, heads=() if isinstance(loss, Loss) else _heads(builder, loss),

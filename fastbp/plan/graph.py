@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastbp.loss import Loss
 from fastbp.plan.node import Node
 from fastbp.plan.operation import LINEAR
@@ -46,7 +49,8 @@ class Graph:
     Several outputs are the values `ends`; `heads` says of each what the graph says of a single one.
     `unread` is what the layer being lowered is handed, where no other layer will read that.
     Without `trains` the layers that act in training alone are left out; `n_random` counts those
-    that draw random numbers.
+    that draw random numbers.  `categories` are the columns of the input that hold categories, and
+    how many each has; what else they hold is refused where `refuses_unknown`.
     """
 
     parameters: ParameterLayout
@@ -60,6 +64,8 @@ class Graph:
     n_random: int = 0
     ends: list[int] = field(default_factory=list)
     heads: tuple[Head, ...] = ()
+    categories: tuple[tuple[int, int], ...] = ()
+    refuses_unknown: bool = True
 
     @property
     def output(self) -> int:
@@ -84,8 +90,15 @@ class Graph:
         return {
             node.name: node.flops(reads_input=not any(node.sources))
             for node in self.nodes
-            if node.tensors
+            if node.name
         }
+
+    @property
+    def refused(self) -> NDArray[np.int64] | None:
+        """The categories, where others are refused, as the engines check them; else None."""
+        if not (self.categories and self.refuses_unknown):
+            return None
+        return np.array(self.categories, np.int64)
 
     def value(self, width: int) -> int:
         """A new value of so many columns."""

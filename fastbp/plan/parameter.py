@@ -17,6 +17,10 @@ BLOCK_BYTES = 64
 
 PAGE_BYTES = 4096
 
+# Of a stored row of a table.  Its gradient is summed a chunk of them at a time (tiling.chunk), for
+# which all rows of the batch are looked at: long rows make few chunks.
+_TABLE_BYTES = 1024
+
 
 def block(dtype: np.dtype[Any]) -> int:
     """Numbers in 64 bytes."""
@@ -75,6 +79,7 @@ class Tensor:
         name: that of the layer and its own, as "dense_1/kernel".
         shape: as the user sees it, of one or two dimensions.
         by_columns: whether the stored rows are the columns of `shape`.
+        is_packed: whether its rows lie side by side, in stored rows that hold no rows of their own.
         initial: how it starts.
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
@@ -95,6 +100,7 @@ class Tensor:
     l2: float
     decays: bool
     rate: float = 1.0
+    is_packed: bool = False
 
     @property
     def size(self) -> int:
@@ -107,6 +113,8 @@ class Tensor:
 
     def view(self, flat: NDArray[Any]) -> NDArray[Any]:
         """This tensor's numbers in a flat vector, in the user's shape, writable where `flat` is."""
+        if self.is_packed:
+            return flat[self.offset : self.offset + self.n_parameters].reshape(self.shape)
         stored = flat[self.offset : self.offset + self.size].reshape(self.rows, self.ld)
         stored = stored[:, : self.columns]
         if len(self.shape) == 1:
@@ -121,13 +129,14 @@ class ParameterLayout:
         layers: the tensors of each layer that has any, by its name.
         tensors: all of them; the place of one is also that of its random stream.
         n_parameters, size: numbers so far, without padding and with it.
+        n_looked_up: those of tables, of which a row of the input reads a row each.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.layers: dict[str, list[Tensor]] = {}
         self.tensors: list[Tensor] = []
-        self.n_parameters = self.size = 0
+        self.n_parameters = self.size = self.n_looked_up = 0
         self._count: dict[str, int] = {}
 
     @property
@@ -137,7 +146,12 @@ class ParameterLayout:
         Only for decisions, of which some decide bits: the thresholds were measured in this unit,
         which has biases, and the first layer's like any other, and it stays as it is.
         """
-        return 6.0 * self.n_parameters
+        return 6.0 * (self.n_parameters - self.n_looked_up)
+
+    @property
+    def work_per_step(self) -> float:
+        """Beside it, in the same unit, what the update of whole tables costs, whatever the rows."""
+        return 30.0 * self.n_looked_up
 
     @cached_property
     def places(self) -> tuple[object, ...]:
@@ -176,6 +190,20 @@ class ParameterLayout:
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
             l1, l2, decays, rate,
         )  # fmt: skip
+        return self._place(layer, tensor)
+
+    def add_table(self, layer: str, name: str, shape: tuple[int, int], initial: Initial) -> Tensor:
+        """Place the next tensor of a layer that has begun, of which rows are looked up."""
+        numbers = padded(math.prod(shape), self.dtype)
+        ld = min(numbers, _TABLE_BYTES // self.dtype.itemsize)
+        tensor = Tensor(
+            f"{layer}/{name}", shape, self.size, -(-numbers // ld), ld, ld, False, initial,
+            0.0, 0.0, decays=True, is_packed=True,
+        )  # fmt: skip
+        self.n_looked_up += tensor.n_parameters - shape[1]
+        return self._place(layer, tensor)
+
+    def _place(self, layer: str, tensor: Tensor) -> Tensor:
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)
         self.n_parameters += tensor.n_parameters

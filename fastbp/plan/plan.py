@@ -75,6 +75,8 @@ class Plan(Regime):
             gradients of tensors where threads share kernels, and says of what they are made where
             nothing sums them ("derivative"); elsewhere `backward` does it on its way.
         segments: what the operations and the optimizer go by.
+        categories: pairs of a column of the input and how many categories it has, where others are
+            refused; or None.
     """
 
     # what was asked for
@@ -116,6 +118,7 @@ class Plan(Regime):
     backward: Program
     weight_gradient: Program
     segments: Segments
+    categories: NDArray[np.int64] | None
 
     @property
     def head_table(self) -> NDArray[np.float64]:

@@ -88,7 +88,8 @@ class ChunkFeed(Feed):
         check_parameters(state.parameter_views(), isfinite=state.scan)
 
     def begun(self) -> None:
-        self.state.feature_names = self.names  # those of the first chunk: it was right
+        # those of the first chunk: it was right
+        self.state.feature_names = self.names or self.state.declared_names
 
     def parts(self, epoch: int, first: int) -> Iterator[Part]:
         """As many whole batches as there are after each chunk; the rest with the next one."""

@@ -65,14 +65,14 @@ def manual_parts(state: State, n_rows: int) -> Parts:
 
 def take_trainer(state: State, rows: int, n_threads: object, n_steps: int) -> tuple[Any, Plan, int]:
     """(engine, plan, threads to use) for `n_steps` training steps over `rows` rows each."""
-    workers = _threads(state, n_threads, rows * state.work_per_row, n_steps)
+    workers = _threads(state, n_threads, _step_work(state, rows), n_steps)
     found, plan, _ = engine(state, "train", rows, workers)
     return found, plan, _useful(workers, plan) if n_threads == "auto" else workers
 
 
 def training_plan(state: State, rows: int, n_steps: int) -> tuple[Plan, int]:
     """The plan of that engine without its memory, and the threads of "auto"."""
-    workers = _threads(state, "auto", rows * state.work_per_row, n_steps)
+    workers = _threads(state, "auto", _step_work(state, rows), n_steps)
     plan = _plan(state, "train", rows, workers)
     return plan, _useful(workers, plan)
 
@@ -132,6 +132,11 @@ def threads_to_predict(state: State, n_rows: int, n_threads: object) -> int:
 def _forward_work(state: State, n_rows: int) -> float:
     """Of a forward pass: a third of a step's."""
     return n_rows * state.work_per_row / 3
+
+
+def _step_work(state: State, rows: int) -> float:
+    """Of a step: that of its rows, and of the update of tables."""
+    return rows * state.work_per_row + state.layout.work_per_step
 
 
 def _threads(state: State, n_threads: object, step_work: float, n_steps: int) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbp.callback.base import Logs
-from fastbp.check.frame import column_names
 from fastbp.check.scalar import check_bool, check_integer
 from fastbp.description import Unfinished
 from fastbp.error import DivergenceError
@@ -102,7 +101,7 @@ def _prepared(
         hooks.begin(epochs=epochs, steps=steps, verbose=shows, metrics=names)
     if call.X is not None:
         warn_once(state, call.X, X)
-        state.feature_names = column_names(X)
+        state.feature_names = state.names_of(X)
     display = progress(verbose, first=first, epochs=epochs)
     fitting = _Fit(call, hooks, display, budget, first, epochs)
     if first or unfinished is not None:

@@ -175,13 +175,13 @@ def checked_rows(
     rows: Any = state.quick_input(X, state.n_features, check_finite)
     is_direct = True
     if rows is None:
-        if not any_names:
-            check_feature_names(X, state.feature_names)
+        check_feature_names(X, state.declared_names if any_names else state.feature_names)
         picked = X if isinstance(X, Picked) else None
         rows = check_X(
             X if picked is None else picked.array, n_features=state.n_features, dtype=state.dtype,
             check_finite=check_finite, isfinite=state.scan,
             most_bytes=MOST_BYTES if most_bytes is None else most_bytes,
+            categories=state.categories,
         )  # fmt: skip
         is_direct = picked is None and is_readable(rows, state.dtype)
         rows = rows if picked is None else picked

@@ -170,7 +170,8 @@ def reset(state: State, *, seed: object = None) -> None:
     state.start_rate()
     state.gradient = state.forward_pass = None
     state.history = History()
-    state.feature_names = state.unfinished = state.left_at = state.standing = None
+    state.feature_names = state.declared_names
+    state.unfinished = state.left_at = state.standing = None
 
 
 def update_from(state: State, other: State, *, tau: float = 1.0) -> None:

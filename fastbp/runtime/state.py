@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.backend import engine_module, instruction_set, resolve_backend
 from fastbp.check.array import Array
-from fastbp.check.frame import check_feature_names
+from fastbp.check.frame import check_feature_names, column_names
 from fastbp.check.input import check_X
 from fastbp.check.target import check_y
 from fastbp.check.weight import NAN_ADVICE
@@ -27,6 +28,7 @@ from fastbp.runtime.parts import Parts, Prepared
 from fastbp.schedule import Schedule
 
 if TYPE_CHECKING:
+    from fastbp.check.category import Categories
     from fastbp.runtime.head import HeadStates
 
 _Quick = Callable[[object, int, bool], Array | None]
@@ -53,7 +55,9 @@ class State:
         draws: whether there are layers that draw random numbers.
         heads: the outputs of a network that ends in `Heads`, else None.
         rows_back: rows that went backward since the last step.
-        feature_names: of the columns of X, where the last `fit` was given a frame.
+        feature_names: of the columns of X, where the last `fit` was given a frame; else
+            `declared_names`, those that the `Input` names, or None.
+        refused: pairs of a column and how many categories it has, where others are refused.
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: what the last `forward` ran on.
@@ -70,12 +74,13 @@ class State:
 
     # Beyond 30 attributes a class without slots reads them slower: 0.1 us a call, all in all.
     __slots__ = (
-        "architecture", "backend", "declared_activation", "description", "draws", "dtype",
-        "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard", "heads",
+        "architecture", "backend", "declared_activation", "declared_names", "description", "draws",
+        "dtype", "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
+        "heads",
         "history", "idle_averages", "idle_predictors", "instruction_set", "layers",
         "layout", "left_at", "loss", "metadata", "module", "n_features", "n_outputs", "n_targets",
         "optimizer", "optimizer_state", "parameters", "parts", "powers", "quick_input",
-        "quick_target", "rate", "rates_ahead", "response_activation", "rows_back",
+        "quick_target", "rate", "rates_ahead", "refused", "response_activation", "rows_back",
         "scale_was_checked", "seed", "standing", "steps", "unfinished", "work_per_row",
     )  # fmt: skip
 
@@ -85,6 +90,7 @@ class State:
         """At the initial values; without `draws` all parameters are 0, for others to set."""
         self.description = description
         self.layers, self.seed = description.layers, description.seed
+        self.declared_names: tuple[str, ...] | None = getattr(self.layers[0], "feature_names", None)
         self.loss, self.optimizer = description.loss, description.optimizer
         self.dtype = dtype = description.dtype
         self.architecture = architecture(self.layers, self.loss, dtype)
@@ -107,7 +113,11 @@ class State:
         self.work_per_row = self.layout.work_per_row
         # (array, columns, check_finite) -> the array as the kernels can read it, without a copy or
         # by a quick one, or None where `check_X` or `check_y` must look closer.
-        self.quick_input: _Quick = self.module.accept
+        accept = self.module.accept
+        self.refused = self.graph.refused
+        self.quick_input: _Quick = accept
+        if self.refused is not None:
+            self.quick_input = partial(_accept_known, self.module, self.refused)
         self.quick_target = self.quick_look(self.loss.domain)
         self.heads: HeadStates | None = None
         if not isinstance(self.loss, Loss):
@@ -120,7 +130,7 @@ class State:
         if draws:
             self.architecture.start.fill(self.parameters, seed=self.seed)
         self.history = History()
-        self.feature_names: tuple[str, ...] | None = None
+        self.feature_names: tuple[str, ...] | None = self.declared_names
         self.unfinished: Unfinished | None = None
         self.left_at: tuple[int, Array] | None = None
         self.standing: Any = None
@@ -222,6 +232,20 @@ class State:
 
     # checks of inputs
 
+    @property
+    def categories(self) -> Categories | None:
+        """What is to be checked of categorical columns; None for nothing."""
+        graph = self.graph
+        if not graph.categories:
+            return None
+        from fastbp.check.category import Categories  # which few need
+
+        return Categories(graph.categories, graph.refuses_unknown)
+
+    def names_of(self, X: object) -> tuple[str, ...] | None:
+        """The names of the columns that a `fit` of X leaves; see `feature_names`."""
+        return column_names(X) or self.declared_names
+
     def checked(
         self, X: ArrayLike, *, minimum_rows: int = 1, check_finite: bool = True, advice: str = "",
         most_bytes: float = math.inf,
@@ -234,7 +258,7 @@ class State:
         return check_X(
             X, n_features=self.n_features, dtype=self.dtype, minimum_rows=minimum_rows,
             check_finite=check_finite, isfinite=self.scan, advice=advice,
-            most_bytes=most_bytes,
+            most_bytes=most_bytes, categories=self.categories,
         )  # fmt: skip
 
     def checked_pair(
@@ -261,6 +285,16 @@ class State:
     def scan(self, array: Array) -> int:
         """The flat index of the first element that is nan or infinite, or -1."""
         return int(self.module.first_nonfinite(array if array.ndim == 2 else array.reshape(1, -1)))
+
+
+def _accept_known(
+    module: Any, refused: Array, X: object, n_columns: int, check_finite: bool
+) -> Array | None:
+    """`accept` of the module for X with categorical columns."""
+    found: Array | None = module.accept(X, n_columns, check_finite)
+    if found is None or module.first_unknown(found, refused) >= 0:
+        return None
+    return found
 
 
 def _closer_look(y: object, n_columns: int, check_finite: bool) -> None:

@@ -51,7 +51,7 @@ def backward(state: State, dL_dout: Any, *, accumulate: bool = False) -> Array:
         if state.heads is not None:
             given = _head_gradients(state, dL_dout, parts.n_rows)
         else:
-            given = state.quick_input(dL_dout, state.n_outputs, True)
+            given = state.module.accept(dL_dout, state.n_outputs, True)
             if given is None or len(given) != parts.n_rows:
                 given = _check_output_gradient(state, dL_dout, parts.n_rows, state.n_outputs)
         before = None

@@ -221,7 +221,7 @@ def warn_once(state: State, X: Array, given: object) -> None:
     """Of columns of very different size, where `fit` or `train_steps` of a network was called."""
     if state.scale_was_checked or state.layers[1].scales_columns:
         return
-    text = unevenness(X, given)
+    text = unevenness(X, given, [column for column, _ in state.graph.categories])
     if text:
         warnings.warn(text, UserWarning, stacklevel=level_of_caller())
     state.scale_was_checked = True

@@ -9,6 +9,22 @@ cdef int bind_segments(Engine engine, table) except -1:
     return 0
 
 
+cdef int bind_categories(Engine engine, categories) except -1:
+    """What a prediction checks of its input beside finiteness; None for nothing."""
+    cdef const long long[:, ::1] rows
+    cdef Py_ssize_t i
+    if categories is None:
+        return 0
+    rows = categories
+    for i in range(rows.shape[0]):
+        if not 0 <= rows[i, 0] < engine.sizes.n_features:
+            raise ValueError(f"there is no column {rows[i, 0]}")
+    engine.owners.append(categories)
+    engine.n_categorical = rows.shape[0]
+    engine.categories = &rows[0, 0]
+    return 0
+
+
 cdef Program bound_program(Engine engine, program) except *:
     """The operations of a program, each with the kernels that its names stand for."""
     cdef const Operation[::1] rows = program.table

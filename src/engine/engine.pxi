@@ -70,6 +70,8 @@ cdef class Engine:
     cdef Call call
     cdef Draw draw                      # of the first step of a call; of its first row
     cdef bint trains, predicts, goes_by_parts, has_loss     # what the plan is made for
+    cdef Py_ssize_t n_categorical
+    cdef const long long* categories    # pairs: a column of the input, and how many categories it has
 
     def __cinit__(self, plan, real[::1] parameters, real[::1] state, real[::1] scratch, double[::1] tile_loss,
                   double[::1] power, double[::1] rate):
@@ -96,6 +98,7 @@ cdef class Engine:
         self.trains, self.predicts = "train" in calls, "predict" in calls
         self.goes_by_parts, self.has_loss = "forward" in calls, "loss_gradient" in calls
         bind_segments(self, plan.segments.table)
+        bind_categories(self, plan.categories)
         self.forward_program = bound_program(self, plan.forward)
         self.backward_program = bound_program(self, plan.backward)
         self.gradient_program = bound_program(self, plan.weight_gradient)

@@ -171,6 +171,40 @@ def first_nonfinite(const real[:, :] x):
     return nonfinite_place(&rows)
 
 
+def first_unknown(const real[:, :] x, const long long[:, ::1] categories):
+    """The flat index (row-major) of the first element that is no category of its column, or -1.
+
+    A row of `categories` is a column and n: its categories are the integers 0..n-1.
+    """
+    cdef Rows rows
+    cdef Py_ssize_t i, place
+    if x.shape[0] == 0 or categories.shape[0] == 0:
+        return -1
+    for i in range(categories.shape[0]):
+        if not 0 <= categories[i, 0] < x.shape[1]:
+            raise ValueError(f"there is no column {categories[i, 0]}")
+    rows.at = <const char*>&x[0, 0]
+    rows.n_rows = x.shape[0]
+    rows.n_columns = x.shape[1]
+    rows.row = x.strides[0]
+    rows.column = x.strides[1]
+    with nogil:
+        place = unknown_place(&rows, categories.shape[0], &categories[0, 0])
+    return place
+
+
+cdef Py_ssize_t unknown_place(const Rows* rows, Py_ssize_t n, const long long* categories) noexcept nogil:
+    """The same of n pairs (column, number of categories)."""
+    cdef Py_ssize_t r, i
+    cdef real x
+    for r in range(rows.n_rows):
+        for i in range(n):
+            x = (<const real*>(rows.at + r * rows.row + categories[2 * i] * rows.column))[0]
+            if not 0 <= x < <real>categories[2 * i + 1] or <real><Py_ssize_t>x != x:
+                return r * rows.n_columns + categories[2 * i]
+    return -1
+
+
 cdef Py_ssize_t nonfinite_place(const Rows* rows) noexcept:
     """The same of at least one number; where they are many, other threads may use the interpreter meanwhile."""
     cdef Py_ssize_t place

@@ -4,8 +4,8 @@
 cdef struct Operation:
     long long a             # first operand: offset in the activations
     long long lda
-    long long n_a           # its columns, without padding
-    long long column_a      # its first column, for "copy" and "accumulate"
+    long long n_a           # its columns, without padding; of "embed" the rows of the table
+    long long column_a      # its first column, for "copy", "accumulate" and "embed"
     long long c             # result: offset in the activations, or in the flat gradient
     long long ldc
     long long n_c
@@ -86,7 +86,8 @@ cdef struct Program:
 
 cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
                          "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
-                         "normalize", "normalize_input", "scale_gradient", "prelu", "prelu_input", "prelu_gradient")
+                         "normalize", "normalize_input", "scale_gradient", "prelu", "prelu_input", "prelu_gradient",
+                         "embed", "embed_gradient")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -131,6 +132,10 @@ cdef operation_kernel find_operation(str name) except NULL:
         return prelu_input
     if name == "prelu_gradient":
         return whole_prelu_gradient
+    if name == "embed":
+        return embed
+    if name == "embed_gradient":
+        return whole_gradient
     raise unknown("operation", name)
 
 
@@ -142,6 +147,8 @@ cdef gradient_kernel find_gradient(str name) noexcept:
         return scale_gradient
     if name == "prelu_gradient":
         return prelu_gradient
+    if name == "embed_gradient":
+        return embed_gradient
     return NULL
 
 
@@ -317,7 +324,7 @@ cdef inline void move_columns(const bint is_copy, Operation* op, RowTile* tile) 
             a = buffer(tile, op.a, op.lda) + r * op.lda + op.column_a
             a_column = 1
         else:
-            a = tile.x + r * tile.x_row
+            a = tile.x + r * tile.x_row + op.column_a * tile.x_column
             a_column = tile.x_column
         if is_copy:
             for j in range(op.n_a):

@@ -22,7 +22,7 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             first = index * engine.sizes.tile_rows
             tile.rows = min(engine.sizes.tile_rows, call.n_rows - first)
         # here and not before, so that rows from beyond the second-level cache are read once for both
-        if call.checks_finite and not tile_is_finite(engine, call, first, tile.rows):
+        if call.checks_finite and not tile_is_valid(engine, call, first, tile.rows):
             flag_store(&call.status, NOT_FINITE)
             return
         bind_rows(engine, call, &tile, NULL, first)
@@ -38,14 +38,16 @@ cdef void forward_units(Engine engine, Call* call, int thread, Py_ssize_t begin,
             poll(engine, call, tile.rows)
 
 
-cdef bint tile_is_finite(Engine engine, Call* call, Py_ssize_t first, Py_ssize_t n_rows) noexcept nogil:
+cdef bint tile_is_valid(Engine engine, Call* call, Py_ssize_t first, Py_ssize_t n_rows) noexcept nogil:
+    """Whether all numbers are finite, and those of categorical columns categories."""
     cdef Rows rows
     rows.at = <const char*>(call.x + first * call.x_row)
     rows.n_rows = n_rows
     rows.n_columns = engine.sizes.n_features
     rows.row = call.x_row * <Py_ssize_t>sizeof(real)
     rows.column = call.x_column * <Py_ssize_t>sizeof(real)
-    return scan(&rows) < 0
+    return scan(&rows) < 0 and (engine.n_categorical == 0 or
+                                unknown_place(&rows, engine.n_categorical, engine.categories) < 0)
 
 
 cdef void respond(Engine engine, RowTile* tile, Py_ssize_t first) noexcept nogil:

@@ -194,9 +194,35 @@ def run(
     """
     tape = Tape(iter(parameters))
     skipped = FUSED.get(loss) if loss else None
-    out, pull = _chain(layers[1:], tape, X, skipped)
+    x, back = _embedded(layers[0], tape, X)
+    out, pull = _chain(layers[1:], tape, x, skipped)
     assert next(tape.parameters, None) is None, "parameters are left"
-    return out, pull, tape
+    return out, lambda d: back(pull(d)), tape
+
+
+def _embedded(layer: Any, tape: Tape, X: Array) -> tuple[Array, Pull]:
+    """What an `Input` gives: the numeric columns, then a row of a table for each other one."""
+    own = [column for column, _ in layer.categorical]
+    numeric = [column for column in range(X.shape[1]) if column not in own]
+    parts, rows = [X[:, numeric]], []
+    for column, n in layer.categorical:
+        place, table = tape.take()
+        known = [x in range(n) for x in np.real(X[:, column])]
+        named = [int(x) if is_in else n for x, is_in in zip(X[:, column].real, known, strict=True)]
+        rows.append((place, table, named))
+        parts.append(table[named])
+    widths = [part.shape[1] for part in parts]
+
+    def back(d: Array) -> Array:
+        first, *rest = np.split(d, np.cumsum(widths)[:-1], axis=1)
+        for (place, table, named), dz in zip(rows, rest, strict=True):
+            which = np.arange(len(table))[:, None] == np.array(named)
+            tape.put(place, which @ dz, which @ np.abs(dz))
+        dX = np.zeros(X.shape)
+        dX[:, numeric] = first
+        return dX
+
+    return np.concatenate(parts, axis=1), back
 
 
 def _chain(layers: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array, Pull]:
@@ -634,8 +660,8 @@ MORE_STEPS: dict[str, Callable[..., tuple[Array, list[Array]]]] = {
 
 def penalties(layers: Any) -> list[tuple[float, float, bool]]:
     """(l1, l2, is a bias) of every parameter, in their order, projections included."""
-    found: list[tuple[float, float, bool]] = []
-    _penalties(layers[1:], layers[0].units, found)
+    found = [(0.0, 0.0, False) for _ in layers[0].categorical]
+    _penalties(layers[1:], layers[0].width, found)
     return found
 
 

@@ -76,11 +76,12 @@ def random_case(seed: int) -> Case:
     """
     rng = np.random.default_rng([seed, 1])
     loss = EACH_LOSS[seed % len(EACH_LOSS)]
-    layers = _layers(rng, loss, list(ACTIVATIONS)[seed % len(ACTIVATIONS)])
+    layers = _layers(rng, loss, list(ACTIVATIONS)[seed % len(ACTIVATIONS)], seed)
     rows = int(rng.integers(1, 71))
     for attempt in range(50):
         weights = [0.93**attempt * w for w in _weights(rng, layers)]
         X = 0.93**attempt * rng.normal(size=(rows, layers[0].units))
+        X = with_categories(np.random.default_rng([seed, 5]), layers[0], X)
         with np.errstate(over="ignore", invalid="ignore"):
             out, _, tape = oracle.run(layers, weights, X, loss=loss.name)
         y = _target(rng, loss, out)
@@ -88,6 +89,19 @@ def random_case(seed: int) -> Case:
             return Case(layers, loss, weights, X, y)
     # as products of many factors, all near a kink: another case of this loss and activation
     return random_case(seed + _APART)
+
+
+def with_categories(rng: np.random.Generator, layer: Any, X: Array) -> Array:
+    """X with categories in the columns that an `Input` says have some, unknown ones as well where
+    they have a row of their own.
+    """
+    X = X.copy()
+    for column, n in getattr(layer, "categorical", ()):
+        X[:, column] = rng.integers(0, n, len(X))
+        if layer.handle_unknown == "slot":
+            odd = rng.random(len(X)) < 0.2
+            X[odd, column] = rng.choice([-1.0, n, 0.5, np.nan, np.inf], odd.sum())
+    return X
 
 
 def without_randomness(case: Case) -> Case:
@@ -174,10 +188,24 @@ def _sequence(rng: np.random.Generator, width: int, n: int, depth: int) -> tuple
     return found, width
 
 
-def _layers(rng: np.random.Generator, loss: Loss, activation: str) -> list[Any]:
+def _input(seed: int, columns: int) -> Input:
+    """Every third has embeddings, of some columns or all."""
+    rng = np.random.default_rng([seed, 4])
+    if seed % 3:
+        return Input(columns)
+    own = rng.permutation(columns)[: int(rng.integers(1, 4))].tolist()
+    units = [int(n) for n in rng.choice([1, 2, 3, 5, 8, 17], len(own))]
+    return Input(
+        columns, categorical={i: int(n) for i, n in zip(own, rng.choice([1, 2, 7, 40], len(own)),
+                                                         strict=True)},
+        embedding_units=units, handle_unknown="slot" if rng.random() < 0.3 else "error",
+    )  # fmt: skip
+
+
+def _layers(rng: np.random.Generator, loss: Loss, activation: str, seed: int) -> list[Any]:
     """A few blocks, one layer with the given activation, and an output that goes with the loss."""
-    first = _width(rng)
-    blocks, width = _sequence(rng, first, int(rng.integers(0, 3)), 2)
+    first = _input(seed, _width(rng))
+    blocks, width = _sequence(rng, first.width, int(rng.integers(0, 3)), 2)
     blocks.append(Dense(_width(rng), activation))
     fused = oracle.FUSED.get(loss.name)
     fewest = 2 if fused == "softmax" or loss.name == "cosine" else 1
@@ -197,13 +225,16 @@ def _layers(rng: np.random.Generator, loss: Loss, activation: str) -> list[Any]:
     else:
         rest = -(blocks[-1].units + 2) % loss.outputs_per_target
         end = Branch([[Dense(units + rest)], [], [Dense(2, "tanh")]])
-    return [Input(first), *blocks, end]
+    return [first, *blocks, end]
 
 
 def _weights(rng: np.random.Generator, layers: list[Any]) -> list[Array]:
     """Kernels that keep the scale of what passes, biases that move it from zero."""
-    shapes = _shapes(layers[1:], layers[0].units)[0]
-    return [
+    shapes = _shapes(layers[1:], layers[0].width)[0]
+    more = layers[0].handle_unknown == "slot"
+    pairs = zip(layers[0].categorical, layers[0].embedding_units, strict=True)
+    tables = [rng.normal(size=(n + more, units)) for (_, n), units in pairs]
+    return tables + [
         rng.normal(size=shape) / np.sqrt(shape[0] if len(shape) == 2 else 2.0) for shape in shapes
     ]
 

@@ -53,6 +53,12 @@ def _heads() -> list[Any]:
     return [fb.Input(5), fb.Dense(9, "tanh"), heads]
 
 
+def _embedded_layers() -> list[Any]:
+    """Of columns with small integers, some beyond what is known."""
+    own = fb.Input(5, categorical={1: 3, 4: 9}, embedding_units=4, handle_unknown="slot")
+    return [own, fb.Dense(9, "tanh"), fb.Dropout(0.2), fb.Dense(3)]
+
+
 def _rate(step: int) -> float:
     return 0.05 / (1 + step // 4)
 
@@ -116,6 +122,11 @@ CASES: dict[str, dict[str, Any]] = {
     "heads, converted": {
         "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "converted",
     },
+    "embeddings": {"optimizer": lambda: fb.Adam(0.02), "layers": _embedded_layers},
+    "embeddings in chunks": {
+        "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _embedded_layers,
+        "kind": "chunks", "metrics": ["accuracy"],
+    },
     "everything": {
         "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,
         "weighted": True, "metrics": ["accuracy", "mae", "log_loss"],
@@ -160,6 +171,8 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, Any]]:
     X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
     if own.get("layers") is _heads:
         y = {"class": y, "value": rng.normal(size=N_ROWS)}
+    if own.get("layers") is _embedded_layers:
+        X[:, [1, 4]] = np.abs(X[:, [1, 4]]).round()
     metrics = own.get("metrics", [])
     network = fb.Network(
         own["layers"]() if "layers" in own else [5, 9, 3],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.mark import slow_but
 from support.network_state import digest
+from support.random_network import with_categories
 
 import fastbp as fb
 from fastbp.loss import resolve_loss
@@ -34,6 +35,7 @@ class Case:
         random = np.random.default_rng(seed)
         network = self.network("float64")
         X = random.standard_normal((n, network.n_features))
+        X = with_categories(random, network.layers[0], X)
         domain = resolve_loss(self.loss).domain
         if domain == "class":
             return X, random.integers(0, network.n_outputs, n)
@@ -80,6 +82,18 @@ def _every_layer(n: int, hidden: int) -> list[Any]:
     ]
 
 
+def _embedded(n: int, hidden: int) -> list[Any]:
+    """Tables of one stored row and of several, rows of which straddle two; one with a slot."""
+    return [
+        fb.Input(7, categorical={6: n, 0: 4, 3: 50}, embedding_units=[6, 3, 9],
+                 handle_unknown="slot"),
+        fb.LayerNorm(),
+        fb.Dense(hidden, "tanh"),
+        fb.Dropout(0.1),
+        fb.Dense(2),
+    ]  # fmt: skip
+
+
 CASES = {
     "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
     "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
@@ -94,6 +108,9 @@ CASES = {
     # not Adam: what is left of signs that cancel out would decide how it steps
     "layers, few rows": Case(_every_layer(4, 6), "mae", 3, False, 1, {"optimizer": fb.SGD(0.01)}),
     "parameters, layers": Case(_every_layer(70, 130), "mse", 37, True, 1, {}),
+    "embeddings": Case(_embedded(200, 40), "mse", 150, False, 2, {"optimizer": fb.SGD(0.05)}),
+    "embeddings, few rows": Case(_embedded(5, 3), "mae", 3, False, 1, {"optimizer": fb.SGD(0.01)}),
+    "parameters, embeddings": Case(_embedded(3000, 9), "huber", 70, True, 1, {}),
     "penalties in the loss": Case(
         _GRAPH,
         fb.Loss("binary_cross_entropy", sum_outputs=True, with_penalties=True),

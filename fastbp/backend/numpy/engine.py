@@ -330,3 +330,17 @@ def first_nonfinite(x: Array) -> int:
     """The flat index (row-major) of the first element that is nan or infinite, or -1."""
     bad = np.flatnonzero(~np.isfinite(x))
     return int(bad[0]) if bad.size else -1
+
+
+def first_unknown(x: Array, categories: Array) -> int:
+    """The flat index (row-major) of the first element that is no category of its column, or -1.
+
+    A row of `categories` is a column and n: its categories are the integers 0..n-1.
+    """
+    columns, counts = categories.T
+    part = x[:, columns]
+    bad = ~((part >= 0) & (part < counts) & (part == np.floor(part)))
+    rows = np.flatnonzero(bad.any(axis=1))
+    if not rows.size:
+        return -1
+    return int(rows[0] * x.shape[1] + columns[bad[rows[0]]].min())

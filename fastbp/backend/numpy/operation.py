@@ -184,8 +184,21 @@ class Operations:
         """Where columns go, and which: n_a of them."""
         whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
         if op.a >= 0:
-            a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)[:, op.column_a :]
-        return whole[:, op.column_c : op.column_c + op.n_a], a[:, : op.n_a]
+            a = self._rows(op.a, op.lda, op.column_a + op.n_a, len(a), first)
+        return (
+            whole[:, op.column_c : op.column_c + op.n_a], a[:, op.column_a : op.column_a + op.n_a]
+        )  # fmt: skip
+
+    def _table_rows(self, op: Operation, x: Array) -> Array:
+        """The numbers of a table's rows; the last one for what is none."""
+        column, last = x[:, op.column_a], op.n_a - 1
+        known = (column >= 0) & (column <= last) & (column == np.floor(column))
+        return np.where(known, column, last).astype(np.intp)
+
+    def _embed(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        into = self._rows(op.c, op.ldc, op.ldc, len(x), first)[:, op.column_c :]
+        into[:, : op.ldw] = self._stored(self.w, op.w, op.n_a, op.ldw)[self._table_rows(op, x)]
+        into[:, op.ldw :] = 0
 
     def _dense_gradient(
         self, op: Operation, a: Array, first: int, gradient: Array, start: bool
@@ -221,6 +234,15 @@ class Operations:
             sums[...] = 0
         sums[: op.n_y] += (dz * np.minimum(a, 0)).sum(axis=0)
 
+    def _embed_gradient(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
+        dz = self._rows(op.y, op.ldy, op.column_c + op.n_y, len(a), first)[:, op.column_c :]
+        if start:
+            gradient[op.c : op.c + op.n_c * op.ldw] = 0
+        table = self._stored(gradient, op.c, op.n_a, op.n_y)
+        np.add.at(table, self._table_rows(op, a), dz)
+
 
 OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Operations._dense,
@@ -240,9 +262,11 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "normalize_input": Operations._normalize_input,
     "prelu": Operations._prelu,
     "prelu_input": Operations._prelu_input,
+    "embed": Operations._embed,
 }
 GRADIENTS: dict[str, Callable[..., None]] = {
     "dense_gradient": Operations._dense_gradient,
     "scale_gradient": Operations._scale_gradient,
     "prelu_gradient": Operations._prelu_gradient,
+    "embed_gradient": Operations._embed_gradient,
 }
