@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from fastbp.backend.numpy.operation import table_rows
 from fastbp.check.array import Array
 from fastbp.plan.operation import Operation
 from fastbp.runtime import engine_cache
@@ -94,8 +95,19 @@ def _scale(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
     to[op.b][...] = dz
 
 
+def _prelu(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+    np.multiply(np.minimum(a[:, : op.n_a], 0), d[:, : op.n_y], out=to[op.c])
+
+
+def _embed(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+    to[op.c][...] = 0
+    to[op.c][np.arange(len(a)), table_rows(op, a)] = d[:, op.column_c :][:, : op.n_y]
+
+
 # What one row adds to the sums that these operations make, of the rows of their buffers.
 ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, dict[int, Array]], None]] = {
     "dense_gradient": _dense,
     "scale_gradient": _scale,
+    "prelu_gradient": _prelu,
+    "embed_gradient": _embed,
 }

@@ -36,6 +36,10 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(
         self, ufunc: Any, method: str, *inputs: Any, out: tuple[Dual] | None = None, **options: Any
     ) -> Any:
+        if ufunc is np.add and method == "at":
+            to, place, terms = inputs
+            np.add.at(to.value, place, _value(terms))
+            return np.add.at(to.tangent, place, _tangent(terms))
         values = [_value(x) for x in inputs]
         if method != "__call__" or options or (ufunc not in _RULES and ufunc not in _CONDITIONS):
             return NotImplemented

@@ -189,15 +189,9 @@ class Operations:
             whole[:, op.column_c : op.column_c + op.n_a], a[:, op.column_a : op.column_a + op.n_a]
         )  # fmt: skip
 
-    def _table_rows(self, op: Operation, x: Array) -> Array:
-        """The numbers of a table's rows; the last one for what is none."""
-        column, last = x[:, op.column_a], op.n_a - 1
-        known = (column >= 0) & (column <= last) & (column == np.floor(column))
-        return np.where(known, column, last).astype(np.intp)
-
     def _embed(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         into = self._rows(op.c, op.ldc, op.ldc, len(x), first)[:, op.column_c :]
-        into[:, : op.ldw] = self._stored(self.w, op.w, op.n_a, op.ldw)[self._table_rows(op, x)]
+        into[:, : op.ldw] = self._stored(self.w, op.w, op.n_a, op.ldw)[table_rows(op, x)]
         into[:, op.ldw :] = 0
 
     def _dense_gradient(
@@ -241,7 +235,14 @@ class Operations:
         if start:
             gradient[op.c : op.c + op.n_c * op.ldw] = 0
         table = self._stored(gradient, op.c, op.n_a, op.n_y)
-        np.add.at(table, self._table_rows(op, a), dz)
+        np.add.at(table, table_rows(op, a), dz)
+
+
+def table_rows(op: Operation, x: Array) -> Array:
+    """The rows of a table that categories stand for; the last one for what is none."""
+    column, last = x[:, op.column_a], op.n_a - 1
+    known = (column >= 0) & (column <= last) & (column == np.floor(column))
+    return np.where(known, column, last).astype(np.intp)
 
 
 OPERATIONS: dict[str, Callable[..., None]] = {
