@@ -218,7 +218,7 @@ def _embedded(layer: Any, tape: Tape, X: Array) -> tuple[Array, Pull]:
         for (place, table, named), dz in zip(rows, rest, strict=True):
             which = np.arange(len(table))[:, None] == np.array(named)
             tape.put(place, which @ dz, which @ np.abs(dz))
-        dX = np.zeros(X.shape)
+        dX = np.zeros(X.shape, first.dtype)
         dX[:, numeric] = first
         return dX
 

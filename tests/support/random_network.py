@@ -215,7 +215,7 @@ def _layers(rng: np.random.Generator, loss: Loss, activation: str, seed: int) ->
     way = rng.random()
     if loss.name == "quantile" and loss.outputs_per_target > 1 and way < 0.5:
         levels = loss.outputs_per_target
-        return [Input(first), *blocks, NonCrossing(levels, units // levels)]
+        return [first, *blocks, NonCrossing(levels, units // levels)]
     if way < 0.7:
         end: Any = Dense(units, last)
     elif way < 0.8:
