@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from fastbp.check.message import shown
+from fastbp.check.message import placed, shown
 from fastbp.check.scalar import check_real
 from fastbp.layer.base import Choice, Layer, check_chain, set_fields, with_fields
 from fastbp.layer.dense import checked_name
@@ -153,7 +153,10 @@ def _head(name: str, given: object) -> Head:
     own = check_chain(layers, name=f"{where} layers")
     if not own:
         raise ValueError(f"{where} must hold at least one layer, got 0")
-    found = resolve_loss(loss)
+    try:
+        found = resolve_loss(loss)
+    except (TypeError, ValueError) as error:
+        raise placed(error, where) from None
     if found.with_penalties:
         raise ValueError(f"{where}: penalties are of the whole network, no head takes them along")
     return Head(name, own, found, check_real(weight, name=f"weight of {where}", minimum=0))

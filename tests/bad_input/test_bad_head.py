@@ -50,7 +50,7 @@ DESCRIPTIONS = [
     Bad("heads", lambda: head(DENSE, "mse", name=None), TypeError, "^name of a head must be a st"),
     Bad("heads", lambda: head(DENSE, "mse", name="val"), ValueError, "must not begin with 'val', "),
     Bad("heads", lambda: head(DENSE, "mse", name="val_a"), ValueError, "must not begin with 'val'"),
-    Bad("unknown name", lambda: head(DENSE, "mze"), ValueError, "^unknown loss 'mze'"),
+    Bad("unknown name", lambda: head(DENSE, "mze"), ValueError, r"^Heads\['a'\]: unknown loss 'mz"),
     Bad("heads", lambda: made(fb.Heads(HEADS), fb.Dense(1)), ValueError,
         r"^layers\[1\] is Heads: only a network ends in it$"),
     Bad("heads", lambda: fb.Branch([[fb.Heads(HEADS)]]), ValueError,

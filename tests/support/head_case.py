@@ -10,6 +10,8 @@ from support.network_state import digest
 
 import fastbp as fb
 
+Y = dict[str, Any]
+
 SIZES = {"one block": (20, 24), "blocks": (64, 300), "kernels": (200, 30)}  # width, batch size
 
 
@@ -50,3 +52,23 @@ def digests() -> dict[str, str]:
         f"{name}, {dtype}": trained(name, dtype)
         for name in SIZES for dtype in ("float32", "float64")
     }  # fmt: skip
+
+
+def network(dtype: str = "float32", backend: str | None = None, **options: Any) -> fb.Network:
+    """That of the documentation."""
+    heads = fb.Heads({
+        "class": ([fb.Dense(32, "relu"), fb.Dense(3)], "cross_entropy", 1.0),
+        "value": ([fb.Dense(1)], "mse", 0.5),
+    })  # fmt: skip
+    layers = [fb.Input(20), fb.Dense(64, "relu"), heads]
+    return fb.Network(layers, seed=1, dtype=dtype, backend=backend, **options)
+
+
+def data(n: int = 100, seed: int = 0) -> tuple[np.ndarray, Y]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 20))
+    return X, {"class": rng.integers(0, 3, n), "value": rng.normal(size=n)}
+
+
+def taken(y: Y, rows: Any) -> Y:
+    return {name: part[rows] for name, part in y.items()}

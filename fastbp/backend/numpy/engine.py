@@ -6,11 +6,12 @@ Sums run in NumPy's order, so results agree with the compiled ones to rounding, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastbp import random
+from fastbp.backend.numpy.head import HeadLosses
 from fastbp.backend.numpy.kernel import (
     METRICS,
     MetricSum,
@@ -26,8 +27,6 @@ from fastbp.check.array import Array
 from fastbp.loss import Loss
 from fastbp.plan import Plan
 
-if TYPE_CHECKING:
-    from fastbp.loss.joint import JointLoss
 
 # overflow and nan are found in the loss, as by the compiled engine
 _quiet = np.errstate(all="ignore")
@@ -60,14 +59,11 @@ class Engine(Loop, Operations):
                     raise ValueError(f"unknown operation {op.kind!r}; known: {known}")
                 own = op.activation
                 self.activation_kernels[id(own)] = find_activation(own.name, own.alpha, plan.dtype)
-        if plan.heads:
-            self._head_losses = [find_loss(own.loss, own.n, plan.dtype) for own in plan.heads]
-        else:
+        self._heads = HeadLosses(plan) if plan.heads else None
+        if not plan.heads:
             self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
         self._update = Update(plan, self.w, self.states, power)
         self._metrics: list[MetricSum] = []
-        # of several outputs: whose each of them is, and how it is found; None for the loss itself
-        self._head_metrics: list[tuple[int, Any]] = []
         self._row_metrics = np.zeros(0)
         self._outputs = np.zeros((plan.max_rows, plan.n_outputs), plan.dtype)  # of the last batch
 
@@ -140,35 +136,18 @@ class Engine(Loop, Operations):
         self, rows: int, y: Array, first: int, scale: float, weight: Array | None, begin: int = 0
     ) -> float:
         plan = self.plan
-        if plan.heads:
-            return self._loss_of_heads(rows, y, first, scale, weight, begin)
+        outputs = self._outputs[begin : begin + rows]
+        if self._heads is not None:
+            return self._heads.loss(
+                lambda at, ld, n: self._rows(at, ld, n, rows, first), y, scale, weight, outputs,
+                self._row_metrics,
+            )  # fmt: skip
         out = self._rows(plan.output, plan.ld_output, plan.n_outputs, rows, first)
         d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, rows, first)
         for i, (measure, _) in enumerate(self._metrics):
             self._row_metrics[i] += measure(out, y, weight)
-        self._outputs[begin : begin + rows] = out
+        outputs[...] = out
         return self._loss_rows(out, y, scale, d, weight)
-
-    def _loss_of_heads(
-        self, rows: int, y: Any, first: int, scale: float, weight: Array | None, begin: int
-    ) -> float:
-        """The same of all heads: the weighted sum; that of each is a metric, beside others."""
-        total = 0.0
-        for i, (own, target) in enumerate(zip(self.plan.heads, y, strict=True)):
-            out = self._rows(own.output, own.ld, own.n, rows, first)
-            d = self._rows(own.gradient, own.ld, own.n, rows, first)
-            divisor, by_element = own.loss.divisor(own.n), weight
-            if weight is not None:
-                by_element = np.broadcast_to(weight[:, :1], (rows, own.loss.n_targets(own.n)))
-            own_scale = scale * own.weight / divisor
-            loss = self._head_losses[i](out, target, own_scale, d, by_element) / divisor
-            total += own.weight * loss
-            self._outputs[begin : begin + rows, own.column : own.column + own.n] = out
-            for m, (head, measure) in enumerate(self._head_metrics):
-                if head == i:
-                    more = loss if measure is None else measure(out, target, by_element)
-                    self._row_metrics[m] += more
-        return total
 
     def _step(self, rate: float, scale: float) -> None:
         plan = self.plan
@@ -182,22 +161,11 @@ class Engine(Loop, Operations):
 
     def _bind_metrics(self, names: Sequence[str]) -> None:
         loss, n_outputs = self.plan.loss, self.plan.n_outputs
-        if not isinstance(loss, Loss):
-            self._metrics, self._head_metrics = [], []
-            for name in names:
-                self._bind_head_metric(name, loss)
+        if self._heads is not None:
+            self._metrics = self._heads.bind_metrics(names)
             return
+        assert isinstance(loss, Loss)
         self._metrics = [find_metric(name, loss.link, n_outputs) for name in names]
-
-    def _bind_head_metric(self, name: str, loss: JointLoss) -> None:
-        """The loss of a head, as "class_loss", or a metric of one, as "class_accuracy"."""
-        measure: Any = None
-        place, metric, link = loss.figure(name)
-        divisor = 1
-        if link is not None:
-            measure, divisor = find_metric(metric, link, self.plan.heads[place].n)
-        self._head_metrics.append((place, measure))
-        self._metrics.append((measure, divisor))
 
     def _means(self, sums: Array, seen: float) -> Array:
         """Of metrics, from their sums over rows that weigh `seen`."""
@@ -218,13 +186,11 @@ class Engine(Loop, Operations):
     def predict(self, x: Array, out: Array, transform: str, n_threads: int) -> int:
         plan = self.plan
         plan.check("predict")
-        shows = [find_activation(name, 0.0, plan.dtype)[0] for name in transform.split()]
-        places = [(plan.output, plan.ld_output, slice(0, plan.n_outputs), shows[0])]
-        if plan.heads:
-            places = [
-                (own.output, own.ld, slice(own.column, own.column + own.n), show)
-                for own, show in zip(plan.heads, shows, strict=True)
-            ]
+        if self._heads is not None:
+            places = self._heads.places(transform)
+        else:
+            show = find_activation(transform, 0.0, plan.dtype)[0]
+            places = [(plan.output, plan.ld_output, slice(0, plan.n_outputs), show)]
         for begin in range(0, len(x), plan.tile_rows):
             part = x[begin : begin + plan.tile_rows]
             self._run(plan.forward, part)
