@@ -161,7 +161,9 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
             graph = state.architecture.inference
         if len(plans) >= _KEPT_PLANS:
             plans.clear()
-        found = compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)
+        found = compile_plan(
+            graph, state.loss.without_function, state.optimizer, rows, purpose, n_threads
+        )
         plans[key] = found
     return found
 
