@@ -10,7 +10,7 @@ from fastbp.check.scalar import check_name, check_real
 from fastbp.formula import activation as formula
 
 # Every activation, with the default of its alpha where it takes one.  The formulas are in
-# formula/activation.py; softmax, which needs whole rows, has kernels of its own.
+# formula/activation.py, but those of `OF_ROWS`.
 ACTIVATIONS: dict[str, float | None] = {
     "linear": None,
     "relu": None,
@@ -30,7 +30,9 @@ ACTIVATIONS: dict[str, float | None] = {
     "tanh": None,
     "sigmoid": None,
     "softmax": None,
+    "log_softmax": None,
 }
+OF_ROWS = ("softmax", "log_softmax")  # which need whole rows, and have kernels of their own
 _ALIASES = {
     "identity": "linear",
     "none": "linear",
@@ -57,7 +59,8 @@ class Activation:
     (approximate="tanh") and Keras (approximate=True); silu z sigmoid(z); mish z tanh(softplus(z));
     hard_sigmoid z / 6 + 1/2 within 0 and 1, hard_swish z times that, both as in PyTorch and
     Keras 3; hard_tanh z within -1 and 1; softsign z / (1 + |z|); softplus log(1 + exp(z));
-    exponential exp(z); tanh; sigmoid; softmax over the outputs of the layer.
+    exponential exp(z); tanh; sigmoid; softmax over the outputs of the layer, log_softmax its
+    logarithm, z - log(sum exp(z)).
 
     Args:
         name: one of `ACTIVATIONS`, or a name other libraries use ("identity", "swish",
@@ -88,6 +91,11 @@ class Activation:
             raise ValueError(f"activation '{name}' takes no alpha, got {shown(alpha)}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "alpha", value)
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether an output depends on the whole row."""
+        return self.name in OF_ROWS
 
     @property
     def keeps_slope(self) -> bool:

@@ -123,6 +123,7 @@ _VARIANCE_TIMES_FAN_IN = {
     "sigmoid": (1.0, 1 / 2),
     "hard_sigmoid": (1.0, 1 / 2),
     "softmax": (1.0, 1 / 2),
+    "log_softmax": (1.0, 1 / 2),
     "exponential": (1.0, 1 / 2),
 }
 _ALIASES = {
@@ -155,7 +156,7 @@ def default_initializers(
     sigmoid, softmax or exponential layer that is `alone` in its network starts at 0, as a linear
     model needs no different starts.
     """
-    if alone and activation in ("linear", "sigmoid", "softmax", "exponential"):
+    if alone and activation in ("linear", "sigmoid", "softmax", "log_softmax", "exponential"):
         return "zeros", "zeros"
     inner, at_input = _VARIANCE_TIMES_FAN_IN.get(activation, (1 / 2, 1 / 4))
     if n_features is None:

@@ -135,11 +135,11 @@ class DenseNode(Node):
 
     @property
     def has_latency_path(self) -> bool:
-        return self.sources == (self.out - 1,) and self.activation.name != "softmax"
+        return self.sources == (self.out - 1,) and not self.activation.is_of_rows
 
     @property
     def has_lanes(self) -> bool:
-        return self.activation.name != "softmax"
+        return not self.activation.is_of_rows
 
     @property
     def takes_activation(self) -> bool:
@@ -190,7 +190,7 @@ class AddNode(Node):
 
     @property
     def has_lanes(self) -> bool:
-        return self.activation.name != "softmax"
+        return not self.activation.is_of_rows
 
     @property
     def takes_activation(self) -> bool:

@@ -18,7 +18,7 @@ class ActivationNode(Node):
 
     @property
     def has_lanes(self) -> bool:
-        return self.activation.name != "softmax"
+        return not self.activation.is_of_rows
 
     def forward(self, builder: Builder) -> list[Operation]:
         return [Operation("activate", **_from(self, builder), **activated(self, builder))]
@@ -44,7 +44,7 @@ class ScaleNode(Node):
 
     @property
     def has_lanes(self) -> bool:
-        return self.activation.name != "softmax"
+        return not self.activation.is_of_rows
 
     def _factors(self, builder: Builder) -> dict[str, Any]:
         """The fields of an operation that say where the factors are."""
@@ -100,6 +100,34 @@ class NormalizeNode(Node):
             Operation("normalize_input", y=y.offset, ldy=y.ld, n_y=y.n, **own, **to)
             for to in _back(self, builder)
         ]  # fmt: skip
+
+
+class PReLUNode(Node):
+    """out = source where it is > 0, else alpha source, a number a column; without an activation"""
+
+    @property
+    def has_lanes(self) -> bool:
+        return True
+
+    @property
+    def _alpha(self) -> dict[str, Any]:
+        return {"w": self.tensors[0].offset, "ldw": self.tensors[0].ld}
+
+    def forward(self, builder: Builder) -> list[Operation]:
+        return [Operation("prelu", **_from(self, builder), **self._alpha)]
+
+    def gradients(self, builder: Builder) -> list[Operation]:
+        (alpha,), dz = self.tensors, builder.dz[self.out]
+        a, lda = builder.at(self.sources[0])
+        return [Operation(
+            "prelu_gradient", a=a, lda=lda, n_a=dz.n, y=dz.offset, ldy=dz.ld, n_y=dz.n,
+            c=alpha.offset, n_c=1, ldw=alpha.ld, kernel=builder.segment[alpha.name],
+        )]  # fmt: skip
+
+    def backward(self, builder: Builder) -> list[Operation]:
+        y = builder.a[self.sources[0]]
+        own = self._alpha | {"y": y.offset, "ldy": y.ld, "n_y": y.n}
+        return [Operation("prelu_input", **to, **own) for to in _back(self, builder)]
 
 
 class ProductNode(Node):

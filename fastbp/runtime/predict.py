@@ -17,7 +17,6 @@ from fastbp.check.scalar import check_integer
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.figure import metric_divisor, summed_metrics
-from fastbp.runtime.own_loss import measured as measured_by_own
 from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
@@ -143,7 +142,11 @@ def measure(
     """The same of checked data; those that the kernels cannot read in place are converted part by
     part.
     """
-    found = _sums(state, rows, n_threads, ema) if not state.loss.is_own else {}
+    found: dict[str, float] = {}
+    if not state.loss.is_own:
+        found = _sums(state, rows, n_threads, ema)
+        if not state.description.metrics:
+            return found
     if len(found) <= len(state.description.metrics):
         response = np.empty((len(rows.X), state.n_outputs), state.dtype)
         for part in _parts(rows):
@@ -151,6 +154,8 @@ def measure(
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
         weight = rows.weights.of_elements()
         if state.loss.is_own:
+            from fastbp.runtime.own_loss import measured as measured_by_own  # which few need
+
             found["loss"] = measured_by_own(state, rows.y, response, rows.weights.weight)
         response = state.loss.point(response)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be

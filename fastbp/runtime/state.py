@@ -82,7 +82,7 @@ class State:
         self.layers, self.seed = description.layers, description.seed
         self.loss, self.optimizer = description.loss, description.optimizer
         self.dtype = dtype = description.dtype
-        self.architecture = architecture(self.layers, self.loss, dtype)
+        self.architecture = architecture(self.layers, self.loss.without_function, dtype)
         self.layout, self.graph = self.architecture.layout, self.architecture.graph
         self.draws = self.graph.n_random > 0
         # what every call asks for

@@ -94,8 +94,13 @@ def _scale(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
     to[op.b][...] = dz
 
 
+def _prelu(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+    np.multiply(d[:, : op.n_y], np.minimum(a[:, : op.n_a], 0), out=to[op.c])
+
+
 # What one row adds to the sums that these operations make, of the rows of their buffers.
 ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, dict[int, Array]], None]] = {
     "dense_gradient": _dense,
     "scale_gradient": _scale,
+    "prelu_gradient": _prelu,
 }

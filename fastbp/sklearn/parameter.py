@@ -7,13 +7,13 @@ from typing import Any
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from fastbp.activation import ACTIVATIONS, Activation
+from fastbp.activation import ACTIVATIONS, OF_ROWS, Activation
 
 # scikit-learn's names of activations, and ours
 _ACTIVATION_NAMES = {"identity": "linear", "logistic": "sigmoid"}
 
 CONSTRAINTS: dict[str, Any] = {
-    "activation": [StrOptions({*_ACTIVATION_NAMES, *ACTIVATIONS} - {"softmax"}), Activation],
+    "activation": [StrOptions({*_ACTIVATION_NAMES, *ACTIVATIONS} - {*OF_ROWS}), Activation],
     "momentum": [Interval(Real, 0, 1, closed="left")],
     "callbacks": ["array-like", None],
     "n_threads": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

@@ -92,7 +92,7 @@ class TableModel:
         optimizer: str | Optimizer = "adam",
         learning_rate: float | None = None,
         epochs: int = 200,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_split: float = 0.2,
         patience: int = 10,
         max_seconds: float | None = None,

@@ -490,7 +490,7 @@ cdef void run_task(Engine engine, Call* call, int kind, Engine validator) noexce
 
 def kernel_names():
     """The names that kernels are found by."""
-    return {"activation": (*ACTIVATION_FORMULAS, "softmax"), "loss": (*LOSS_FORMULAS, *ROW_LOSSES),
+    return {"activation": (*ACTIVATION_FORMULAS, "softmax", "log_softmax"), "loss": (*LOSS_FORMULAS, *ROW_LOSSES),
             "optimizer": OPTIMIZER_FORMULAS, "operation": OPERATIONS, "metric": METRICS}
 
 

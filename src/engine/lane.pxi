@@ -37,6 +37,12 @@ cdef operation_kernel find_lane_operation(str name) except NULL:
         return lane_normalize_input
     if name == "scale_gradient":
         return lane_scale_gradient
+    if name == "prelu":
+        return lane_prelu
+    if name == "prelu_input":
+        return lane_prelu_input
+    if name == "prelu_gradient":
+        return lane_prelu_gradient
     raise unknown("operation", name)
 
 

@@ -86,7 +86,7 @@ cdef struct Program:
 
 cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
                          "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
-                         "normalize", "normalize_input", "scale_gradient")
+                         "normalize", "normalize_input", "scale_gradient", "prelu", "prelu_input", "prelu_gradient")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -125,6 +125,12 @@ cdef operation_kernel find_operation(str name) except NULL:
         return normalize_input
     if name == "scale_gradient":
         return whole_scale_gradient
+    if name == "prelu":
+        return prelu_rows
+    if name == "prelu_input":
+        return prelu_input
+    if name == "prelu_gradient":
+        return whole_prelu_gradient
     raise unknown("operation", name)
 
 
@@ -134,6 +140,8 @@ cdef gradient_kernel find_gradient(str name) noexcept:
         return dense_gradient
     if name == "scale_gradient":
         return scale_gradient
+    if name == "prelu_gradient":
+        return prelu_gradient
     return NULL
 
 

@@ -125,6 +125,9 @@ cdef Activation find_activation(str name, double alpha, bint keeps_slope) except
     elif name == "softmax":
         found.forward = softmax_forward
         found.backward = softmax_backward
+    elif name == "log_softmax":
+        found.forward = log_softmax_forward
+        found.backward = log_softmax_backward
     else:
         found = activation_formula(name)
     if name == "tanh":
@@ -132,7 +135,7 @@ cdef Activation find_activation(str name, double alpha, bint keeps_slope) except
     if keeps_slope and found.forward_keeping != NULL:
         found.forward = found.forward_keeping
     found.alpha = <real>alpha
-    if name != "softmax":       # which clears its padding itself
+    if name not in ("softmax", "log_softmax"):      # which clear their padding themselves
         found.forward(found.alpha, 1, 1, 1, &zero, &value)
     found.moves_zero = value != 0
     return found
@@ -295,6 +298,61 @@ cdef void softmax_backward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t
         for block in range((n + BLOCK - 1) // BLOCK):
             for lane in range(BLOCK):
                 d[block * BLOCK + lane] = a[block * BLOCK + lane] * (d[block * BLOCK + lane] - dot)
+        a += ld
+        d += ld
+
+
+cdef void log_softmax_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, real* z, real* a) noexcept nogil:
+    """a[r, j] = (z[r, j] - max z[r]) - log sum_k exp(z[r, k] - max z[r]); a may be z."""
+    cdef real power[BLOCK]
+    cdef real part[BLOCK]
+    cdef real most, rest
+    cdef Py_ssize_t r, j, block
+    cdef int lane
+    for r in range(rows):
+        most = z[0]
+        for j in range(1, n):
+            most = real_max(most, z[j])
+        memset(part, 0, sizeof(part))
+        for block in range(n // BLOCK):
+            for lane in range(BLOCK):
+                part[lane] = part[lane] + real_exp(z[block * BLOCK + lane] - most)
+        if n % BLOCK:
+            memset(power, 0, sizeof(power))
+            memcpy(power, z + n // BLOCK * BLOCK, n % BLOCK * sizeof(real))
+            for lane in range(BLOCK):
+                power[lane] = real_exp(power[lane] - most)
+            for lane in range(n % BLOCK):
+                part[lane] = part[lane] + power[lane]
+        rest = real_log(lane_sum(part))
+        for j in range(n):
+            a[j] = (z[j] - most) - rest
+        for j in range(n, ld):
+            a[j] = 0
+        z += ld
+        a += ld
+
+
+cdef void log_softmax_backward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld, const real* slope, const real* a,
+                               real* d) noexcept nogil:
+    """d[r, j] = d[r, j] - exp(a[r, j]) sum_k d[r, k]; the sum over BLOCK interleaved partial sums."""
+    cdef real part[BLOCK]
+    cdef real sum
+    cdef Py_ssize_t r, j, block
+    cdef int lane
+    for r in range(rows):
+        memset(part, 0, sizeof(part))
+        for block in range(n // BLOCK):
+            for lane in range(BLOCK):
+                part[lane] = part[lane] + d[block * BLOCK + lane]
+        for j in range(n // BLOCK * BLOCK, n):
+            part[j % BLOCK] = part[j % BLOCK] + d[j]
+        sum = lane_sum(part)
+        for block in range((n + BLOCK - 1) // BLOCK):
+            for lane in range(BLOCK):
+                d[block * BLOCK + lane] = d[block * BLOCK + lane] - real_exp(a[block * BLOCK + lane]) * sum
+        for j in range(n, ld):
+            d[j] = 0
         a += ld
         d += ld
 

@@ -108,7 +108,7 @@ def output_kernels(const real[:, ::1] dz, const real[:, ::1] x, const real[:, ::
 def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
     """a = f(z), element by element; z and a of one length, may be the same array."""
     cdef Activation f = find_activation(name, alpha, False)
-    if z.shape[0] != a.shape[0] or f.forward == softmax_forward:
+    if z.shape[0] != a.shape[0] or f.forward in (softmax_forward, log_softmax_forward):
         raise ValueError("z and a must have one length, and softmax needs rows")
     if z.shape[0]:
         f.forward(f.alpha, 1, z.shape[0], z.shape[0], <real*>&z[0], &a[0])
@@ -117,7 +117,7 @@ def apply_activation(str name, const real[::1] z, real[::1] a, double alpha=1):
 def apply_derivative(str name, real[::1] z, real[::1] a, real[::1] d, double alpha=1):
     """a = f(z) and d = d * f'(z), as a step takes them; all of one length.  z may be lost to what is kept of the slope."""
     cdef Activation f = find_activation(name, alpha, True)
-    if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or f.forward == softmax_forward:
+    if z.shape[0] != a.shape[0] or z.shape[0] != d.shape[0] or f.forward in (softmax_forward, log_softmax_forward):
         raise ValueError("z, a and d must have one length, and softmax needs rows")
     if z.shape[0]:
         f.forward(f.alpha, 1, z.shape[0], z.shape[0], &z[0], &a[0])

@@ -21,7 +21,7 @@ from optimizer.test_optimizer import OPTIMIZERS as TESTED_OPTIMIZERS
 from support import oracle
 
 import fastbp as fb
-from fastbp.activation import ACTIVATIONS
+from fastbp.activation import ACTIVATIONS, OF_ROWS
 from fastbp.backend import compiled_modules
 from fastbp.backend.numpy import engine as numpy_engine
 from fastbp.backend.numpy import kernel
@@ -66,7 +66,7 @@ def test_every_build_has_the_kernels_of_the_descriptions(module: ModuleType) -> 
 
 def test_descriptions_are_those_of_the_formulas() -> None:
     names = formulas(activation, "_backward", "_slope")
-    assert names == ACTIVATIONS.keys() - {"softmax"}
+    assert names == ACTIVATIONS.keys() - {*OF_ROWS}
     assert formulas(loss) == {one.formula for one, *_ in HAND} - kernel.ROW_LOSSES.keys()
     for name in names:
         keeps = fb.Activation(name).keeps_slope
@@ -90,7 +90,7 @@ def test_descriptions_are_those_of_the_formulas() -> None:
 
 def test_the_oracle_knows_all_and_no_more() -> None:
     assert compared_names(oracle.activate) == set(ACTIVATIONS)
-    assert compared_names(oracle.slope) == ACTIVATIONS.keys() - {"softmax"}
+    assert compared_names(oracle.slope) == ACTIVATIONS.keys() - {*OF_ROWS}
     values = compared_names(oracle.loss_value) | compared_names(oracle.element_values)
     slopes = compared_names(oracle.loss_slope) | compared_names(oracle.element_slopes)
     assert values == set(LOSSES) == slopes
@@ -99,7 +99,7 @@ def test_the_oracle_knows_all_and_no_more() -> None:
 
 
 def test_everything_is_tested() -> None:
-    assert {one.name for one in EACH_ACTIVATION} == ACTIVATIONS.keys() - {"softmax"}
+    assert {one.name for one in EACH_ACTIVATION} == ACTIVATIONS.keys() - {*OF_ROWS}
     assert {one.name for one, *_ in HAND} == set(LOSSES)
     assert {type(one) for one in TESTED_STEPS} == STEPPING
     assert {type(one) for one in TESTED_OPTIMIZERS} == STEPPING

@@ -193,7 +193,7 @@ def test_optimizer_defaults():
          f"unknown optimizer 'nope'; known: {', '.join(ALL)}"),
         (lambda: resolve_optimizer(3), TypeError,
          "optimizer must be a name or an SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, Adamax, "
-         "NAdam, RAdam, Lion, Rprop or LBFGS object, got 3"),
+         "NAdam, RAdam, Lion, Rprop, LBFGS or LevenbergMarquardt object, got 3"),
         (lambda: optimizer_from_config([]), ModelFormatError,
          "optimizer must be an object, got []"),
         (lambda: optimizer_from_config({"name": []}), ModelFormatError,

@@ -106,12 +106,14 @@ def activate(activation: Any, z: Array) -> Array:
         return np.tanh(z)
     if name == "sigmoid":
         return sigmoid(z)
+    if name == "log_softmax":
+        return log_softmax(z)
     assert name == "softmax", name
     return softmax(z)
 
 
 def slope(activation: Any, z: Array) -> Array:
-    """f'(z) of every activation but softmax; that of relu at 0 is 0.  Real or complex."""
+    """f'(z) of every activation but those of rows; that of relu at 0 is 0.  Real or complex."""
     name, positive = activation.name, np.real(z) > 0
     if name == "linear":
         return np.ones_like(z)
@@ -153,9 +155,11 @@ def slope(activation: Any, z: Array) -> Array:
 
 def pull_activation(activation: Any, z: Array, d: Array) -> Array:
     """dL/dz from d = dL/df(z)."""
-    if activation.name != "softmax":
+    if activation.name not in ("softmax", "log_softmax"):
         return d * slope(activation, z)
     a = softmax(z)
+    if activation.name == "log_softmax":
+        return d - a * d.sum(axis=1, keepdims=True)
     return a * (d - (d * a).sum(axis=1, keepdims=True))
 
 
@@ -221,6 +225,10 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
         return _activated(getattr(layer, "activation", layer), tape, x, skipped)
     if kind == "LayerNorm":
         return _layer_norm(layer, tape, x)
+    if kind == "PReLU":
+        return _prelu(tape, x)
+    if kind == "NonCrossing":
+        return _non_crossing(layer, tape, x)
     if kind in ("Dropout", "GaussianNoise"):  # outside of training
         return x, lambda d: d
     if kind == "Scale":
@@ -229,6 +237,33 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
     assert kind == "Standardize", kind
     std = np.asarray(layer.std)
     return (x - np.asarray(layer.mean)) / std, lambda d: d / std
+
+
+def _prelu(tape: Tape, x: Array) -> tuple[Array, Pull]:
+    place, alpha = tape.take()
+    tape.preactivations.append(("relu", x))
+
+    def back(d: Array) -> Array:
+        terms = d * np.where(np.real(x) > 0, 0, x)
+        tape.put(place, terms.sum(axis=0), np.abs(terms).sum(axis=0))
+        return d * np.where(np.real(x) > 0, 1, alpha)
+
+    return np.where(np.real(x) > 0, x, alpha * x), back
+
+
+def _non_crossing(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
+    ends = [_affine(tape, x, use_bias=True) for _ in range(layer.n_levels)]
+    steps = np.stack([z if i == 0 else softplus(z) for i, (z, _) in enumerate(ends)])
+
+    def back(d: Array) -> Array:
+        parts = np.stack(np.split(d, layer.n_levels, axis=1))
+        total = 0 * x
+        for i, (z, pull) in enumerate(ends):
+            own = parts[i:].sum(axis=0)  # a step is in all levels from its own on
+            total = total + pull(own if i == 0 else own * sigmoid(z))
+        return total
+
+    return np.concatenate(list(np.cumsum(steps, axis=0)), axis=1), back
 
 
 def _activated(activation: Any, tape: Tape, z: Array, skipped: str | None) -> tuple[Array, Pull]:
@@ -621,6 +656,11 @@ def _penalties(layers: Any, width: int, found: list[tuple[float, float, bool]]) 
             width = after
         elif kind == "LayerNorm":
             found += 2 * [(0.0, 0.0, True)]
+        elif kind == "PReLU":
+            found.append((0.0, 0.0, True))
+        elif kind == "NonCrossing":
+            found += layer.n_levels * [(0.0, 0.0, False), (0.0, 0.0, True)]
+            width = layer.n_levels * layer.n_targets
         elif kind == "Branch":
             widths = [_penalties(part, width, found) for part in layer.branches]
             width = sum(widths) if layer.merge == "concat" else widths[0]

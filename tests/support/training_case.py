@@ -69,6 +69,7 @@ def _every_layer(n: int, hidden: int) -> list[Any]:
         fb.Dropout(0.1),
         fb.Dense(hidden),
         fb.LayerNorm(),
+        fb.PReLU(),
         fb.Activation("gelu"),
         fb.Residual(norm, activation="silu"),
         fb.Branch([[fb.Dense(5), fb.Activation("elu")], [fb.GaussianNoise(0.1)], []]),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.activation import OF_ROWS
 from fastbp.backend.numpy.row_loss import class_loss, cosine, cross_entropy, softmax, weighted
 from fastbp.check.array import Array
 from fastbp.formula import activation, loss, optimizer
@@ -40,6 +41,8 @@ def find_activation(name: str, alpha: float, dtype: Any) -> tuple[Forward, Forwa
     """
     if name == "softmax":
         return softmax, softmax, softmax_backward
+    if name == "log_softmax":
+        return log_softmax, log_softmax, log_softmax_backward
     formula = _formula(activation, name)
     slope: Any = getattr(activation, f"{name}_slope", None)
     back: Any = getattr(activation, f"{name}_backward", None)
@@ -152,7 +155,7 @@ def find_metric(name: str, link: str, n_outputs: int) -> MetricSum:
 def formula_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
     return {
-        "activation": (*_names(activation, ("_backward", "_slope")), "softmax"),
+        "activation": (*_names(activation, ("_backward", "_slope")), *OF_ROWS),
         "loss": (*_names(loss), *ROW_LOSSES),
         "optimizer": _names(optimizer, ("_scalars",)),
     }
@@ -184,6 +187,16 @@ def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def softmax_backward(d: Array, kept: Array, a: Array) -> Array:
     return a * (d - (d * a).sum(axis=1, keepdims=True))
+
+
+def log_softmax(z: Array) -> Array:
+    """z - log(sum exp(z)) along the rows"""
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def log_softmax_backward(d: Array, kept: Array, a: Array) -> Array:
+    return d - np.exp(a) * d.sum(axis=1, keepdims=True)
 
 
 def response_of(link: str) -> Callable[[Array], Array]:

@@ -172,6 +172,14 @@ class Operations:
         if self.draw is not None:
             c[...] = op.level * random.layer_noise(c.shape, layer=op.stream, **self.draw)
 
+    def _prelu(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        c[...] = np.maximum(a, 0) + self._factor(op) * np.minimum(a, 0)
+
+    def _prelu_input(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
+        y = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        product = np.where(y > 0, a, self._factor(op) * a)
+        c[...] = c + product if op.accumulate else product
+
     def _columns(self, op: Operation, a: Array, first: int) -> tuple[Array, Array]:
         """Where columns go, and which: n_a of them."""
         whole = self._rows(op.c, op.ldc, op.ldc, len(a), first)
@@ -204,6 +212,15 @@ class Operations:
                 sums[...] = 0
             sums[: op.n_y] += terms.sum(axis=0)
 
+    def _prelu_gradient(
+        self, op: Operation, a: Array, first: int, gradient: Array, start: bool
+    ) -> None:
+        dz = self._rows(op.y, op.ldy, op.n_y, len(a), first)
+        sums = gradient[op.c : op.c + op.ldw]
+        if start:
+            sums[...] = 0
+        sums[: op.n_y] += (dz * np.minimum(a, 0)).sum(axis=0)
+
 
 OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Operations._dense,
@@ -221,8 +238,11 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "noise": Operations._noise,
     "normalize": Operations._normalize,
     "normalize_input": Operations._normalize_input,
+    "prelu": Operations._prelu,
+    "prelu_input": Operations._prelu_input,
 }
 GRADIENTS: dict[str, Callable[..., None]] = {
     "dense_gradient": Operations._dense_gradient,
     "scale_gradient": Operations._scale_gradient,
+    "prelu_gradient": Operations._prelu_gradient,
 }
