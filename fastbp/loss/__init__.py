@@ -126,6 +126,11 @@ class Loss:
             object.__setattr__(self, option, check_bool(is_on, name=option))
 
     @property
+    def without_function(self) -> Loss:
+        """For what is kept longer than a network: it shall not keep code of the user's alive."""
+        return self
+
+    @property
     def link(self) -> str:
         """What the loss makes of an output: "identity", "log", "logit" or "softmax"."""
         return LOSSES[self.name].link

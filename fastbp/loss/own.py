@@ -34,6 +34,11 @@ class OwnLoss(Loss):
             object.__setattr__(self, key, value)
 
     @property
+    def without_function(self) -> OwnLoss:
+        """See `Loss`."""
+        return OwnLoss(None, name=self.name)
+
+    @property
     def link(self) -> str:
         """It is about what the layers output."""
         return "identity"

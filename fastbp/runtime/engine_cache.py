@@ -181,7 +181,7 @@ def plan_of(
             graph = own.inference
         if len(own.plans) >= _KEPT_PLANS:
             own.plans.clear()
-        found = compile_plan(graph, loss, optimizer, rows, purpose, n_threads)
+        found = compile_plan(graph, loss.without_function, optimizer, rows, purpose, n_threads)
         own.plans[key] = found
     return found
 

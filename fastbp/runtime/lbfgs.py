@@ -44,7 +44,7 @@ class LimitedMemory:
         if slope <= own.tolerance_grad:
             move.ended = self._converged(slope)
         elif decrease <= own.tolerance_change * scale:
-            text = f"the last step made the loss smaller by {decrease:.2g}"
+            text = f"the last step made the loss smaller by {max(decrease, 0.0):.2g}"
             move.ended = "converged", f"{text}, tolerance_change={own.tolerance_change:g}"
         return move
 

@@ -19,7 +19,6 @@ from fastbp.loss import Loss
 from fastbp.plan.arena import allocate
 from fastbp.runtime import engine_cache
 from fastbp.runtime.figure import metric_divisor, summed_metrics
-from fastbp.runtime.own_loss import measured as measured_by_own
 from fastbp.runtime.rows import MOST_BYTES, PART_NUMBERS, Rows, checked_rows, converted
 from fastbp.runtime.state import State
 
@@ -145,7 +144,11 @@ def measure(
     """The same of checked data; those that the kernels cannot read in place are converted part by
     part.
     """
-    found = _sums(state, rows, n_threads, ema) if not state.loss.is_own else {}
+    found: dict[str, float] = {}
+    if not state.loss.is_own:
+        found = _sums(state, rows, n_threads, ema)
+        if not state.description.metrics:
+            return found
     names = [*dict.fromkeys(("loss", *found, *state.description.measures))]
     if len(found) < len(names):
         response: Any = np.empty((len(rows.X), state.n_outputs), state.dtype)
@@ -154,6 +157,8 @@ def measure(
             predict(state, block, response[part], state.response_activation, n_threads, ema=ema)
         weight = rows.weights.of_elements()
         if state.loss.is_own:
+            from fastbp.runtime.own_loss import measured as measured_by_own  # which few need
+
             found["loss"] = measured_by_own(state, rows.y, response, rows.weights.weight)
         response = _point(state, response)
         with np.errstate(all="ignore"):  # a metric that overflows is infinite, as the loss would be

@@ -23,7 +23,6 @@ from fastbp.check.weight import (
     combined,
     fitting,
 )
-from fastbp.runtime.own_loss import check_own
 from fastbp.runtime.state import State
 
 # An array of another type than the network's is converted whole, once, where the copy has no more
@@ -194,6 +193,8 @@ def checked_rows(
         else:
             is_direct = is_direct and (_stays(target, state) or is_readable(target, state.dtype))
     if state.loss.is_own:
+        from fastbp.runtime.own_loss import check_own  # which few need
+
         check_own(state, target, sample_weight=sample_weight, ignore_nan=ignore_nan)
     if sample_weight is None and class_weight is None and present is None:
         return Rows(rows, target, UNWEIGHTED, is_direct)

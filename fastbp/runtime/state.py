@@ -93,7 +93,7 @@ class State:
         self.declared_names: tuple[str, ...] | None = getattr(self.layers[0], "feature_names", None)
         self.loss, self.optimizer = description.loss, description.optimizer
         self.dtype = dtype = description.dtype
-        self.architecture = architecture(self.layers, self.loss, dtype)
+        self.architecture = architecture(self.layers, self.loss.without_function, dtype)
         self.layout, self.graph = self.architecture.layout, self.architecture.graph
         self.draws = self.graph.n_random > 0
         # what every call asks for

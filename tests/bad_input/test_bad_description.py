@@ -220,7 +220,7 @@ CONSTRUCTORS = [
         "unknown name",
         lambda: fb.Network([3, 1], optimizer="adma"),
         ValueError,
-        "^unknown optimizer 'adma'; known: sgd, adam, adamw, rmsprop, .*, rprop, lbfgs$",
+        "^unknown optimizer 'adma'; known: sgd, adam, adamw, rmsprop, .*, rprop, lbfgs, lev.*t$",
     ),
     Bad(
         "unknown name",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 import io
 import pickle
+import weakref
 from typing import Any
 from unittest.mock import patch
 
@@ -190,6 +192,24 @@ def test_files_copies_and_pickles(backend: str) -> None:
     assert again.train_on_batch(X, Y) == network.train_on_batch(X, Y)
     with pytest.warns(UserWarning, match="loss function 'lambda' is not in the pickle"):
         pickle.dumps(fb.Network([5, 3], loss=lambda y, out: squares(y, out), seed=0))
+
+
+def test_nothing_keeps_the_function(backend: str) -> None:
+    """But the network: what networks of one description share does not."""
+
+    class Held:
+        def __call__(self, y: Any, output: Any) -> tuple[float, Any]:
+            return squares(y, output)
+
+    function = Held()
+    alive = weakref.ref(function)
+    network = fb.Network([5, 3], loss=function, seed=0, backend=backend)
+    network.fit(X, Y, epochs=2)
+    network.evaluate(X, Y)
+    network.check_gradients(X[:3], Y[:3])
+    del network, function
+    gc.collect()
+    assert alive() is None
 
 
 def test_gradients_are_checked(backend: str) -> None:

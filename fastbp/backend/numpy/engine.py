@@ -27,7 +27,6 @@ from fastbp.check.array import Array
 from fastbp.loss import Loss
 from fastbp.plan import Plan
 
-
 # overflow and nan are found in the loss, as by the compiled engine
 _quiet = np.errstate(all="ignore")
 
