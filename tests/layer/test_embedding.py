@@ -268,7 +268,9 @@ def test_learns_what_it_should(backend):
     X = np.column_stack([rng.normal(size=600), rng.integers(30, size=600)])
     y = X[:, 0] + effect[X[:, 1].astype(int)]
     first = fb.Input(2, categorical={1: 30}, embedding_units=4)
-    net = fb.Network([first, fb.Dense(16, "relu"), fb.Dense(1)], optimizer=fb.Adam(0.01), seed=0, backend=backend)
+    net = fb.Network(
+        [first, fb.Dense(16, "relu"), fb.Dense(1)], optimizer=fb.Adam(0.01), seed=0, backend=backend
+    )
     net.fit(X, y, epochs=40, verbose=False)
     assert net.evaluate(X, y)["loss"] < 0.02
 
