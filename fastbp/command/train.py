@@ -66,8 +66,9 @@ def _add_training(group: "argparse._ArgumentGroup") -> None:
     option.add_epochs(group, default=200, about="passes over the training rows, at most")
     option.add_value(group, "--max-seconds", "S", "stop in time", type=option.positive)
     one = option.integer(minimum=1)
-    option.add_value(group, "--batch-size", "N", "rows of a step", type=one, default=32)
-    option.add_value(group, "--optimizer", "NAME", "adamw, sgd, rmsprop, ...", default="adam")
+    size = "rows of a step (default: 32, with lbfgs all)"
+    option.add_value(group, "--batch-size", "N", size, type=one)
+    option.add_value(group, "--optimizer", "NAME", "adamw, sgd, lbfgs, ...", default="adam")
     rate = "of the optimizer (default: its own)"
     option.add_value(group, "--learning-rate", "X", rate, type=option.positive)
     balanced = "balanced: rare classes count as much as frequent ones"

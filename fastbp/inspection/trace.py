@@ -24,7 +24,8 @@ def trace(state: State, X: ArrayLike, y: Any) -> dict[str, Any]:
     prepared = engine, plan, scratch = engine_cache.engine(state, "trace", len(X))
     engine.forward(X)
     if state.loss.is_own:
-        loss = own_loss_gradient(state, Parts(prepared, len(X), state.layout.size), y)
+        parts = Parts(prepared, len(X), state.layout.size)
+        loss = own_loss_gradient(state, parts, y, parts.out.copy())
     else:
         loss = engine.loss_gradient(y)
     engine.backward()

@@ -54,7 +54,7 @@ class LimitedMemory:
 
     def _search(self, here: Point, direction: Vector, rate: float) -> Point | None:
         """The point of the line search along a direction, or None."""
-        slope = float(here.gradient @ direction)
+        slope = _dot(here.gradient, direction)
         if not (slope < 0 and np.isfinite(slope)) or rate <= 0:
             return None
         origin, dtype = here.at.astype(np.float64), self.state.dtype
@@ -65,7 +65,7 @@ class LimitedMemory:
             if not np.isfinite(target).all():
                 return Trial(length, np.inf, np.nan, here)
             point = self.objective(target)
-            return Trial(length, point.value, float(point.gradient @ direction), point)
+            return Trial(length, point.value, _dot(point.gradient, direction), point)
 
         epsilon, most = float(np.finfo(dtype).eps), self.own.max_line_search
         start = Trial(0.0, here.value, slope, here)
@@ -80,7 +80,7 @@ class LimitedMemory:
     def _pairs(self) -> _Pairs:
         found = []
         for s, y in zip(*self._table().astype(np.float64), strict=True):
-            if not s @ y > 0:
+            if not _dot(s, y) > 0:
                 break
             found.append((s, y))
         return found
@@ -93,7 +93,7 @@ class LimitedMemory:
         kept = np.zeros_like(table)
         own, change = s.astype(np.float64), y.astype(np.float64)
         first = 0
-        if own @ change > np.finfo(np.float64).eps * (change @ change):
+        if _dot(own, change) > np.finfo(np.float64).eps * _dot(change, change):
             kept[0, 0], kept[1, 0], first = s, y, 1
         n = min(len(pairs), self.own.history_size - first)
         kept[:, first : first + n] = table[:, :n]
@@ -108,14 +108,19 @@ def _direction(gradient: Vector, pairs: _Pairs) -> Vector:
         return -_first_length(gradient) * gradient
     q, parts = -gradient, []
     for s, y in pairs:
-        part = (s @ q) / (s @ y)
+        part = _dot(s, q) / _dot(s, y)
         parts.append(part)
         q -= part * y
     s, y = pairs[0]
-    q *= (s @ y) / (y @ y)
+    q *= _dot(s, y) / _dot(y, y)
     for (s, y), part in zip(reversed(pairs), reversed(parts), strict=True):
-        q += (part - (y @ q) / (s @ y)) * s
+        q += (part - _dot(y, q) / _dot(s, y)) * s
     return q
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    """The bits are those of any processor and any number of threads, as BLAS's are not."""
+    return float(np.add.reduce(a * b))
 
 
 def _first_length(gradient: Vector) -> float:

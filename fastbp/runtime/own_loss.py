@@ -42,17 +42,22 @@ class OwnLossEngine(Loop):
         self.parts = parts = self.parts_of(state, len(x))
         parts.engine.draw_from(self.seed, self.first_step + steps, 0, self.is_on)
         parts.engine.forward(x)
-        self._outputs = parts.out.copy()
-        loss = own_loss_gradient(state, parts, y, weight)
+        self._outputs = output = parts.out.copy()
+        loss = own_loss_gradient(state, parts, y, output, weight)
         if math.isfinite(loss):
             parts.engine.backward()
         return loss
 
     def _update_whole(self, rate: float, weight: float) -> None:
-        before = self.rate[0]
+        before, good = self.rate[0], self._state()
         self.rate[0] = rate
-        self.parts.engine.step()
-        self.rate[0] = before
+        try:
+            self.parts.engine.step()
+        except BaseException:  # of a signal handler, when the step is taken and not yet counted
+            self._restore(good)
+            raise
+        finally:
+            self.rate[0] = before
 
     def _shuffle(self, order: Array, seed: int, epoch: int) -> None:
         self.state.module.shuffled(len(order), seed, epoch, order)
@@ -67,10 +72,12 @@ class OwnLossEngine(Loop):
             state.parameters[:], state.optimizer_state[:], state.powers[:] = good
 
 
-def own_loss_gradient(state: State, parts: Parts, y: Array, weight: Array | None = None) -> float:
-    """The loss after a forward pass; its gradient goes where the backward pass begins."""
+def own_loss_gradient(
+    state: State, parts: Parts, y: Array, output: Array, weight: Array | None = None
+) -> float:
+    """The loss of the outputs of a pass; its gradient goes where the backward pass begins."""
     check_present(state)
-    loss, gradient = call(state, y, parts.out.copy(), weight)
+    loss, gradient = call(state, y, output, weight)
     if math.isfinite(loss):
         to = parts.output_gradient
         if gradient.dtype == to.dtype:
@@ -84,9 +91,7 @@ def own_loss_gradient(state: State, parts: Parts, y: Array, weight: Array | None
     return loss
 
 
-def call(
-    state: State, y: Array, output: Array, weight: Array | None
-) -> tuple[float, Array]:  # fmt: skip
+def call(state: State, y: Array, output: Array, weight: Array | None) -> tuple[float, Array]:
     """Loss and gradient by the function of the user's, of arrays that it cannot write to.
 
     Raises TypeError, ValueError for what it returns, and what it raises.

@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from support import child
+from support.kernels import needs_kernels
 from support.network_state import classification, digest
 from support.refusal import bad_input, refused
 from support.resume_case import Counter, Stop, Stopped, result
@@ -230,3 +232,24 @@ def test_refuses_layers_and_steps(backend: str) -> None:
     out = slow.forward(A)
     slow.backward(out)  # a gradient can be had all the same
     refused(slow, slow.step, TypeError, "^LBFGS takes its steps in fit alone, each of all rows$")
+
+
+FIT = """
+import json
+from runtime.test_full_batch import fit, make
+from support.network_state import digest
+
+network = make("cython", DTYPE)
+fit(network)
+print(json.dumps(digest(network)))
+"""
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_other_builds(dtype: str) -> None:
+    from fastbp.backend import supported
+
+    builds = [isa for isa in ("v3", "v4") if isa in supported()]
+    code = FIT.replace("DTYPE", repr(dtype))
+    assert len({child.result(code, FASTBP_ISA=isa) for isa in builds}) == 1
