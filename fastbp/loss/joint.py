@@ -26,6 +26,11 @@ class JointLoss:
     with_penalties = is_measured_inside = is_own = False
 
     @property
+    def without_function(self) -> JointLoss:
+        """See `Loss`."""
+        return self
+
+    @property
     def figures(self) -> tuple[str, ...]:
         """What the losses of the heads are called in a history."""
         return tuple(f"{name}_loss" for name in self.names)
