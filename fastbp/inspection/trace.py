@@ -25,7 +25,12 @@ def trace(state: State, X: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     found = _buffers(plan, scratch, len(X))
     out = found.pop("output")
     if state.graph.fused and state.graph.declared != "linear":
-        predict(state, X, out, state.declared_activation, "auto")  # as `network(X)` does
+        if state.graph.n_batched:  # by the statistics of these rows
+            from fastbp.backend.numpy.kernel import find_activation
+
+            out = find_activation(state.declared_activation, 0.0, state.dtype)[0](out)
+        else:
+            predict(state, X, out, state.declared_activation, "auto")  # as `network(X)` does
         for name, buffer in plan.buffers.items():
             if name.endswith("/a") and buffer is plan.buffers["output"]:
                 found[name] = out

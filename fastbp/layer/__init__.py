@@ -7,11 +7,11 @@ A new class of layers is a file here and a line below; with a kernel of its own 
 from fastbp.layer.base import Input, Layer, layer_from_config, with_fields
 from fastbp.layer.block import Branch, Residual
 from fastbp.layer.dense import Dense
-from fastbp.layer.normalization import LayerNorm
+from fastbp.layer.normalization import BatchNorm, LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize
 from fastbp.layer.regularization import Dropout, GaussianNoise
 
 __all__ = [
-    "ActivationLayer", "Branch", "Dense", "Dropout", "GaussianNoise", "Input", "Layer", "LayerNorm",
-    "Residual", "Scale", "Standardize", "layer_from_config", "with_fields",
+    "ActivationLayer", "BatchNorm", "Branch", "Dense", "Dropout", "GaussianNoise", "Input", "Layer",
+    "LayerNorm", "Residual", "Scale", "Standardize", "layer_from_config", "with_fields",
 ]  # fmt: skip

@@ -13,9 +13,9 @@ from fastbp.plan.parameter import ParameterLayout
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
-# number in memory of its own.
-Purpose = Literal["train", "predict", "manual", "trace"]
-BY_PARTS = ("manual", "trace")
+# number in memory of its own.  "inference": "manual" by running statistics, not those of the batch.
+Purpose = Literal["train", "predict", "manual", "trace", "inference"]
+BY_PARTS = ("manual", "trace", "inference")
 
 
 class Lowered(Protocol):
@@ -33,7 +33,8 @@ class Graph:
     it.  Where the loss fuses it (`fused`) the last node is linear and its output the logits.
     `unread` is what the layer being lowered is handed, where no other layer will read that.
     Without `trains` the layers that act in training alone are left out; `n_random` counts those
-    that draw random numbers.
+    that draw random numbers.  `by_batch` says whether nodes take the statistics of their batch, not
+    running ones; `n_batched` counts those that can.
     """
 
     parameters: ParameterLayout
@@ -45,6 +46,8 @@ class Graph:
     unread: int = -1
     trains: bool = True
     n_random: int = 0
+    by_batch: bool = True
+    n_batched: int = 0
 
     @property
     def output(self) -> int:
@@ -76,6 +79,7 @@ class Graph:
         """Append a node; the value that it gives."""
         self.nodes.append(node)
         self.n_random += node.is_random
+        self.n_batched += node.is_batched
         return node.out
 
     def chain(self, layers: Iterable[Lowered], value: int) -> int:

@@ -69,7 +69,7 @@ class Initial:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """Trained numbers of a layer: `rows` stored rows of `columns` numbers, `ld` apart.
+    """Numbers of a layer, as a rule trained: `rows` stored rows of `columns` numbers, `ld` apart.
 
     Attributes:
         name: that of the layer and its own, as "dense_1/kernel".
@@ -79,6 +79,8 @@ class Tensor:
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
         rate: times the learning rate; 0 where it is not trained.
+        is_running: whether it is a running statistic, which follows the batches: no gradient, no
+            decay, a rate of 0.
 
     Padding is zero and stays zero.
     """
@@ -95,6 +97,7 @@ class Tensor:
     l2: float
     decays: bool
     rate: float = 1.0
+    is_running: bool = False
 
     @property
     def size(self) -> int:
@@ -168,13 +171,14 @@ class ParameterLayout:
         l2: float = 0.0,
         decays: bool = True,
         rate: float = 1.0,
+        is_running: bool = False,
     ) -> Tensor:
         """Place the next tensor of a layer that has begun."""
         rows, columns = (1, *shape) if len(shape) == 1 else shape[::-1] if by_columns else shape
         ld = row_length(columns, self.dtype)
         tensor = Tensor(
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
-            l1, l2, decays, rate,
+            l1, l2, decays, rate, is_running,
         )  # fmt: skip
         self.layers[layer].append(tensor)
         self.tensors.append(tensor)

@@ -22,6 +22,7 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
     "predict": ("predict", "bind", "respond", "evaluate"),
     "manual": ("forward", "backward", "step"),
     "trace": ("forward", "loss_gradient", "backward", "step"),
+    "inference": ("forward", "backward", "step"),
 }
 
 _WORK_PER_SECOND = 5e10  # a low estimate, for how often to look for Ctrl-C
@@ -47,6 +48,7 @@ class Plan(Regime):
         forward, backward, weight_gradient: the operations in their order; the last sums the
             gradients of tensors where threads share kernels, elsewhere `backward` does it on its
             way.
+        moving: what follows the batch of a step that is sure to be taken, without being trained.
         segments: what the operations and the optimizer go by.
     """
 
@@ -87,6 +89,7 @@ class Plan(Regime):
     forward: Program
     backward: Program
     weight_gradient: Program
+    moving: Program
     segments: Segments
 
     @property

@@ -40,8 +40,7 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
         held = sum(scratch.nbytes for _, _, scratch in engines.values())
         while engines and (len(engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
             oldest = next(iter(engines))
-            if oldest[0] == "manual":
-                state.parts.pop(oldest[1], None)
+            state.parts.pop(oldest[1] if oldest[0] == "manual" else oldest[:2], None)
             held -= engines.pop(oldest)[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
@@ -146,9 +145,7 @@ def _plan(state: State, purpose: Purpose, rows: int, n_threads: int) -> Plan:
     key = purpose, rows, n_threads, state.optimizer, decides
     found: Plan | None = plans.get(key)
     if found is None:
-        graph = state.declared if purpose == "manual" else state.graph
-        if purpose in ("predict", "trace"):
-            graph = state.architecture.inference
+        graph = state.architecture.of(purpose)
         if len(plans) >= _KEPT_PLANS:
             plans.clear()
         found = compile_plan(graph, state.loss, state.optimizer, rows, purpose, n_threads)

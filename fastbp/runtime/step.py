@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from numpy.typing import ArrayLike
 
 from fastbp.check.array import Array, as_numeric
@@ -25,7 +27,10 @@ def forward(state: State, X: ArrayLike, training: bool = True) -> Array:
         if training is not True:
             training = check_bool(training, name="training")
         state.forward_pass = None  # before the next is made: both may be large
-        parts = state.parts.get(len(rows)) or _parts(state, len(rows))
+        key: Hashable = len(rows)
+        if training is False and state.graph.n_batched:
+            key = "inference", len(rows)
+        parts = state.parts.get(key) or _parts(state, len(rows), key)
         if state.draws:
             parts.engine.draw_from(state.seed, state.steps, state.rows_back, training)
         parts.engine.forward(rows)
@@ -74,7 +79,7 @@ def step(state: State) -> None:
         if gradient is None:
             raise RuntimeError("step needs a backward before it")
         # without a forward pass the gradient is that of a trace
-        parts = state.forward_pass or state.parts.get(1) or _parts(state, 1)
+        parts = state.forward_pass or state.parts.get(1) or _parts(state, 1, 1)
         if gradient is not parts.gradient:
             parts.gradient[:] = gradient
         if state.rates_ahead is not None:
@@ -91,10 +96,10 @@ def step(state: State) -> None:
         guard.writers.discard(token)
 
 
-def _parts(state: State, n_rows: int) -> Parts:
+def _parts(state: State, n_rows: int, key: Hashable) -> Parts:
     """Made when first asked for, and kept as long as its engine."""
-    prepared = engine_cache.engine(state, "manual", n_rows)
-    found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
+    prepared = engine_cache.engine(state, "manual" if key == n_rows else "inference", n_rows)
+    found = state.parts[key] = Parts(prepared, n_rows, state.layout.size)
     return found
 
 
