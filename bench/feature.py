@@ -37,6 +37,7 @@ OF_ITS_OWN = {
     "Dropout": "tests/layer/test_regularization.py::test_a_step_against_the_oracle",
     "GaussianNoise": "tests/layer/test_regularization.py::test_noise_is_normal",
     "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
+    "BatchNorm": "tests/layer/test_batch_norm.py::test_by_hand",
     "Scale": "tests/layer/test_pointwise.py::test_by_hand",
     "Standardize": "tests/layer/test_pointwise.py::test_by_hand",
     "softmax": "tests/test_gradient.py::test_gradients_of_random_networks",

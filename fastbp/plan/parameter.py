@@ -147,6 +147,11 @@ class ParameterLayout:
         """What decides where the parameters lie, of a layout that is complete."""
         return tuple((tensor.shape, tensor.offset, tensor.by_columns) for tensor in self.tensors)
 
+    @property
+    def running_variances(self) -> list[Tensor]:
+        """Those that have to stay >= 0."""
+        return [one for one in self.tensors if one.is_running and one.name.endswith("variance")]
+
     def begin(self, kind: str, name: str | None = None) -> str:
         """The name of the next layer: its own, or "dense_3" for the third of kind "dense".
 

@@ -172,10 +172,11 @@ class State:
         """
         if self.gradient is None:
             raise RuntimeError("gradients need a backward or trace before them")
-        running = (tensor.name for tensor in self.layout.tensors if tensor.is_running)
         views = self.layout.views(self.gradient)
-        for name in running:
-            del views[name]
+        if self.graph.n_batched:
+            for tensor in self.layout.tensors:
+                if tensor.is_running:
+                    del views[tensor.name]
         return views
 
     def optimizer_state_views(self) -> dict[str, Array]:

@@ -74,14 +74,17 @@ cdef void batch_statistics(BoundOperation* bound, RowTile* tile, Weights* weight
         to += LANES
 
 
-cdef void finish_statistics(Operation* op, real* kept, Py_ssize_t rows, Py_ssize_t tile_rows) noexcept nogil:
-    """Mean and variance of a batch from those of its tiles."""
+cdef double finish_statistics(Operation* op, real* kept, Py_ssize_t rows, Py_ssize_t tile_rows) noexcept nogil:
+    """Mean and variance of a batch from those of its tiles; 0, or nan where one is not finite."""
     cdef Py_ssize_t j, t, ld = op.ldw
     cdef const real* tile
     cdef double mean[BLOCK]
     cdef double squares[BLOCK]
+    cdef double bad[BLOCK]
     cdef double seen, own, delta, variance
     cdef int i
+    for i in range(BLOCK):
+        bad[i] = 0
     for j in range(ld // BLOCK):
         tile = kept + KEPT_ROWS * ld
         seen = <double>min(tile_rows, rows)
@@ -102,7 +105,11 @@ cdef void finish_statistics(Operation* op, real* kept, Py_ssize_t rows, Py_ssize
             kept[KEPT_REST * ld + i] = <real>(mean[i] - <double>kept[KEPT_MEAN * ld + i])
             kept[KEPT_INVERSE * ld + i] = <real>(1 / sqrt(variance + op.level))
             kept[KEPT_VARIANCE * ld + i] = <real>variance
+            bad[i] = bad[i] + (kept[KEPT_VARIANCE * ld + i] - kept[KEPT_VARIANCE * ld + i])
         kept += BLOCK
+    for i in range(1, BLOCK):
+        bad[0] += bad[i]
+    return bad[0]
 
 
 cdef inline void load_statistics(Operation* op, RowTile* tile, Weights* weights, Py_ssize_t at, vreal* mean, vreal* rest,

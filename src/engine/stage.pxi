@@ -44,27 +44,29 @@ cdef int find_stages(Engine engine) except -1:
     return 0
 
 
-cdef void end_stage(Engine engine, Py_ssize_t index, Py_ssize_t rows) noexcept nogil:
-    """Put together what the tiles have summed in a stage that is not the last."""
+cdef double end_stage(Engine engine, Py_ssize_t index, Py_ssize_t rows) noexcept nogil:
+    """Put together what the tiles have summed in a stage that is not the last; 0, or nan where a statistic is not finite."""
     cdef Program* program = &engine.stages[index].forward
     cdef Operation* op
     if index >= engine.loss_stage:
         program = &engine.stages[index].backward
     op = &program.at[program.n - 1].op
     if index < engine.loss_stage:
-        finish_statistics(op, engine.activations + op.statistics, rows, engine.sizes.tile_rows)
-    else:
-        finish_sums(op, engine.activations + op.statistics, rows, engine.sizes.tile_rows)
+        return finish_statistics(op, engine.activations + op.statistics, rows, engine.sizes.tile_rows)
+    finish_sums(op, engine.activations + op.statistics, rows, engine.sizes.tile_rows)
+    return 0
 
 
 cdef void run_stages(Engine engine, Call* call) noexcept nogil:
-    """All but the update of a step."""
+    """All but the update of a step; a loss that is nan where a statistic is not finite, which an activation may hide."""
+    cdef double bad = 0
     for call.stage in range(engine.n_stages):
         run_phase(engine, call, STAGE, pieces(call.step.rows, engine.sizes.block_rows), 1)
         if call.status != RUNNING:
             return
         if call.stage + 1 < engine.n_stages:
-            end_stage(engine, call.stage, call.step.rows)
+            bad += end_stage(engine, call.stage, call.step.rows)
+    engine.tile_loss[0] += bad
 
 
 cdef void stage_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -44,6 +44,14 @@ def _random_layers() -> list[Any]:
     ]  # fmt: skip
 
 
+def _batched_layers() -> list[Any]:
+    """Some have running statistics."""
+    return [
+        fb.Input(5), fb.BatchNorm(0.9), fb.Dense(9), fb.BatchNorm(), fb.Activation("relu"),
+        fb.Dropout(0.2), fb.Dense(3),
+    ]  # fmt: skip
+
+
 def _rate(step: int) -> float:
     return 0.05 / (1 + step // 4)
 
@@ -95,6 +103,14 @@ CASES: dict[str, dict[str, Any]] = {
         "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _random_layers,
         "kind": "converted", "metrics": ["accuracy", "f1_macro"], "validation": True,
         "callbacks": lambda: [Counter(), fb.ReduceLROnPlateau(patience=1)],
+    },
+    "batch statistics": {
+        "optimizer": lambda: fb.Adam(0.02, ema=0.9, clipnorm=0.5), "layers": _batched_layers,
+        "validation": True, "callbacks": lambda: [fb.EarlyStopping(patience=7)],
+    },
+    "batch statistics, converted": {
+        "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _batched_layers,
+        "kind": "converted", "metrics": ["accuracy", "f1_macro"],
     },
     "everything": {
         "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,

@@ -5,7 +5,7 @@ All rows of a step are one tile here, so that what a stage leaves is complete at
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +104,12 @@ def move(own: Memory, op: Operation, a: Array) -> None:
     for i, batch in enumerate((kept[MEAN] + kept[REST], kept[VARIANCE])):
         moving = own.w[op.moving + i * op.ldw :][: op.n_c]
         moving[...] = op.level * moving + (1 - op.level) * batch
+
+
+def overflow(own: Memory, ops: Sequence[Operation]) -> float:
+    """0, or nan where a variance that `ops` would follow is not finite."""
+    variances = [_kept(own, op, op.n_c)[VARIANCE] for op in ops]
+    return float(sum((one - one).sum() for one in variances))
 
 
 # of all columns, without a result in rows

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import random
-from fastbp.backend.numpy.batch import COLUMN_OPERATIONS
+from fastbp.backend.numpy.batch import COLUMN_OPERATIONS, overflow
 from fastbp.backend.numpy.kernel import (
     METRICS,
     MetricSum,
@@ -198,7 +198,7 @@ class Engine(Operations):
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
         if plan.weight_gradient.operations:
             self._x = x
-        return total * mean
+        return total * mean + overflow(self, plan.moving.operations)
 
     def _loss(
         self, rows: int, y: Array, first: int, scale: float, weight: Array | None, begin: int = 0
