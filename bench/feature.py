@@ -41,6 +41,7 @@ OF_ITS_OWN = {
     "Dropout": "tests/layer/test_regularization.py::test_a_step_against_the_oracle",
     "GaussianNoise": "tests/layer/test_regularization.py::test_noise_is_normal",
     "LayerNorm": "tests/layer/test_normalization.py::test_by_hand",
+    "BatchNorm": "tests/layer/test_batch_norm.py::test_by_hand",
     "Heads": "tests/layer/test_heads.py::test_by_hand",
     "NonCrossing": "tests/layer/test_non_crossing.py::test_levels_never_cross",
     "PReLU": "tests/layer/test_prelu.py::test_by_hand",

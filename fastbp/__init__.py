@@ -17,6 +17,7 @@ from fastbp.error import DivergenceError, ModelBusyError, ModelFormatError
 from fastbp.history import History
 from fastbp.initializer import Constant, Orthogonal, VarianceScaling
 from fastbp.layer import (
+    BatchNorm,
     Branch,
     Dense,
     Dropout,
@@ -91,6 +92,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Backup",
+    "BatchNorm",
     "Branch",
     "CSVLogger",
     "CallableSchedule",

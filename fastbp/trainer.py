@@ -214,7 +214,8 @@ class Trainer:
         Layers that act in training alone, as `Dropout`, do so unless `training` is False: what they
         draw is that of the next step, and until it is taken the same for the same row of a batch.
         Rows after a `backward` count on from its own, so that several batches for one step draw as
-        one of all their rows would.
+        one of all their rows would.  `BatchNorm` takes the statistics of these rows, which its
+        running ones follow; with `training` False it goes by the latter, as constants.
         """
         return step.forward(self._state, X, training)
 

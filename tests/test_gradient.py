@@ -51,6 +51,7 @@ def test_cases_meet_everything() -> None:
         "merge='multiply'",
         "merge='average'",
         "LayerNorm(",
+        "BatchNorm(",
         "Scale(",
         "Standardize(",
         "Dropout(",

@@ -178,6 +178,17 @@ def check_parameters(parameters: Mapping[str, Array], isfinite: FiniteScan | Non
             raise ValueError(f"parameter {name} {problem}")
 
 
+def check_variance(name: str, values: Array) -> None:
+    """Refuse a running variance below 0, whose root a prediction takes.
+
+    Raises:
+        ValueError: `batch_norm_1/moving_variance must be >= 0, got -1 at [3]`.
+    """
+    below = np.flatnonzero(values < 0)
+    if len(below):
+        raise ValueError(f"{name} must be >= 0, got {values[below[0]]:g} at [{below[0]}]")
+
+
 def check_out(
     out: object, *, shape: tuple[int, ...], dtype: DTypeLike, others: Iterable[Array] = ()
 ) -> Array:

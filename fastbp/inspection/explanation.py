@@ -18,6 +18,8 @@ from fastbp.runtime.state import State
 _REGIMES = {
     "data-parallel": "threads share the rows of a batch; each block of rows sums a gradient of "
     "its own, and these are added in the order of the blocks, whatever the number of threads",
+    "staged": "data-parallel, threads share the rows of a batch, but in several stages, for layers "
+    "need statistics of all its rows; the activations of the whole batch stay in memory",
     "weight-parallel": "threads share the kernels (the weights of a layer), and a kernel's "
     "gradient goes straight into the optimizer; the activations of the whole batch stay in memory",
     "latency": "one thread takes a batch of a few rows through narrow layers, which fit into "
@@ -55,6 +57,7 @@ class PlanExplanation:
 
     Attributes:
         regime: "data-parallel", threads share rows and each block of rows sums its gradient beside;
+            "staged", the same in several stages, with a `BatchNorm`;
             "weight-parallel", they share kernels, whose gradients go straight into the optimizer;
             or "latency", one thread takes a few rows through layers no wider than 64 bytes.
         wants_whole_gradient: whether the optimizer rules out all but the first.
@@ -179,6 +182,8 @@ def explain(state: State, batch_size: object, n_rows: object) -> PlanExplanation
 def _regime(plan: Plan, backend: str) -> str:
     if plan.max_rows <= plan.latency_rows and backend == "cython":
         return "latency"
+    if plan.staged:
+        return "staged"
     return "weight-parallel" if plan.weight_parallel else "data-parallel"
 
 

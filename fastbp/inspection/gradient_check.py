@@ -29,10 +29,11 @@ def check_gradients(state: State, X: ArrayLike, y: Any) -> float:
     if twin.loss.is_own:
         worst = worst_of_function(twin, twin.checked_pair(X, y)[1], found["output"])
     scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
-    for name, view in twin.parameter_views().items():
-        for place in np.ndindex(view.shape):
-            difference = _central_difference(twin, X, y, view, place)
-            error = abs(difference - gradients[name][place])
+    views = twin.parameter_views()
+    for name, gradient in gradients.items():
+        for place in np.ndindex(gradient.shape):
+            difference = _central_difference(twin, X, y, views[name], place)
+            error = abs(difference - gradient[place])
             worst = max(worst, float(error) / max(abs(difference), 1e-3 * scale))
     return worst
 
@@ -45,6 +46,15 @@ def _central_difference(
     losses = []
     for value in (kept + step, kept - step):
         view[place] = value
-        losses.append(evaluate(state, X, y, n_threads="auto")["loss"])
+        losses.append(_loss(state, X, y))
     view[place] = kept
     return float((losses[0] - losses[1]) / (2 * step))
+
+
+def _loss(state: State, X: ArrayLike, y: ArrayLike) -> float:
+    """The one of which a trace has the gradient: by the statistics of the batch where nodes go by
+    some.
+    """
+    if not state.graph.n_batched:
+        return evaluate(state, X, y, n_threads="auto")["loss"]
+    return float(trace(state, X, y)["loss"])

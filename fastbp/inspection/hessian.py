@@ -36,8 +36,9 @@ def hessian_vector_product(
     parameters = Dual.zeros(own.layout.size)
     for to, value in zip(own.layout.views(parameters.value).values(), views.values(), strict=True):
         to[...] = value
-    for to, value in zip(own.layout.views(parameters.tangent).values(), direction, strict=True):
-        to[...] = value
+    tangents = own.layout.views(parameters.tangent).values()
+    for tensor, to, value in zip(own.layout.tensors, tangents, direction, strict=True):
+        to[...] = 0 if tensor.is_running else value
     n_rows = len(rows)
     step = min(n_rows, TILE_ROWS)
     plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", step)

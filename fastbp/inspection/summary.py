@@ -16,8 +16,10 @@ def summary(state: State) -> str:
     lines = aligned(_rows(state))
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append(lines[1])
+    n_running = sum(own.n_parameters for own in state.layout.tensors if own.is_running)
+    running = f" ({n_running} of them running statistics)" if n_running else ""
     lines.append(
-        f"{state.layout.n_parameters} parameters, {state.dtype}, loss {state.loss.name}, "
+        f"{state.layout.n_parameters} parameters{running}, {state.dtype}, loss {state.loss.name}, "
         f"{type(state.optimizer).__name__}, seed {state.seed}, backend {state.backend} "
         f"({state.instruction_set})"
     )

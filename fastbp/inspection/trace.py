@@ -45,7 +45,15 @@ def _output(state: State, X: Array, plan: Plan, found: dict[str, Any]) -> Any:
     outs = [found.pop(name) for name in names]
     if {*state.declared_activation.split()} != {"linear"}:  # a loss has taken an activation along
         whole = np.empty((len(X), state.n_outputs), state.dtype)
-        predict(state, X, whole, state.declared_activation, "auto")
+        if state.graph.n_batched:  # by the statistics of these rows
+            from fastbp.backend.numpy.kernel import find_activation
+
+            columns = np.cumsum([out.shape[1] for out in outs])[:-1]
+            shows = state.declared_activation.split()
+            for to, out, show in zip(np.split(whole, columns, axis=1), outs, shows, strict=True):
+                to[...] = find_activation(show, 0.0, state.dtype)[0](out)
+        else:
+            predict(state, X, whole, state.declared_activation, "auto")
         outs, begin = [], 0
         for name in names:
             outs.append(whole[:, begin : begin + plan.buffers[name].n].copy())

@@ -10,13 +10,13 @@ from fastbp.layer.dense import Dense
 from fastbp.layer.heads import Heads
 from fastbp.layer.input import Input
 from fastbp.layer.non_crossing import NonCrossing
-from fastbp.layer.normalization import LayerNorm
+from fastbp.layer.normalization import BatchNorm, LayerNorm
 from fastbp.layer.pointwise import ActivationLayer, Scale, Standardize
 from fastbp.layer.prelu import PReLU
 from fastbp.layer.regularization import Dropout, GaussianNoise
 
 __all__ = [
-    "ActivationLayer", "Branch", "Dense", "Dropout", "GaussianNoise", "Heads", "Input", "Layer",
-    "LayerNorm", "NonCrossing", "PReLU", "Residual", "Scale", "Standardize", "layer_from_config",
-    "with_fields",
+    "ActivationLayer", "BatchNorm", "Branch", "Dense", "Dropout", "GaussianNoise", "Heads", "Input",
+    "Layer", "LayerNorm", "NonCrossing", "PReLU", "Residual", "Scale", "Standardize",
+    "layer_from_config", "with_fields",
 ]  # fmt: skip

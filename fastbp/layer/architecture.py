@@ -16,7 +16,7 @@ from fastbp.layer.base import Choice, Layer, check_inner, check_inside
 from fastbp.layer.dense import Dense
 from fastbp.layer.input import Input
 from fastbp.loss import Loss
-from fastbp.plan.graph import Graph, fuse_output
+from fastbp.plan.graph import Graph, Purpose, fuse_output
 from fastbp.plan.parameter import ParameterLayout
 from fastbp.plan.start import Start
 from fastbp.plan.threshold import FEW_OUTPUTS
@@ -88,21 +88,25 @@ class Architecture:
         self._layers, self._loss = layers, loss
         self.layout = ParameterLayout(dtype)
         self.graph = lower(layers, loss, self.layout)
+        self._graphs = {(False, True, True): self.graph}
         self.plans: dict[Hashable, Any] = {}
 
-    @cached_property
-    def declared(self) -> Graph:
-        """The graph with every activation where the layers say."""
-        if not (self.graph.fused or any(head.fused for head in self.graph.heads)):
-            return self.graph
-        return lower(self._layers, Loss("mse"), ParameterLayout(self.layout.dtype))
-
-    @cached_property
-    def inference(self) -> Graph:
-        """The graph without the layers that act in training alone."""
-        if not self.graph.n_random:
-            return self.graph
-        return lower(self._layers, self._loss, ParameterLayout(self.layout.dtype), trains=False)
+    def of(self, purpose: Purpose) -> Graph:
+        """The graph as the plans of a purpose need it: with every activation where the layers say
+        for steps in parts, without the layers that act in training alone, or without statistics of
+        the batch.
+        """
+        graph = self.graph
+        fused = graph.fused or any(head.fused for head in graph.heads)
+        declared = fused and purpose in ("manual", "inference")
+        trains = not graph.n_random or purpose in ("train", "manual")
+        by_batch = not graph.n_batched or purpose not in ("predict", "inference", "derivative")
+        key = declared, trains, by_batch
+        if key not in self._graphs:
+            loss = Loss("mse") if declared else self._loss
+            layout = ParameterLayout(self.layout.dtype)
+            self._graphs[key] = lower(self._layers, loss, layout, trains=trains, by_batch=by_batch)
+        return self._graphs[key]
 
     @cached_property
     def start(self) -> Start:
@@ -131,12 +135,9 @@ def architecture(
 
 
 def lower(
-    layers: Sequence[Layer],
-    loss: Loss | JointLoss,
-    parameters: ParameterLayout,
-    *,
-    trains: bool = True,
-) -> Graph:
+    layers: Sequence[Layer], loss: Loss | JointLoss, parameters: ParameterLayout, *,
+    trains: bool = True, by_batch: bool = True,
+) -> Graph:  # fmt: skip
     """The graph of a network whose first layer is an `Input`.
 
     Raises ValueError where widths do not fit, no `Dense` is there, the loss does not go with the
@@ -145,7 +146,7 @@ def lower(
     first, *rest = layers
     if not first.is_first:
         raise ValueError(f"the first layer must be an Input, got {first!r}")
-    graph = Graph(parameters, trains=trains)
+    graph = Graph(parameters, trains=trains, by_batch=by_batch)
     source = first.lower(graph, 0)
     out = graph.chain(rest, source)
     if out == source or out != graph.output or not parameters.layers:

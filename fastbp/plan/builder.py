@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from fastbp.plan.arena import Buffer
 from fastbp.plan.graph import BY_PARTS, Graph, Purpose
@@ -26,6 +27,7 @@ class Builder:
             pre-activations but for a trace.
         da, dz: those of the gradients by either; a value without one needs none.
         kept: what nodes keep for their own way back, by their value.
+        columns: what they keep of the columns of a whole batch, likewise.
         segment, transpose: by name of a tensor, as in `Segments`.
     """
 
@@ -40,6 +42,7 @@ class Builder:
         self.da: dict[int, Buffer] = {}
         self.dz: dict[int, Buffer] = {}
         self.kept: dict[int, Buffer] = {}
+        self.columns: dict[int, Buffer] = {}
         if purpose in BY_PARTS:
             self.da[0] = self.dz[0] = self._buffer(0)
         ends = graph.outputs
@@ -91,12 +94,17 @@ class Builder:
         reads = any(node.reads_padding and 0 in node.sources for node in self.graph.nodes)
         return source.ld > whole or (source.n < whole and reads)
 
-    def place(self, rows: int) -> None:
-        """Give every buffer room for `rows` rows."""
+    def place(self, rows: int, n_tiles: int) -> int:
+        """Give every buffer room for `rows` rows, in so many tiles; the numbers of all of them."""
         offset = 0
         for buffer in self._placed():
             buffer.offset = offset
             offset += rows * buffer.ld
+        for node in self.graph.nodes:
+            if n := node.column_rows(n_tiles):
+                self.columns[node.out] = replace(self.a[node.out], offset=offset)
+                offset += n * self.a[node.out].ld
+        return offset
 
     def named_buffers(self) -> dict[str, Buffer]:
         """The buffers of the nodes that a trace shows, as "dense_1/z", and of the output, or of
@@ -144,6 +152,10 @@ class Builder:
         backward.
         """
         return [op for node in reversed(self.graph.nodes) for op in node.gradients(self)]
+
+    def moves(self) -> list[Operation]:
+        """What follows the batches of a step that is sure to be taken."""
+        return [op for node in self.graph.nodes for op in node.moves(self)]
 
     # what nodes ask
 

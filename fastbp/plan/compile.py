@@ -56,6 +56,7 @@ def compile_plan(
         categories=graph.refused,
         forward=program(builder.forward()), backward=program(backward),
         weight_gradient=program(builder.gradients() if apart else []),
+        moving=program(builder.moves() if purpose in ("train", "manual") else []),
         segments=segments, heads=() if isinstance(loss, Loss) else _heads(builder, loss),
     )  # fmt: skip
 
@@ -87,11 +88,11 @@ def _memory(
         tile_rows, block_rows = tiling.tiles(
             graph, rows, builder.numbers_per_row, multiple=multiple
         )
-    keeps_batch = regime.weight_parallel or by_parts
+    keeps_batch = regime.weight_parallel or regime.staged or by_parts
     kept_rows = -(-rows // tile_rows) * tile_rows if keeps_batch else tile_rows
     if regime.rows_in_lanes:
         kept_rows = tiling.lane_length(tile_rows, graph.parameters.dtype)
-    builder.place(kept_rows)
+    n_activations = builder.place(kept_rows, -(-rows // tile_rows))
     staging = builder.staging.offset if regime.rows_in_lanes else -1
     packing = tiling.packing(graph, kept_rows)
     sums_blocks = purpose not in ("predict", "derivative") and not regime.weight_parallel
@@ -99,13 +100,14 @@ def _memory(
         graph.parameters.dtype,
         gradient=size * -(-rows // block_rows) if sums_blocks else 0,
         transposes=builder.segments.transposes_size,
-        activations=(builder.numbers_per_row * kept_rows, 1 if keeps_batch else n_workers),
+        activations=(n_activations, 1 if keeps_batch else n_workers),
         chunk=(n_chunk, n_workers),
         packing=(packing.size(graph.parameters.dtype), n_workers),
         last_good=size * (1 + n_states) if purpose == "train" else 0,
     )
     gathers = (
         by_parts
+        or regime.staged
         or regime.rows_in_lanes
         or regime.latency_rows > 0
         or (purpose == "train" and builder.gathers)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 # "train": mini-batches.  "predict": forward alone, and the loss.  "manual": forward, backward and
 # step as separate calls, with the gradient of the input.  "trace": the same with every intermediate
-# number in memory of its own.  "derivative": forward and backward, without gradients of parameters.
-Purpose = Literal["train", "predict", "manual", "trace", "derivative"]
-BY_PARTS = ("manual", "trace", "derivative")
+# number in memory of its own.  "inference": "manual" by running statistics, not those of the batch.
+# "derivative": forward and backward by these, without gradients of parameters.
+Purpose = Literal["train", "predict", "manual", "trace", "inference", "derivative"]
+BY_PARTS = ("manual", "trace", "inference", "derivative")
 
 
 class Head(NamedTuple):
@@ -49,8 +50,9 @@ class Graph:
     Several outputs are the values `ends`; `heads` says of each what the graph says of a single one.
     `unread` is what the layer being lowered is handed, where no other layer will read that.
     Without `trains` the layers that act in training alone are left out; `n_random` counts those
-    that draw random numbers.  `categories` are the columns of the input that hold categories, and
-    how many each has; what else they hold is refused where `refuses_unknown`.
+    that draw random numbers.  `by_batch` says whether nodes take the statistics of their batch, not
+    running ones; `n_batched` counts those that can.  `categories` are the columns of the input that
+    hold categories, and how many each has; what else they hold is refused where `refuses_unknown`.
     """
 
     parameters: ParameterLayout
@@ -66,6 +68,8 @@ class Graph:
     heads: tuple[Head, ...] = ()
     categories: tuple[tuple[int, int], ...] = ()
     refuses_unknown: bool = True
+    by_batch: bool = True
+    n_batched: int = 0
 
     @property
     def output(self) -> int:
@@ -109,6 +113,7 @@ class Graph:
         """Append a node; the value that it gives."""
         self.nodes.append(node)
         self.n_random += node.is_random
+        self.n_batched += node.is_batched
         return node.out
 
     def chain(self, layers: Iterable[Lowered], value: int) -> int:

@@ -35,6 +35,7 @@ class Builder(Protocol):
     da: dict[int, Buffer]
     dz: dict[int, Buffer]
     kept: dict[int, Buffer]
+    columns: dict[int, Buffer]
 
     def at(self, value: int) -> tuple[int, int]: ...
 
@@ -86,6 +87,19 @@ class Node:
         """Whether it draws random numbers."""
         return False
 
+    @property
+    def is_batched(self) -> bool:
+        """Whether it goes by the statistics of a batch, or by running ones in their place: a step
+        of a plan with such nodes has stages.
+        """
+        return False
+
+    def column_rows(self, n_tiles: int) -> int:
+        """The rows of numbers, one for each column of its output, that it keeps of a batch of so
+        many tiles.
+        """
+        return 0
+
     def kept_width(self, width: int) -> int:
         """The numbers that it keeps of each row for the way back, its output being so wide."""
         return 0
@@ -110,6 +124,10 @@ class Node:
     def backward(self, builder: Builder) -> list[Operation]:
         """From the gradient by what the activation takes to those of the sources that need one."""
         raise NotImplementedError
+
+    def moves(self, builder: Builder) -> list[Operation]:
+        """What follows a batch without being trained: running statistics."""
+        return []
 
 
 class DenseNode(Node):

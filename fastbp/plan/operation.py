@@ -23,9 +23,9 @@ class Operation:
     struct there, in its order, with the activation's alpha for the last.  `constant` are the
     rows of numbers that a layer was given.
 
-    a, c, y, z and slope lie among the activations (a = -1: the network's input), w and b among the
-    parameters (w of "dense_input" among the transposes unless `by_columns`), c and b of
-    a gradient in the flat gradient.
+    a, c, y, z, slope and statistics lie among the activations (a = -1: the network's input), w, b
+    and moving among the parameters (w of "dense_input" among the transposes unless `by_columns`), c
+    and b of a gradient in the flat gradient.
     """
 
     kind: str
@@ -50,6 +50,8 @@ class Operation:
     kernel: int = -1
     bias: int = -1
     stream: int = -1
+    statistics: int = -1
+    moving: int = -1
     level: float = 0.0
     activation: Activation = LINEAR
     constant: NDArray[Any] | None = None

@@ -73,7 +73,7 @@ class Initial:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """Trained numbers of a layer: `rows` stored rows of `columns` numbers, `ld` apart.
+    """Numbers of a layer, as a rule trained: `rows` stored rows of `columns` numbers, `ld` apart.
 
     Attributes:
         name: that of the layer and its own, as "dense_1/kernel".
@@ -84,6 +84,8 @@ class Tensor:
         l1, l2: penalties.
         decays: whether an optimizer's weight decay is meant for it; that of biases is optional.
         rate: times the learning rate; 0 where it is not trained.
+        is_running: whether it is a running statistic, which follows the batches: no gradient, no
+            decay, a rate of 0.
 
     Padding is zero and stays zero.
     """
@@ -101,6 +103,7 @@ class Tensor:
     decays: bool
     rate: float = 1.0
     is_packed: bool = False
+    is_running: bool = False
 
     @property
     def size(self) -> int:
@@ -158,6 +161,11 @@ class ParameterLayout:
         """What decides where the parameters lie, of a layout that is complete."""
         return tuple((tensor.shape, tensor.offset, tensor.by_columns) for tensor in self.tensors)
 
+    @property
+    def running_variances(self) -> list[Tensor]:
+        """Those that have to stay >= 0."""
+        return [one for one in self.tensors if one.is_running and one.name.endswith("variance")]
+
     def begin(self, kind: str, name: str | None = None) -> str:
         """The name of the next layer: its own, or "dense_3" for the third of kind "dense".
 
@@ -182,13 +190,14 @@ class ParameterLayout:
         l2: float = 0.0,
         decays: bool = True,
         rate: float = 1.0,
+        is_running: bool = False,
     ) -> Tensor:
         """Place the next tensor of a layer that has begun."""
         rows, columns = (1, *shape) if len(shape) == 1 else shape[::-1] if by_columns else shape
         ld = row_length(columns, self.dtype)
         tensor = Tensor(
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
-            l1, l2, decays, rate,
+            l1, l2, decays, rate, is_running,
         )  # fmt: skip
         return self._place(layer, tensor)
 

@@ -28,6 +28,7 @@ _CALLS: dict[Purpose, tuple[str, ...]] = {
     "predict": ("predict", "bind", "respond", "evaluate"),
     "manual": ("forward", "backward", "step"),
     "trace": ("forward", "loss_gradient", "backward", "step"),
+    "inference": ("forward", "backward", "step"),
     "derivative": ("forward", "loss_gradient", "backward"),
 }
 
@@ -74,6 +75,7 @@ class Plan(Regime):
         forward, backward, weight_gradient: the operations in their order; the last sums the
             gradients of tensors where threads share kernels, and says of what they are made where
             nothing sums them ("derivative"); elsewhere `backward` does it on its way.
+        moving: what follows the batch of a step that is sure to be taken, without being trained.
         segments: what the operations and the optimizer go by.
         categories: pairs of a column of the input and how many categories it has, where others are
             refused; or None.
@@ -117,6 +119,7 @@ class Plan(Regime):
     forward: Program
     backward: Program
     weight_gradient: Program
+    moving: Program
     segments: Segments
     categories: NDArray[np.int64] | None
 

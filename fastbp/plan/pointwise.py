@@ -21,7 +21,7 @@ class ActivationNode(Node):
         return not self.activation.is_of_rows
 
     def forward(self, builder: Builder) -> list[Operation]:
-        return [Operation("activate", **_from(self, builder), **activated(self, builder))]
+        return [Operation("activate", **from_source(self, builder), **activated(self, builder))]
 
     def backward(self, builder: Builder) -> list[Operation]:
         return pass_on(self, builder, self.sources[0], 0)
@@ -57,7 +57,7 @@ class ScaleNode(Node):
 
     def forward(self, builder: Builder) -> list[Operation]:
         own = self._factors(builder) | activated(self, builder)
-        return [Operation("scale", **_from(self, builder), **own)]
+        return [Operation("scale", **from_source(self, builder), **own)]
 
     def gradients(self, builder: Builder) -> list[Operation]:
         if not self.tensors:
@@ -72,7 +72,7 @@ class ScaleNode(Node):
 
     def backward(self, builder: Builder) -> list[Operation]:
         own = self._factors(builder)
-        return [Operation("scale_input", **to, **own) for to in _back(self, builder)]
+        return [Operation("scale_input", **to, **own) for to in back_to(self, builder)]
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class NormalizeNode(Node):
         return {"z": builder.kept[self.out].offset, "level": self.epsilon}
 
     def forward(self, builder: Builder) -> list[Operation]:
-        return [Operation("normalize", **_from(self, builder), **self._kept(builder))]
+        return [Operation("normalize", **from_source(self, builder), **self._kept(builder))]
 
     def backward(self, builder: Builder) -> list[Operation]:
         y, own = builder.a[self.out], self._kept(builder)
         return [
             Operation("normalize_input", y=y.offset, ldy=y.ld, n_y=y.n, **own, **to)
-            for to in _back(self, builder)
+            for to in back_to(self, builder)
         ]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ class PReLUNode(Node):
         return {"w": self.tensors[0].offset, "ldw": self.tensors[0].ld}
 
     def forward(self, builder: Builder) -> list[Operation]:
-        return [Operation("prelu", **_from(self, builder), **self._alpha)]
+        return [Operation("prelu", **from_source(self, builder), **self._alpha)]
 
     def gradients(self, builder: Builder) -> list[Operation]:
         (alpha,), dz = self.tensors, builder.dz[self.out]
@@ -127,7 +127,7 @@ class PReLUNode(Node):
     def backward(self, builder: Builder) -> list[Operation]:
         y = builder.a[self.sources[0]]
         own = self._alpha | {"y": y.offset, "ldy": y.ld, "n_y": y.n}
-        return [Operation("prelu_input", **to, **own) for to in _back(self, builder)]
+        return [Operation("prelu_input", **to, **own) for to in back_to(self, builder)]
 
 
 class ProductNode(Node):
@@ -139,13 +139,13 @@ class ProductNode(Node):
 
     def forward(self, builder: Builder) -> list[Operation]:
         y, ldy = builder.at(self.sources[1])
-        return [Operation("multiply", y=y, ldy=ldy, **_from(self, builder))]
+        return [Operation("multiply", y=y, ldy=ldy, **from_source(self, builder))]
 
     def backward(self, builder: Builder) -> list[Operation]:
         found = []
         for i, other in enumerate(reversed(self.sources)):
             y, ldy = builder.at(other)
-            for to in _back(self, builder, i):
+            for to in back_to(self, builder, i):
                 found.append(Operation("multiply", y=y, ldy=ldy, **to))
         return found
 
@@ -176,13 +176,13 @@ class DropoutNode(Node):
         kept = builder.kept[self.out]
         return [
             _drawn("dropout", kept, self.stream, self.rate),
-            Operation("multiply", y=kept.offset, ldy=kept.ld, **_from(self, builder)),
+            Operation("multiply", y=kept.offset, ldy=kept.ld, **from_source(self, builder)),
         ]
 
     def backward(self, builder: Builder) -> list[Operation]:
         kept = builder.kept[self.out]
         return [
-            Operation("multiply", y=kept.offset, ldy=kept.ld, **to) for to in _back(self, builder)
+            Operation("multiply", y=kept.offset, ldy=kept.ld, **to) for to in back_to(self, builder)
         ]
 
 
@@ -208,7 +208,7 @@ class NoiseNode(Node):
         kept = builder.kept[self.out]
         return [
             _drawn("noise", kept, self.stream, self.deviation),
-            Operation("add", y=kept.offset, ldy=kept.ld, **_from(self, builder)),
+            Operation("add", y=kept.offset, ldy=kept.ld, **from_source(self, builder)),
         ]
 
     def backward(self, builder: Builder) -> list[Operation]:
@@ -220,13 +220,13 @@ def _drawn(kind: str, to: Buffer, stream: int, level: float) -> Operation:
     return Operation(kind, c=to.offset, ldc=to.ld, n_c=to.n, stream=stream, level=level)
 
 
-def _from(node: Node, builder: Builder) -> dict[str, Any]:
+def from_source(node: Node, builder: Builder) -> dict[str, Any]:
     """The fields of an operation from a node's first source to its output, as wide."""
     out, (a, lda) = builder.a[node.out], builder.at(node.sources[0])
     return {"a": a, "lda": lda, "n_a": out.n, "c": out.offset, "ldc": out.ld, "n_c": out.n}
 
 
-def _back(node: Node, builder: Builder, i: int = 0) -> list[dict[str, Any]]:
+def back_to(node: Node, builder: Builder, i: int = 0) -> list[dict[str, Any]]:
     """Those of the operation from the gradient by a node's output to that by a source, if that
     needs one.
     """

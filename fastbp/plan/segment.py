@@ -41,7 +41,7 @@ def parameter_segments(
     index: dict[str, int] = {}
     for tensor in graph.parameters.tensors:
         offset, ld = transpose.get(tensor.name, (-1, 0))
-        decays = int(optimizer.decay_bias or tensor.decays)
+        decays = int((optimizer.decay_bias or tensor.decays) and not tensor.is_running)
         l2 = tensor.l2 + (optimizer.coupled_decay if decays else 0.0)
         own = Segment(
             tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays,

@@ -54,6 +54,9 @@ class Regime:
         layered: the layers are a chain, and each kernel passes its gradient on and is updated in
             one pass, without a transposed copy.
         latency_rows: up to so many rows one thread takes the latency path, whose gradients do too.
+        staged: they share rows, in several stages of which each begins when all rows have gone
+            through the one before: some nodes go by statistics of the batch, whose activations stay
+            in memory.
         comparisons: the sizes that decided, in the order in which they were compared.
     """
 
@@ -62,11 +65,15 @@ class Regime:
     rows_in_lanes: bool = False
     latency_rows: int = 0
     layered: bool = False
+    staged: bool = False
     comparisons: tuple[Comparison, ...] = ()
 
 
 def choose_regime(graph: Graph, rows: int, wants_whole_gradient: bool) -> Regime:
     """The regime of training in batches of up to `rows` rows."""
+    if graph.n_batched:
+        work = BLOCK_WORK.compare(rows * graph.parameters.work_per_row)
+        return Regime(wants_whole_gradient, staged=True, comparisons=(work,))
     latency_rows, rows_in_lanes, found = 0, False, []
     if not wants_whole_gradient:
         size = graph.parameters.size

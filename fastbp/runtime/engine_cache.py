@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -46,20 +47,24 @@ def engine(state: State, purpose: Purpose, rows: int, n_threads: int = 1) -> Pre
         held = sum(scratch.nbytes for _, _, scratch in engines.values())
         while engines and (len(engines) >= _KEPT_ENGINES or held > _KEPT_BYTES):
             oldest = next(iter(engines))
-            if oldest[0] == "manual":
-                state.parts.pop(oldest[1], None)
+            state.parts.pop(oldest[1] if oldest[0] == "manual" else oldest[:2], None)
             held -= engines.pop(oldest)[2].nbytes
         found = _make(state, purpose, rows, n_threads)
     engines[key] = found
     return found
 
 
-def manual_parts(state: State, n_rows: int) -> Parts:
-    """What a step in parts runs on; made when first asked for, and kept as long as its engine."""
-    found = state.parts.get(n_rows)
+def manual_parts(state: State, n_rows: int, *, trains: bool = True) -> Parts:
+    """What a step in parts runs on; made when first asked for, and kept as long as its engine.
+
+    Unless it `trains`, by running statistics where there are some.
+    """
+    purpose: Purpose = "manual" if trains or not state.graph.n_batched else "inference"
+    key: Hashable = n_rows if purpose == "manual" else (purpose, n_rows)
+    found = state.parts.get(key)
     if found is None:
-        prepared = engine(state, "manual", n_rows)
-        found = state.parts[n_rows] = Parts(prepared, n_rows, state.layout.size)
+        prepared = engine(state, purpose, n_rows)
+        found = state.parts[key] = Parts(prepared, n_rows, state.layout.size)
     return found
 
 
@@ -176,9 +181,7 @@ def plan_of(
     key = purpose, rows, n_threads, optimizer, decides
     found: Plan | None = own.plans.get(key)
     if found is None:
-        graph = own.declared if purpose == "manual" else own.graph
-        if purpose in ("predict", "trace", "derivative"):
-            graph = own.inference
+        graph = own.of(purpose)
         if len(own.plans) >= _KEPT_PLANS:
             own.plans.clear()
         found = compile_plan(graph, loss.without_function, optimizer, rows, purpose, n_threads)

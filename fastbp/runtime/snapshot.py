@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.backend import default as default_backend
 from fastbp.check.array import Array
-from fastbp.check.input import check_weights
+from fastbp.check.input import check_variance, check_weights
 from fastbp.check.scalar import check_real, check_seed
 from fastbp.description import Snapshot
 from fastbp.history import History
@@ -221,6 +221,9 @@ def set_weights(state: State, weights: Sequence[ArrayLike]) -> None:
         checked = check_weights(weights, shapes=shapes, dtype=state.dtype)
         parameters = np.zeros_like(state.parameters)
         _fill(state, parameters, checked)
+    if state.graph.n_batched:
+        for tensor in state.layout.running_variances:
+            check_variance(tensor.name, tensor.view(parameters))
     state.parameters[:] = parameters
 
 

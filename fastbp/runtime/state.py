@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,8 @@ class State:
         history: of the last `fit`.
         gradient: flat, of the last `backward` or trace.
         forward_pass: what the last `forward` ran on.
-        parts: what `forward`, `backward` and `step` run on, by the number of rows.
+        parts: what `forward`, `backward` and `step` run on, by the number of rows; that of running
+            statistics by ("inference", rows).
         unfinished: the epoch that a fit left between two batches, or None.
         left_at: batches and sums of one that nobody has made an `unfinished` of yet, or None.
         standing: what else a fit left for the next one (`runtime.resume`), or None; during a fit
@@ -137,7 +138,7 @@ class State:
         self.metadata: dict[str, Any] = {}
         self.gradient: Array | None = None
         self.forward_pass: Parts | None = None
-        self.parts: dict[int, Parts] = {}
+        self.parts: dict[Hashable, Parts] = {}
         self.guard = Guard()
         self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
         self.idle_predictors: list[Any] = []
@@ -182,7 +183,7 @@ class State:
     @property
     def declared(self) -> Graph:
         """See `graph`."""
-        return self.architecture.declared
+        return self.architecture.of("manual")
 
     # what the user sees
 
@@ -191,13 +192,18 @@ class State:
         return self.layout.views(self.parameters)
 
     def gradient_views(self) -> dict[str, Array]:
-        """The same of the last gradient.
+        """The same of the last gradient, which running statistics have none of.
 
         Raises RuntimeError where there is none.
         """
         if self.gradient is None:
             raise RuntimeError("gradients need a backward or trace before them")
-        return self.layout.views(self.gradient)
+        views = self.layout.views(self.gradient)
+        if self.graph.n_batched:
+            for tensor in self.layout.tensors:
+                if tensor.is_running:
+                    del views[tensor.name]
+        return views
 
     def optimizer_state_views(self) -> dict[str, Array]:
         """The optimizer's vectors by name, as "m/dense_1/kernel"."""

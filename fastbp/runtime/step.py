@@ -26,7 +26,7 @@ def forward(state: State, X: ArrayLike, training: bool = True) -> Any:
         if training is not True:
             training = check_bool(training, name="training")
         state.forward_pass = None  # before the next is made: both may be large
-        parts = state.parts.get(len(rows)) or engine_cache.manual_parts(state, len(rows))
+        parts = engine_cache.manual_parts(state, len(rows), trains=training is True)
         if state.draws:
             parts.engine.draw_from(state.seed, state.steps, state.rows_back, training)
         parts.engine.forward(rows)

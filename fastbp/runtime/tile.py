@@ -20,13 +20,14 @@ TILE_ROWS = 256
 class Tile(Parts):
     """Some rows that have gone forward: `rows`, `n` of them."""
 
-    __slots__ = ("activations", "n", "plan", "rows", "single")
+    __slots__ = ("activations", "n", "plan", "rows", "single", "w")
 
     def __init__(self, state: State, n_rows: int) -> None:
         prepared = engine_cache.engine(state, "derivative", n_rows)
         super().__init__(prepared, n_rows, 0)
         _, self.plan, scratch = prepared
         self.activations: Array = scratch[self.plan.arena.activations :]
+        self.w = state.parameters
         self.single = np.zeros(n_rows)
         self.single[0] = 1.0
         self.n, self.rows = 0, self.out[:0]
@@ -55,9 +56,9 @@ class Tile(Parts):
         """
         plan = self.plan
         for op in plan.weight_gradient.operations:
-            if op.c in to:
+            if op.c in to or op.b in to:
                 a = self._stored(*((plan.input, plan.ld_input) if op.a < 0 else (op.a, op.lda)))
-                ROW_GRADIENTS[op.kind](op, a, self._stored(op.y, op.ldy), to)
+                ROW_GRADIENTS[op.kind](op, self.w, a, self._stored(op.y, op.ldy), to)
 
     def _stored(self, offset: int, ld: int) -> Array:
         """The rows of a buffer, padding included."""
@@ -82,32 +83,43 @@ def unit(state: State, n_rows: int, output: int | Array) -> Array:
     return found
 
 
-def _dense(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+def _dense(op: Operation, w: Array, a: Array, d: Array, to: dict[int, Array]) -> None:
     dz = d[:, : op.n_y]
     np.multiply(a[:, : op.n_a, np.newaxis], dz[:, np.newaxis, :], out=to[op.c])
     if op.b >= 0:
         to[op.b][...] = dz
 
 
-def _scale(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+def _scale(op: Operation, w: Array, a: Array, d: Array, to: dict[int, Array]) -> None:
     dz = d[:, : op.n_y]
     np.multiply(a[:, : op.n_a], dz, out=to[op.c])
     to[op.b][...] = dz
 
 
-def _prelu(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+def _prelu(op: Operation, w: Array, a: Array, d: Array, to: dict[int, Array]) -> None:
     np.multiply(np.minimum(a[:, : op.n_a], 0), d[:, : op.n_y], out=to[op.c])
 
 
-def _embed(op: Operation, a: Array, d: Array, to: dict[int, Array]) -> None:
+def _embed(op: Operation, w: Array, a: Array, d: Array, to: dict[int, Array]) -> None:
     to[op.c][...] = 0
     to[op.c][np.arange(len(a)), table_rows(op, a)] = d[:, op.column_c :][:, : op.n_y]
 
 
+def _batch_norm(op: Operation, w: Array, a: Array, d: Array, to: dict[int, Array]) -> None:
+    """By the running statistics."""
+    mean, variance = (w[op.moving + i * op.ldw :][: op.n_y] for i in range(2))
+    dz, part = d[:, : op.n_y], a[:, : op.n_y] - mean
+    if op.c in to:
+        np.multiply(part / np.sqrt(variance + w.dtype.type(op.level)), dz, out=to[op.c])
+    if op.b in to:
+        to[op.b][...] = dz
+
+
 # What one row adds to the sums that these operations make, of the rows of their buffers.
-ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, dict[int, Array]], None]] = {
+ROW_GRADIENTS: dict[str, Callable[[Operation, Array, Array, Array, dict[int, Array]], None]] = {
     "dense_gradient": _dense,
     "scale_gradient": _scale,
     "prelu_gradient": _prelu,
     "embed_gradient": _embed,
+    "batch_gradient": _batch_norm,
 }

@@ -27,6 +27,11 @@ def minimize(own: Any, X: Any, target: Array, sample_weight: Array | None) -> No
 
 @writing
 def _minimize(state: State, own: Any, X: Any, target: Array, sample_weight: Array | None) -> None:
+    if state.graph.n_batched:
+        raise ValueError(
+            "solver 'lbfgs' needs a loss that is a sum over rows, which BatchNorm's is not: use "
+            "'adam' or 'sgd'"
+        )
     objective = _Objective(state, X, target, sample_weight, n_threads=own.n_threads)
     found = scipy.optimize.minimize(
         objective,

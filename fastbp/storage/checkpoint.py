@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fastbp.check.array import nonfinite
 from fastbp.check.file_name import check_suffix, is_tensor_path
+from fastbp.check.input import check_variance
 from fastbp.description import Description, Snapshot, arguments, describe
 from fastbp.error import ModelFormatError
 from fastbp.layer.architecture import lower
@@ -135,6 +136,11 @@ def snapshot_of(
     parameters = _take(arrays, "parameter/", shapes, description.dtype, allow_nonfinite)
     slots = description.optimizer.vectors
     vectors = {f"{slot}/{name}": shape for slot in slots for name, shape in shapes.items()}
+    try:
+        for tensor in layout.running_variances:
+            check_variance(tensor.name, parameters[tensor.name])
+    except ValueError as error:
+        raise ModelFormatError(str(error)) from None
     state = _take(arrays, "state/", vectors, description.dtype, allow_nonfinite)
     counters = {"power": (3 if description.optimizer.ema else 2,), "epochs": (1,)}
     state |= _take(arrays, "state/", counters, np.dtype(np.float64), allow_nonfinite)

@@ -23,7 +23,9 @@ cdef class Engine:
     cdef Sizes sizes
     cdef ArenaSizes arena
     cdef Py_ssize_t n_parameters, n_segments, block_tiles
-    cdef Program forward_program, backward_program, gradient_program
+    cdef Program forward_program, backward_program, gradient_program, moving_program
+    cdef Stage* stages
+    cdef Py_ssize_t n_stages, loss_stage    # the one that ends with the way forward
     cdef const Segment* segments
     cdef LatencyLayer* latency_layers
     cdef bint is_few                # no layer of them has more than four units
@@ -108,6 +110,7 @@ cdef class Engine:
             bind_loss(self, plan.loss)
         self.penalty_scale = 1
         bind_metric_memory(self)
+        self.moving_program = bound_program(self, plan.moving)
         bind_optimizer(self, plan.optimizer, power)
         self.rate = &rate[0]
         if plan.purpose != "predict":
@@ -120,6 +123,8 @@ cdef class Engine:
             find_latency_layers(self)
         join_outputs(&self.backward_program, <BoundOperation*>self.memory(sizeof(BoundOperation), sizeof(void*)),
                      find_activation("tanh", 0, False).backward)
+        if self.sizes.staged or self.goes_by_parts:
+            find_stages(self)
         self.ld_output = self.sizes.ld_output
         join_loss(self)
 

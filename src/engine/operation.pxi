@@ -23,7 +23,9 @@ cdef struct Operation:
     long long kernel        # of a gradient: index of the segment of its tensor
     long long bias          # and of the bias's, or -1
     long long stream        # of an operation that draws random numbers: which of the network's
-    double level            # its rate or standard deviation, or what is added to a variance
+    long long statistics    # of a batch: offset in the activations of what is kept of its columns, or -1
+    long long moving        # the running mean, and behind its row the running variance: offset in the parameters
+    double level            # its rate or standard deviation, what is added to a variance, or a momentum
     double alpha            # of the activation
 
 # One tensor (or several neighbours with the same penalties) of the flat parameter vector: fastbp.plan.operation.Segment.
@@ -43,6 +45,7 @@ cdef struct Segment:
 cdef struct RowTile:
     Py_ssize_t rows
     Py_ssize_t first        # first row of the tile in the activation buffers
+    Py_ssize_t index        # in a step of stages: its number among the tiles of the batch
     const real* x
     Py_ssize_t x_row
     Py_ssize_t x_column
@@ -87,7 +90,8 @@ cdef struct Program:
 cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
                          "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
                          "normalize", "normalize_input", "scale_gradient", "prelu", "prelu_input", "prelu_gradient",
-                         "embed", "embed_gradient")
+                         "embed", "embed_gradient", "batch_statistics", "batch_scale", "batch_gradient", "batch_input",
+                         "move")
 
 
 cdef operation_kernel find_operation(str name) except NULL:
@@ -136,6 +140,16 @@ cdef operation_kernel find_operation(str name) except NULL:
         return embed
     if name == "embed_gradient":
         return whole_gradient
+    if name == "batch_statistics":
+        return batch_statistics
+    if name == "batch_scale":
+        return batch_scale
+    if name == "batch_gradient":
+        return batch_gradient
+    if name == "batch_input":
+        return batch_input
+    if name == "move":
+        return move
     raise unknown("operation", name)
 
 

@@ -74,6 +74,7 @@ cdef void respond(Engine engine, RowTile* tile, Py_ssize_t first) noexcept nogil
 cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile* tile, Weights* weights) noexcept nogil:
     """RowTile `index` of a plan that keeps the activations of all rows."""
     tile.first = index * engine.sizes.tile_rows
+    tile.index = index
     tile.rows = min(engine.sizes.tile_rows, call.n_rows - tile.first)
     tile.activations = engine.activations
     tile.packing = packing_of(engine, 0)
@@ -81,9 +82,7 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
     tile.metric = engine.tile_metric
     tile.draw = engine.draw
     tile.draw.row += tile.first
-    tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
-    tile.x_row = tile.x_width = engine.sizes.ld_input
-    tile.x_column = 1
+    bind_gathered(engine, tile)
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient
@@ -92,13 +91,18 @@ cdef void whole_batch_tile(Engine engine, Call* call, Py_ssize_t index, RowTile*
 cdef void forward_rows(Engine engine, Call* call) noexcept nogil:
     cdef RowTile tile
     cdef Weights weights
-    cdef Py_ssize_t index
+    cdef Py_ssize_t index, stage
     cdef unsigned long mode = float_mode_flush()
-    for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
-        whole_batch_tile(engine, call, index, &tile, &weights)
-        gather(tile.rows, engine.sizes.n_features, NULL, call.x + tile.first * call.x_row, call.x_row, call.x_column,
-               <real*>tile.x, engine.sizes.ld_input)
-        run_program(&engine.forward_program, &tile, &weights, START_ZERO)
+    for stage in range(engine.loss_stage + 1):
+        for index in range(pieces(call.n_rows, engine.sizes.tile_rows)):
+            whole_batch_tile(engine, call, index, &tile, &weights)
+            if stage == 0:
+                gather(tile.rows, engine.sizes.n_features, NULL, call.x + tile.first * call.x_row, call.x_row,
+                       call.x_column, <real*>tile.x, engine.sizes.ld_input)
+            run_program(&engine.stages[stage].forward, &tile, &weights, START_ZERO)
+        if stage < engine.loss_stage:
+            end_stage(engine, stage, call.n_rows)
+    run_moving(engine)
     float_mode_restore(mode)
 
 
@@ -118,9 +122,12 @@ cdef double loss_rows(Engine engine, Call* call) noexcept nogil:
 cdef void backward_rows(Engine engine, Call* call) noexcept nogil:
     cdef RowTile tile
     cdef Weights weights
-    cdef Py_ssize_t index
+    cdef Py_ssize_t index, stage
     cdef unsigned long mode = float_mode_flush()
-    for index in range((call.n_rows + engine.sizes.tile_rows - 1) // engine.sizes.tile_rows):
-        whole_batch_tile(engine, call, index, &tile, &weights)
-        run_program(&engine.backward_program, &tile, &weights, START_C if index else START_ZERO)
+    for stage in range(engine.loss_stage, engine.n_stages):
+        for index in range(pieces(call.n_rows, engine.sizes.tile_rows)):
+            whole_batch_tile(engine, call, index, &tile, &weights)
+            run_program(&engine.stages[stage].backward, &tile, &weights, START_C if index else START_ZERO)
+        if stage + 1 < engine.n_stages:
+            end_stage(engine, stage, call.n_rows)
     float_mode_restore(mode)

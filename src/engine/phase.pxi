@@ -33,6 +33,7 @@ cdef enum:
     UPDATE = 4
     LAYER = 5       # instead of the last, one a layer, where a plan is layered
     CLIP = 6        # between the two, where a gradient is clipped
+    STAGE = 7       # instead of the first, several a step, where a plan has stages
 
 # What one thread has to do in the phase under way; 64 bytes, for a cache line of its own.
 cdef struct Share:
@@ -120,6 +121,7 @@ cdef struct Call:
     double seconds_to_check
     Step step
     Py_ssize_t layer                # of the phase LAYER, an index among the gradients
+    Py_ssize_t stage                # of the phase STAGE
     # the phase under way
     int kind
     Py_ssize_t n_units
@@ -157,6 +159,8 @@ cdef void run_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_
         update_kernel(engine, call, thread, call.layer, <int>begin)
     elif call.kind == CLIP:
         clip_unit(engine, begin, pieces(call.step.rows, engine.sizes.block_rows))
+    elif call.kind == STAGE:
+        stage_units(engine, call, thread, begin, end)
     else:
         forward_units(engine, call, thread, begin, end)
 
@@ -182,7 +186,7 @@ cdef void run_phase(Engine engine, Call* call, int kind, Py_ssize_t n_units, Py_
         own += 1
     call.helped += <unsigned int>(total - own)
     wait_for_workers(call)
-    if kind == ROWS and own == 0:       # this thread alone hears Ctrl-C
+    if (kind == ROWS or kind == STAGE) and own == 0:    # this thread alone hears Ctrl-C
         poll(engine, call, call.step.rows)
 
 

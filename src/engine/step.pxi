@@ -3,6 +3,7 @@
 # A step has two phases.  Rows: forward, loss and backward, one row tile after another.  Update: of the parameters.  Two
 # regimes, chosen by the plan from sizes alone:
 #   data-parallel    a thread takes whole row blocks, each of which sums its own gradient; the update adds them in order;
+#                    where layers need statistics of the batch, the rows take several phases (stage.pxi);
 #   weight-parallel  a thread takes row tiles, and in the update a slice of a kernel, whose gradient over all rows goes
 #                    straight into the optimizer; a chain of layers is layered (layered.pxi): after the rows have gone
 #                    forward, a phase for each layer takes its backward pass and its update together.
@@ -166,21 +167,13 @@ cdef void row_units(Engine engine, Call* call, int thread, Py_ssize_t begin, Py_
         rows_of_tiles(engine, call, thread, index, 1)
 
 
-cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index, Py_ssize_t count) noexcept nogil:
-    """Forward, loss and backward of `count` tiles of the batch from `index` on.
-
-    Several at once are one to all but the loss, whose sum is that of the tiles: its bits do not depend on who takes which.
-    """
-    cdef RowTile tile, part
-    cdef Weights weights
-    cdef Step* step = &call.step
-    cdef Py_ssize_t begin = index * engine.sizes.tile_rows, first = step.first + begin, at, i
+cdef inline int bind_tile(Engine engine, Call* call, int thread, Py_ssize_t index, Py_ssize_t count, RowTile* tile,
+                          Weights* weights) noexcept nogil:
+    """`count` tiles of the batch from `index` on as one (OUT), but for the input; how the sums of a gradient begin."""
+    cdef Py_ssize_t begin = index * engine.sizes.tile_rows
     cdef Py_ssize_t block = begin // engine.sizes.block_rows if index else 0
-    cdef int start = START_C if begin > block * engine.sizes.block_rows else START_ZERO
-    cdef const unsigned int* order = step.order + begin if step.order != NULL else NULL
-    if flag_load(&call.status) != RUNNING:
-        return
-    tile.rows = min(count * engine.sizes.tile_rows, step.rows - begin)
+    tile.rows = min(count * engine.sizes.tile_rows, call.step.rows - begin)
+    tile.index = index
     tile.first = begin if engine.sizes.keeps_batch else 0
     tile.activations = engine.activations + (0 if engine.sizes.keeps_batch else thread * engine.arena.activation_stride)
     tile.packing = packing_of(engine, thread)
@@ -192,6 +185,23 @@ cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index,
     weights.w = engine.w
     weights.transposes = engine.transposes
     weights.gradient = engine.gradient + block * engine.n_parameters
+    return START_C if begin > block * engine.sizes.block_rows else START_ZERO
+
+
+cdef void rows_of_tiles(Engine engine, Call* call, int thread, Py_ssize_t index, Py_ssize_t count) noexcept nogil:
+    """Forward, loss and backward of `count` tiles of the batch from `index` on.
+
+    Several at once are one to all but the loss, whose sum is that of the tiles: its bits do not depend on who takes which.
+    """
+    cdef RowTile tile, part
+    cdef Weights weights
+    cdef Step* step = &call.step
+    cdef Py_ssize_t begin = index * engine.sizes.tile_rows, first = step.first + begin, at, i
+    cdef int start
+    cdef const unsigned int* order = step.order + begin if step.order != NULL else NULL
+    if flag_load(&call.status) != RUNNING:
+        return
+    start = bind_tile(engine, call, thread, index, count, &tile, &weights)
     if engine.sizes.rows_in_lanes:
         bind_lanes(engine, call, &tile, order, first)
         run_program(&engine.forward_program, &tile, &weights, start)
@@ -331,7 +341,9 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     step.first = first
     step.rows = rows
     step.scale = <real>mean
-    if engine.sizes.weight_parallel:
+    if engine.sizes.staged:
+        run_stages(engine, call)
+    elif engine.sizes.weight_parallel:
         run_phase(engine, call, ROWS, n_tiles, max(<Py_ssize_t>1, TOGETHER_ROWS // engine.sizes.tile_rows))
     else:
         run_phase(engine, call, ROWS, pieces(rows, engine.sizes.block_rows), 1)
@@ -342,6 +354,8 @@ cdef bint take_step(Engine engine, Call* call, const unsigned int* order, Py_ssi
     loss[0] = total * mean
     if not is_finite(loss[0]):
         return False
+    if engine.sizes.staged:
+        run_moving(engine)
     if engine.clips:
         run_phase(engine, call, CLIP, engine.clip.n_units, 1)
         find_clip_factors(engine)

@@ -24,6 +24,7 @@ cdef struct Sizes:
     bint keeps_batch
     bint weight_parallel
     bint layered
+    bint staged
     bint gathers
     bint fetches
     bint rows_in_lanes

@@ -93,6 +93,13 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
             prefetch(call.targets.y + order[r] * call.targets.y_row)
 
 
+cdef inline void bind_gathered(Engine engine, RowTile* tile) noexcept nogil:
+    """Let the tile see the rows of its buffer of the input."""
+    tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
+    tile.x_row = tile.x_width = engine.sizes.ld_input
+    tile.x_column = 1
+
+
 cdef inline void bind_rows(Engine engine, Call* call, RowTile* tile, const unsigned int* order,
                            Py_ssize_t first) noexcept nogil:
     """Let the tile see its rows of the input: in place where a plain row will do, else gathered into its buffer."""
@@ -102,9 +109,7 @@ cdef inline void bind_rows(Engine engine, Call* call, RowTile* tile, const unsig
         tile.x_column = 1
         tile.x_width = engine.sizes.n_features
         return
-    tile.x = buffer(tile, engine.sizes.input, engine.sizes.ld_input)
-    tile.x_row = tile.x_width = engine.sizes.ld_input
-    tile.x_column = 1
+    bind_gathered(engine, tile)
     gather(tile.rows, engine.sizes.n_features, order, call.x if order != NULL else call.x + first * call.x_row,
            call.x_row, call.x_column, <real*>tile.x, engine.sizes.ld_input)
     if order != NULL and call.x_column == 1:

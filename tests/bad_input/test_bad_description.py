@@ -139,6 +139,7 @@ CONSTRUCTORS = [
         "^Dropout and GaussianNoise need a layer after them: they change no output$",
     ),
     Bad("hyperparameter", lambda: fb.Dropout(1), ValueError, r"^Dropout rate must be in \[0, 1\)"),
+    Bad("hyperparameter", lambda: fb.BatchNorm(1), ValueError, "^BatchNorm momentum must be in"),
     Bad("hyperparameter", lambda: fb.LayerNorm(0), ValueError, "^LayerNorm epsilon must be"),
     Bad("layers", lambda: fb.Residual([]), ValueError, "at least one layer"),
     Bad("layers", lambda: fb.Branch([]), ValueError, "at least one branch"),

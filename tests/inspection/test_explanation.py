@@ -20,6 +20,7 @@ def test_what_runs(name, dtype, backend):
     _, plan, threads = engine_cache.take_trainer(own, case.batch_size, "auto", 1)
     tiny = backend == "cython" and case.batch_size <= plan.latency_rows
     general = "weight-parallel" if case.weight_parallel else "data-parallel"
+    general = "staged" if name.startswith("batch") else general
     assert found.regime == ("latency" if tiny else general)
     assert tiny == (backend == "cython" and name == "tiny")
     assert (found.n_blocks, found.block_rows) == (case.n_blocks, plan.block_rows)

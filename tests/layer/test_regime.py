@@ -23,15 +23,24 @@ regimes: set[tuple[str, bool]] = set()
     rows=st.integers(1, 70),
     batch=st.integers(1, 40),
     weighted=st.booleans(),
+    batched=st.booleans(),
     merge=st.sampled_from(["concat", "add", "multiply", "average"]),
     activation=st.sampled_from(["relu", "tanh", "gelu", "softplus", "sigmoid"]),
     seed=st.integers(0, 2**64 - 1),
 )
 @example(
-    n=20, hidden=120, rows=33, batch=16, weighted=True, merge="add", activation="tanh", seed=1
+    n=20, hidden=120, rows=33, batch=16, weighted=True, batched=False, merge="add",
+    activation="tanh", seed=1,
 )  # fmt: skip
-@example(n=3, hidden=9, rows=70, batch=33, weighted=True, merge="concat", activation="relu", seed=1)
-def test_backends_and_threads(n, hidden, rows, batch, weighted, merge, activation, seed):
+@example(
+    n=3, hidden=9, rows=70, batch=33, weighted=True, batched=False, merge="concat",
+    activation="relu", seed=1,
+)  # fmt: skip
+@example(
+    n=9, hidden=40, rows=70, batch=33, weighted=True, batched=True, merge="concat",
+    activation="relu", seed=1,
+)  # fmt: skip
+def test_backends_and_threads(n, hidden, rows, batch, weighted, batched, merge, activation, seed):
     rng = np.random.default_rng([n, rows, hidden])
     ways = [[fb.Dense(hidden, "tanh"), fb.Dropout(0.3)], [fb.GaussianNoise(0.2)]]
     layers = [
@@ -39,7 +48,7 @@ def test_backends_and_threads(n, hidden, rows, batch, weighted, merge, activatio
         fb.Standardize(rng.normal(size=n), std=rng.uniform(0.5, 2, size=n)),
         fb.Dropout(0.1),
         fb.Dense(hidden),
-        fb.LayerNorm(0.1),
+        fb.BatchNorm(0.9, 0.5) if batched else fb.LayerNorm(0.1),
         fb.Activation(activation),
         fb.Branch(ways, merge=merge),
         fb.Residual([fb.LayerNorm(0.1), fb.Dropout(0.2)]),
@@ -70,4 +79,5 @@ def test_every_regime_was_met():
     if not regimes:
         pytest.skip("goes with the test above")
     needed = {("weight-parallel", False), ("data-parallel", False), ("data-parallel", True)}
+    needed.add(("staged", False))
     assert needed <= regimes

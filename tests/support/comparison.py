@@ -42,13 +42,14 @@ def assert_directions(
         direction = rng.normal(size=gradient.shape)
         weights: list[Array] = list(case.weights)
         X: Array = case.X
-        if i < len(weights):
-            weights[i] = weights[i] + 1j * COMPLEX_STEP * direction
+        if i < len(actual):
+            at = tape.places[i]
+            weights[at] = weights[at] + 1j * COMPLEX_STEP * direction
         else:
             X = X + 1j * COMPLEX_STEP * direction
-        out, _, _ = oracle.run(case.layers, weights, X, loss=case.loss.name)
+        out, _, _ = oracle.run(case.layers, weights, X, loss=case.loss.name, by_batch=True)
         value = oracle.loss_value(case.loss, out, case.y)
-        size = np.asarray(tape.magnitudes[i] if i < len(weights) else np.abs(dX))
+        size = np.asarray(tape.magnitudes[i] if i < len(actual) else np.abs(dX))
         assert_near(
             (gradient * direction).sum(),
             np.imag(value) / COMPLEX_STEP,

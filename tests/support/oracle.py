@@ -168,31 +168,48 @@ def pull_activation(activation: Any, z: Array, d: Array) -> Array:
 
 @dataclass
 class Tape:
-    """What a pass leaves: gradients in the order of the parameters, what they summed, fan-ins."""
+    """What a pass leaves: gradients in the order of the parameters, what they summed, fan-ins.
+
+    `places` are those of the trained parameters among all; `moving` is where each running statistic
+    stands, how much of it stays, and what it follows.
+    """
 
     parameters: Iterator[Array]
+    by_batch: bool = False
     gradients: list[Array | None] = field(default_factory=list)
     magnitudes: list[Array | None] = field(default_factory=list)
     preactivations: list[tuple[str, Array]] = field(default_factory=list)
     layers_in: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    moving: list[tuple[int, float, Array]] = field(default_factory=list)
+    _n: int = 0
 
     def take(self) -> tuple[int, Array]:
         self.gradients.append(None)
         self.magnitudes.append(None)
+        self.places.append(self._n)
+        self._n += 1
         return len(self.gradients) - 1, next(self.parameters)
+
+    def take_running(self, momentum: float, followed: Array) -> Array:
+        self.moving.append((self._n, momentum, followed))
+        self._n += 1
+        return next(self.parameters)
 
     def put(self, place: int, gradient: Array, magnitude: Array) -> None:
         self.gradients[place], self.magnitudes[place] = gradient, magnitude
 
 
 def run(
-    layers: Any, parameters: list[Array], X: Array, *, loss: str | None = None
-) -> tuple[Array, Pull, Tape]:
+    layers: Any, parameters: list[Array], X: Array, *, loss: str | None = None,
+    by_batch: bool = False,
+) -> tuple[Array, Pull, Tape]:  # fmt: skip
     """Output, chain rule and tape of `layers` (the `Input` first).
 
-    With the name of a `loss` that is taken from logits, the output is the logits.
+    With the name of a `loss` that is taken from logits, the output is the logits.  `by_batch` is
+    how a network trains: by the statistics of these rows, not by running ones.
     """
-    tape = Tape(iter(parameters))
+    tape = Tape(iter(parameters), by_batch)
     skipped = FUSED.get(loss) if loss else None
     x, back = _embedded(layers[0], tape, X)
     out, pull = _chain(layers[1:], tape, x, skipped)
@@ -255,6 +272,8 @@ def _layer(layer: Any, tape: Tape, x: Array, skipped: str | None) -> tuple[Array
         return _prelu(tape, x)
     if kind == "NonCrossing":
         return _non_crossing(layer, tape, x)
+    if kind == "BatchNorm":
+        return _batch_norm(layer, tape, x)
     if kind in ("Dropout", "GaussianNoise"):  # outside of training
         return x, lambda d: d
     if kind == "Scale":
@@ -336,6 +355,31 @@ def _layer_norm(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
         d = d * gamma
         along = (d * normal).mean(axis=1, keepdims=True)
         return (d - d.mean(axis=1, keepdims=True) - normal * along) / deviation
+
+    return normal * gamma + beta, back
+
+
+def _batch_norm(layer: Any, tape: Tape, x: Array) -> tuple[Array, Pull]:
+    gamma_place, gamma = tape.take() if layer.scale else (-1, np.ones(1))
+    beta_place, beta = tape.take() if layer.center else (-1, np.zeros(1))
+    mean = x.mean(axis=0)
+    variance = ((x - mean) ** 2).mean(axis=0)
+    moving = [tape.take_running(layer.momentum, own) for own in (mean, variance)]
+    if not tape.by_batch:
+        mean, variance = moving
+    deviation = np.sqrt(variance + layer.epsilon)
+    normal = (x - mean) / deviation
+    tape.layers_in.append(len(x))
+
+    def back(d: Array) -> Array:
+        if layer.scale:
+            tape.put(gamma_place, (d * normal).sum(axis=0), np.abs(d * normal).sum(axis=0))
+        if layer.center:
+            tape.put(beta_place, d.sum(axis=0), np.abs(d).sum(axis=0))
+        d = d * gamma
+        if not tape.by_batch:
+            return d / deviation
+        return (d - d.mean(axis=0) - normal * (d * normal).mean(axis=0)) / deviation
 
     return normal * gamma + beta, back
 
@@ -529,7 +573,7 @@ def gradient(
     layers: Any, loss: Any, parameters: list[Array], X: Array, y: Array
 ) -> tuple[float, Array, Tape]:
     """Mean loss, dL/dX, and the tape with the gradients of the parameters."""
-    out, pull, tape = run(layers, parameters, X, loss=loss.name)
+    out, pull, tape = run(layers, parameters, X, loss=loss.name, by_batch=True)
     dX = pull(loss_slope(loss, out, y))
     return float(loss_value(loss, out, y)), dX, tape
 
@@ -687,6 +731,8 @@ def _penalties(layers: Any, width: int, found: list[tuple[float, float, bool]]) 
         elif kind == "NonCrossing":
             found += layer.n_levels * [(0.0, 0.0, False), (0.0, 0.0, True)]
             width = layer.n_levels * layer.n_targets
+        elif kind == "BatchNorm":
+            found += (2 + layer.scale + layer.center) * [(0.0, 0.0, True)]
         elif kind == "Branch":
             widths = [_penalties(part, width, found) for part in layer.branches]
             width = sum(widths) if layer.merge == "concat" else widths[0]
@@ -711,12 +757,14 @@ def train(
         value, _, tape = gradient(layers, loss, w, X[rows], y[rows])
         losses.append(value)
         gradients = [
-            penalised(np.asarray(tape.gradients[i]), w[i], l1, l2)
-            for i, (l1, l2, _) in enumerate(terms)
+            penalised(np.asarray(g), w[i], *terms[i][:2])
+            for i, g in zip(tape.places, tape.gradients, strict=True)
         ]
-        for i, g in enumerate(clipped(optimizer, gradients)):
+        for i, g in zip(tape.places, clipped(optimizer, gradients), strict=True):
             decays = not terms[i][2] or getattr(optimizer, "decay_bias", False)
             w[i], states[i] = step(optimizer, w[i], g, states[i], t, decays=decays)
+        for i, momentum, followed in tape.moving:
+            w[i] = momentum * w[i] + (1 - momentum) * followed
     return w, losses
 
 

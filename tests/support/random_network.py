@@ -11,6 +11,7 @@ from support import oracle
 
 from fastbp import (
     Activation,
+    BatchNorm,
     Branch,
     Dense,
     Dropout,
@@ -82,10 +83,13 @@ def random_case(seed: int) -> Case:
         weights = [0.93**attempt * w for w in _weights(rng, layers)]
         X = 0.93**attempt * rng.normal(size=(rows, layers[0].units))
         X = with_categories(np.random.default_rng([seed, 5]), layers[0], X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            out, _, tape = oracle.run(layers, weights, X, loss=loss.name)
-        y = _target(rng, loss, out)
-        if _is_calm(tape, loss, out) and _is_clear(tape, loss, out, y):
+        passes = []
+        for by_batch in (True, False):
+            with np.errstate(over="ignore", invalid="ignore"):
+                out, _, tape = oracle.run(layers, weights, X, loss=loss.name, by_batch=by_batch)
+            passes.append((tape, loss, out))
+        y = _target(rng, loss, passes[0][2])
+        if all(_is_calm(*own) and _is_clear(*own, y) for own in passes):
             return Case(layers, loss, weights, X, y)
     # as products of many factors, all near a kink: another case of this loss and activation
     return random_case(seed + _APART)
@@ -161,9 +165,13 @@ def _block(rng: np.random.Generator, width: int, depth: int) -> tuple[Any, int]:
 
 def _pointwise(rng: np.random.Generator, width: int) -> Any:
     """A layer that keeps the width, and about the size of what passes."""
-    kind = rng.choice(["activation", "scale", "standardize", "norm", "random", "prelu"])
+    kind = rng.choice(["activation", "scale", "standardize", "norm", "random", "prelu", "batch"])
     if kind == "prelu":
         return PReLU()
+    if kind == "batch":
+        center, scale = (bool(rng.random() < 0.75) for _ in range(2))
+        momentum, epsilon = float(rng.uniform(0, 0.99)), float(rng.uniform(0.1, 1))
+        return BatchNorm(momentum, epsilon, center=center, scale=scale)
     if kind == "norm" and width > 1:
         return LayerNorm(float(rng.uniform(0.1, 1)))
     if kind == "random":
@@ -228,14 +236,22 @@ def _layers(rng: np.random.Generator, loss: Loss, activation: str, seed: int) ->
     return [first, *blocks, end]
 
 
+class _Positive(tuple[int, ...]):
+    """The shape of numbers > 0."""
+
+
 def _weights(rng: np.random.Generator, layers: list[Any]) -> list[Array]:
     """Kernels that keep the scale of what passes, biases that move it from zero."""
     shapes = _shapes(layers[1:], layers[0].width)[0]
     more = layers[0].handle_unknown == "slot"
     pairs = zip(layers[0].categorical, layers[0].embedding_units, strict=True)
     tables = [rng.normal(size=(n + more, units)) for (_, n), units in pairs]
-    return tables + [
+    found = [
         rng.normal(size=shape) / np.sqrt(shape[0] if len(shape) == 2 else 2.0) for shape in shapes
+    ]
+    return tables + [
+        np.abs(own) + 0.5 if isinstance(shape, _Positive) else own
+        for own, shape in zip(found, shapes, strict=True)
     ]
 
 
@@ -256,6 +272,8 @@ def _shapes(layers: Any, width: int) -> tuple[list[tuple[int, ...]], int]:
         elif isinstance(layer, NonCrossing):
             found += layer.n_levels * [(width, layer.n_targets), (layer.n_targets,)]
             width = layer.n_levels * layer.n_targets
+        elif isinstance(layer, BatchNorm):
+            found += [(width,)] * (layer.center + layer.scale + 1) + [_Positive((width,))]
         elif isinstance(layer, Branch):
             ends = [_shapes(part, width) for part in layer.branches]
             found += [shape for inner, _ in ends for shape in inner]

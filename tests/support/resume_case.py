@@ -59,6 +59,14 @@ def _embedded_layers() -> list[Any]:
     return [own, fb.Dense(9, "tanh"), fb.Dropout(0.2), fb.Dense(3)]
 
 
+def _batched_layers() -> list[Any]:
+    """Some have running statistics."""
+    return [
+        fb.Input(5), fb.BatchNorm(0.9), fb.Dense(9), fb.BatchNorm(), fb.Activation("relu"),
+        fb.Dropout(0.2), fb.Dense(3),
+    ]  # fmt: skip
+
+
 def _rate(step: int) -> float:
     return 0.05 / (1 + step // 4)
 
@@ -126,6 +134,14 @@ CASES: dict[str, dict[str, Any]] = {
     "embeddings in chunks": {
         "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _embedded_layers,
         "kind": "chunks", "metrics": ["accuracy"],
+    },
+    "batch statistics": {
+        "optimizer": lambda: fb.Adam(0.02, ema=0.9, clipnorm=0.5), "layers": _batched_layers,
+        "validation": True, "callbacks": lambda: [fb.EarlyStopping(patience=7)],
+    },
+    "batch statistics, converted": {
+        "optimizer": lambda: fb.SGD(0.05, momentum=0.9), "layers": _batched_layers,
+        "kind": "converted", "metrics": ["accuracy", "f1_macro"],
     },
     "everything": {
         "optimizer": lambda: fb.Adam(0.05, clipvalue=0.01, ema=0.9), "validation": True,

@@ -94,6 +94,22 @@ def _embedded(n: int, hidden: int) -> list[Any]:
     ]  # fmt: skip
 
 
+def _batched(n: int, hidden: int) -> list[Any]:
+    """Statistics of the batch at the input, in every kind of block, and of what is put out."""
+    return [
+        fb.Input(n),
+        fb.BatchNorm(scale=False),
+        fb.Dense(hidden),
+        fb.BatchNorm(0.9),
+        fb.Activation("gelu"),
+        fb.Residual([fb.Dense(hidden), fb.BatchNorm(), fb.Activation("tanh"), fb.Dense(hidden)]),
+        fb.Branch([[fb.Dense(5), fb.BatchNorm(center=False)], [fb.Dropout(0.1)]]),
+        fb.Dense(3),
+        fb.BatchNorm(0.5, center=False, scale=False),
+        fb.Dense(3),
+    ]
+
+
 CASES = {
     "tiny": Case([3, 5, 1], "mse", 4, False, 1, {"optimizer": "sgd"}),
     "one block": Case([4, 16, 1], "huber", 100, False, 1, {"activation": "tanh"}),
@@ -111,6 +127,11 @@ CASES = {
     "embeddings": Case(_embedded(200, 40), "mse", 150, False, 2, {"optimizer": fb.SGD(0.05)}),
     "embeddings, few rows": Case(_embedded(5, 3), "mae", 3, False, 1, {"optimizer": fb.SGD(0.01)}),
     "parameters, embeddings": Case(_embedded(3000, 9), "huber", 70, True, 1, {}),
+    "batch": Case(_batched(20, 64), "cross_entropy", 300, False, 4, {"optimizer": fb.SGD(0.01)}),
+    "batch, two blocks": Case(
+        _batched(7, 90), "mse", 50, False, 2, {"optimizer": fb.SGD(0.01, global_clipnorm=1.0)}
+    ),
+    "batch, few rows": Case(_batched(4, 6), "mae", 3, False, 1, {"optimizer": fb.SGD(0.01)}),
     "penalties in the loss": Case(
         _GRAPH,
         fb.Loss("binary_cross_entropy", sum_outputs=True, with_penalties=True),

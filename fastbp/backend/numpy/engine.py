@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import random
+from fastbp.backend.numpy.batch import COLUMN_OPERATIONS, overflow
 from fastbp.backend.numpy.head import HeadLosses
 from fastbp.backend.numpy.kernel import (
     METRICS,
@@ -51,7 +52,7 @@ class Engine(Loop, Operations):
         # every name is looked up here, so that one that is unknown is an error now
         self.activation_kernels = {}
         kinds = kernel_names()["operation"]
-        for program in (plan.forward, plan.backward, plan.weight_gradient):
+        for program in (plan.forward, plan.backward, plan.weight_gradient, plan.moving):
             for op in program.operations:
                 if op.kind not in kinds:
                     known = ", ".join(kinds)
@@ -96,6 +97,7 @@ class Engine(Loop, Operations):
         if self._update.has_penalties:
             scale = 1.0 / weight if weight > 0 else 0.0
         try:
+            self._run(self.plan.moving, self._outputs)
             self._step(rate, scale)
         except BaseException:
             self._restore(before)
@@ -117,19 +119,20 @@ class Engine(Loop, Operations):
         plan, total = self.plan, 0.0
         self._row_metrics = np.zeros(len(self._metrics))
         mean = 1.0 / (divisor * plan.loss_divisor) if divisor else 0.0
-        self.n_gradients = -(-len(x) // plan.block_rows)
-        for begin in range(0, len(x), plan.tile_rows):
-            part = x[begin : begin + plan.tile_rows]
+        rows = len(x) if plan.staged else plan.tile_rows
+        self.n_gradients = 1 if plan.staged else -(-len(x) // plan.block_rows)
+        for begin in range(0, len(x), rows):
+            part = x[begin : begin + rows]
             first = begin if plan.keeps_batch else 0
             gradient = self.gradients[begin // plan.block_rows] if len(self.gradients) else None
             self._draw_for(steps, begin)
             self._run(plan.forward, part, first)
-            tile = slice(begin, begin + plan.tile_rows)
+            tile = slice(begin, begin + rows)
             total += self._loss(len(part), y[tile], first, mean, _part(weight, tile), begin)
             self._run(plan.backward, part, first, gradient, begin % plan.block_rows == 0)
         if plan.weight_gradient.operations:
             self._x = x
-        return total * mean
+        return total * mean + overflow(self, plan.moving.operations)
 
     def _loss(
         self, rows: int, y: Array, first: int, scale: float, weight: Array | None, begin: int = 0
@@ -241,6 +244,7 @@ class Engine(Loop, Operations):
         rows[...] = x
         self._draw_for(0, 0)
         self._run(self.plan.forward, rows)
+        self._run(self.plan.moving, rows)
 
     def _input(self) -> Array:
         return self._rows(self.plan.input, self.plan.ld_input, self.plan.n_features, self.n_rows, 0)
@@ -270,7 +274,8 @@ class Engine(Loop, Operations):
 
 def kernel_names() -> dict[str, tuple[str, ...]]:
     """The names that kernels are found by."""
-    return formula_names() | {"operation": (*OPERATIONS, *GRADIENTS), "metric": METRICS}
+    operations = *OPERATIONS, *GRADIENTS, *COLUMN_OPERATIONS
+    return formula_names() | {"operation": operations, "metric": METRICS}
 
 
 def _part(weight: Array | None, rows: slice) -> Array | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastbp import random
+from fastbp.backend.numpy import batch
 from fastbp.backend.numpy.kernel import Backward, Forward
 from fastbp.check.array import Array
 from fastbp.plan import Plan
@@ -68,6 +69,8 @@ class Operations:
             if op.kind in GRADIENTS:
                 assert gradient is not None
                 GRADIENTS[op.kind](self, op, a, first, gradient, start)
+            elif op.kind in batch.COLUMN_OPERATIONS:
+                batch.COLUMN_OPERATIONS[op.kind](self, op, a)
             else:
                 c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
                 OPERATIONS[op.kind](self, op, x, a, c, first)
@@ -264,10 +267,13 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "prelu": Operations._prelu,
     "prelu_input": Operations._prelu_input,
     "embed": Operations._embed,
+    "batch_scale": batch.scale,
+    "batch_input": batch.input_gradient,
 }
 GRADIENTS: dict[str, Callable[..., None]] = {
     "dense_gradient": Operations._dense_gradient,
     "scale_gradient": Operations._scale_gradient,
     "prelu_gradient": Operations._prelu_gradient,
     "embed_gradient": Operations._embed_gradient,
+    "batch_gradient": batch.gradient,
 }
