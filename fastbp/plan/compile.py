@@ -35,8 +35,9 @@ def compile_plan(
     )  # fmt: skip
     builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
-    apart = regime.weight_parallel or purpose == "derivative"  # what sums gradients of tensors
-    backward = [] if forward_alone else builder.backward(with_tensors=not apart)
+    by_rows = purpose == "derivative"
+    sums = not (regime.weight_parallel or by_rows)
+    backward = [] if forward_alone else builder.backward(with_tensors=sums)
     work = graph.parameters.work_per_row
     return Plan(
         **vars(regime), **memory, dtype=graph.parameters.dtype, purpose=purpose,
@@ -45,7 +46,8 @@ def compile_plan(
         loss_divisor=float(loss.divisor(graph.n_outputs)),
         work_per_row=work / 3 if forward_alone else work, flops=graph.flops,
         forward=program(builder.forward()), backward=program(backward),
-        weight_gradient=program(builder.gradients() if apart else []),
+        weight_gradient=program(builder.gradients() if regime.weight_parallel else []),
+        row_gradient=program(builder.gradients() if by_rows else []),
         segments=segments,
     )  # fmt: skip
 

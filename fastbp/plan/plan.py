@@ -46,8 +46,10 @@ class Plan(Regime):
         gathers: whether rows of x are copied to `input`.
         buffers: every intermediate value of a trace by name, as "dense_1/z".
         forward, backward, weight_gradient: the operations in their order; the last sums the
-            gradients of tensors where threads share kernels, and says of what they are made where
-            nothing sums them ("derivative"); elsewhere `backward` does it on its way.
+            gradients of tensors where threads share kernels, elsewhere `backward` does it on its
+            way.
+        row_gradient: what would sum them where nothing does ("derivative"): of what those of single
+            rows are made.
         segments: what the operations and the optimizer go by.
     """
 
@@ -88,6 +90,7 @@ class Plan(Regime):
     forward: Program
     backward: Program
     weight_gradient: Program
+    row_gradient: Program
     segments: Segments
 
     @property
