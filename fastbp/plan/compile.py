@@ -43,8 +43,9 @@ def compile_plan(
     )  # fmt: skip
     builder = Builder(graph, segments, purpose, stages=regime.rows_in_lanes)
     memory = _memory(builder, regime, purpose, rows, n_workers, n_states)
-    apart = regime.weight_parallel or purpose == "derivative"  # what sums gradients of tensors
-    backward = [] if forward_alone else builder.backward(with_tensors=not apart)
+    by_rows = purpose == "derivative"
+    sums = not (regime.weight_parallel or by_rows)
+    backward = [] if forward_alone else builder.backward(with_tensors=sums)
     work = graph.parameters.work_per_row
     trained_work = work + graph.parameters.work_per_step / rows
     return Plan(
@@ -55,7 +56,8 @@ def compile_plan(
         work_per_row=work / 3 if forward_alone else trained_work, flops=graph.flops,
         categories=graph.refused,
         forward=program(builder.forward()), backward=program(backward),
-        weight_gradient=program(builder.gradients() if apart else []),
+        weight_gradient=program(builder.gradients() if regime.weight_parallel else []),
+        row_gradient=program(builder.gradients() if by_rows else []),
         moving=program(builder.moves() if purpose in ("train", "manual") else []),
         segments=segments, heads=() if isinstance(loss, Loss) else _heads(builder, loss),
     )  # fmt: skip

@@ -73,8 +73,10 @@ class Plan(Regime):
             its own; `ld_output` is then the longest row of one of them.
         buffers: every intermediate value of a trace by name, as "dense_1/z".
         forward, backward, weight_gradient: the operations in their order; the last sums the
-            gradients of tensors where threads share kernels, and says of what they are made where
-            nothing sums them ("derivative"); elsewhere `backward` does it on its way.
+            gradients of tensors where threads share kernels, elsewhere `backward` does it on its
+            way.
+        row_gradient: what would sum them where nothing does ("derivative"): of what those of single
+            rows are made.
         moving: what follows the batch of a step that is sure to be taken, without being trained.
         segments: what the operations and the optimizer go by.
         categories: pairs of a column of the input and how many categories it has, where others are
@@ -120,6 +122,7 @@ class Plan(Regime):
     backward: Program
     weight_gradient: Program
     moving: Program
+    row_gradient: Program
     segments: Segments
     categories: NDArray[np.int64] | None
 

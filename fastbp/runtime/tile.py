@@ -55,7 +55,7 @@ class Tile(Parts):
         layers that have none in `to`, none.
         """
         plan = self.plan
-        for op in plan.weight_gradient.operations:
+        for op in plan.row_gradient.operations:
             if op.c in to or op.b in to:
                 a = self._stored(*((plan.input, plan.ld_input) if op.a < 0 else (op.a, op.lda)))
                 ROW_GRADIENTS[op.kind](op, self.w, a, self._stored(op.y, op.ldy), to)

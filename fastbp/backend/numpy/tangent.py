@@ -46,5 +46,5 @@ class TangentEngine(Operations):
             self._loss_rows(out, y, scale, d, None)
             self._run(plan.backward, x)
             gradient: Any = self.gradient
-            self._run(plan.weight_gradient, x, 0, gradient, self._is_first)
+            self._run(plan.row_gradient, x, 0, gradient, self._is_first)
         self._is_first = False
