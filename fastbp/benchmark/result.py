@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastbp.benchmark import call, fresh, run, sweep, table
+from fastbp.benchmark import call, fresh, part, run, sweep, table
 from fastbp.benchmark.contestant import Contestant
 from fastbp.benchmark.machine import Probe, describe
 from fastbp.benchmark.workload import Workload
@@ -39,6 +39,7 @@ def measure(
             show(table.step_line(row))
     for name, rows, line in (
         ("calls", call.call_rows(settings, threads), table.call_line),
+        ("parts", part.part_rows(settings), table.part_line),
         ("shuffle", call.shuffle_rows(workloads, settings), table.shuffle_line),
         ("memory", fresh.memory_rows(), table.memory_line),
         ("start", fresh.start_rows(), table.start_line),
@@ -103,7 +104,9 @@ def empty(settings: run.Settings) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "machine": describe() | {"clock_hz": 0.0, "constants": {}},
         "settings": dataclasses.asdict(settings),
-        **{name: [] for name in ("steps", "ratios", "calls", "shuffle", "memory", "start")},
+        **{
+            name: [] for name in ("steps", "ratios", "calls", "parts", "shuffle", "memory", "start")
+        },
     }
 
 
@@ -113,10 +116,10 @@ def to_text(result: dict[str, Any]) -> str:
 
 
 def _text(value: dict[str, Any]) -> str:
-    parts = []
-    for name, part in value.items():
-        text = _text(part) if name == "random" else json.dumps(part)
-        if isinstance(part, list) and part and isinstance(part[0], dict):
-            text = "[\n" + ",\n".join(json.dumps(row) for row in part) + "\n]"
-        parts.append(f"{json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(parts) + "\n}"
+    entries = []
+    for name, entry in value.items():
+        text = _text(entry) if name == "random" else json.dumps(entry)
+        if isinstance(entry, list) and entry and isinstance(entry[0], dict):
+            text = "[\n" + ",\n".join(json.dumps(row) for row in entry) + "\n]"
+        entries.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(entries) + "\n}"

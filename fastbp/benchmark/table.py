@@ -25,6 +25,7 @@ RANDOM_HEAD = RANDOM.format(
     "", "workload", "batch", "type", "fastbp us", "JAX", "PyTorch", "ratio", "limit", "bound"
 )
 NO_TIME = "-"
+PARTS_BESIDE = {"pytorch": "PyTorch", "jax": "JAX"}
 QUANTILES = ("least", "10 %", "median", "90 %")
 
 
@@ -55,6 +56,15 @@ def call_line(row: Row) -> str:
         return f"{start} {row['status']}: {row['note']}"
     times = f"{figure(row['us_min']):>10} us {figure(row['us_median']):>10} median"
     return f"{start}{times}  import {row['import_s']:.2f} s  dev {row['deviation']:.0e}"
+
+
+def part_line(row: Row) -> str:
+    cells = [_name(row), f"fastbp {_optional(row, 'fastbp_us', figure) or NO_TIME:>8} us"]
+    for key, name in PARTS_BESIDE.items():
+        us, ratio = _optional(row, f"{key}_us", figure), _optional(row, f"{key}_ratio")
+        cells.append(f"{name} {us or NO_TIME:>8} {ratio or NO_TIME:>5}")
+    start = "{:50} {}  {}  {}".format(*cells)
+    return f"{start}  {row.get('note', '')}".rstrip()
 
 
 def random_line(row: Row) -> str:
@@ -144,6 +154,7 @@ def markdown(result: Row) -> str:
         f"{result['date']}, {_machine(machine)}, Python {machine['python']}; "
         f"{', '.join(versions)}.",
         *_markdown_calls(result.get("calls", [])),
+        *_markdown_parts(result.get("parts", [])),
     ]
     if result.get("shuffle"):
         worst = max(result["shuffle"], key=lambda row: row["ratio"])
@@ -258,6 +269,23 @@ def _markdown_calls(rows: Sequence[Row]) -> list[str]:
             }
             lines.append(_markdown_row([what, threads, *(times.get(name, "") for name in columns)]))
     return lines
+
+
+def _markdown_parts(rows: Sequence[Row]) -> list[str]:
+    """Further layers and optimizers; of a row without a time, what the contestant said."""
+    if not rows:
+        return []
+    head = ["further layers and optimizers, one thread", "batch", "fastbp us"]
+    for name in PARTS_BESIDE.values():
+        head += [f"{name} us", "ratio"]
+    lines = ["", *_markdown_head(head, names=1)]
+    for row in rows:
+        cells = [row["workload"], row["batch_size"], _optional(row, "fastbp_us", figure)]
+        for key in PARTS_BESIDE:
+            cells += [_optional(row, f"{key}_us", figure), _optional(row, f"{key}_ratio")]
+        lines.append(_markdown_row(cells))
+    notes = dict.fromkeys(f"{_name(row)}: {row['note']}." for row in rows if "note" in row)
+    return [*lines, *([""] if notes else []), *notes]
 
 
 def size(n_bytes: int) -> str:

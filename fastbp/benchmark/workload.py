@@ -12,6 +12,11 @@ from fastbp.plan.node import dense_flops
 Array = NDArray[Any]
 LEARNING_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 WEIGHT_DECAY = 1e-2  # of adamw, on kernels
+# Parts of a network beside its dense layers; numbers are those of all contestants.
+DROPOUT, LAYER_NORM, BATCH_NORM, EMBEDDING = "dropout", "layer norm", "batch norm", "embedding"
+DROPOUT_RATE, NORM_EPSILON = 0.2, 1e-5
+BATCH_NORM_MOMENTUM = 0.99  # what is kept of the running statistics at each step
+CATEGORIES, EMBEDDED_UNITS = (1000, 50), 8
 SHORT = {"cross_entropy": "ce", "binary_cross_entropy": "bce"}
 # Where the derivative jumps, rounding may take another path.
 KINKED = ("relu", "leaky_relu", "selu", "mae")
@@ -30,6 +35,7 @@ class Workload:
     dtype: str = "float32"
     least_checked: int = 30  # steps, of those that are not large
     tolerance: float = 1.0  # what the bounds of the deviations are multiplied by
+    part: str = ""  # what the layers have beside dense products, see `fastbp.benchmark.part`
 
     @property
     def network(self) -> str:
@@ -38,7 +44,9 @@ class Workload:
         parts = [f"{size}x{n}" if n > 4 else "-".join([size] * n) for size, n in runs]
         words = ["-".join(parts), self.activation]
         words += [SHORT.get(self.loss, self.loss)]
-        return " ".join(words if self.optimizer == "adam" else [*words, self.optimizer])
+        if self.optimizer != "adam":
+            words.append(self.optimizer)
+        return " ".join(words) + (f", {self.part}" if self.part else "")
 
     @property
     def name(self) -> str:
@@ -76,6 +84,9 @@ class Workload:
         X = random.standard_normal((n, n_in))
         score = np.sin(X @ random.standard_normal((n_in, n_out)))
         score += 0.1 * random.standard_normal(score.shape)
+        if self.part == EMBEDDING:  # the columns that the tables stand for
+            numbers = X[:, : n_in - EMBEDDED_UNITS * len(CATEGORIES)]
+            X = np.column_stack([numbers, *(random.integers(n, size=len(X)) for n in CATEGORIES)])
         if self.loss == "cross_entropy":
             return X.astype(self.dtype), score.argmax(axis=1)
         y = score > 0 if self.loss == "binary_cross_entropy" else score
@@ -90,6 +101,12 @@ class Workload:
             kernel = random.uniform(-limit, limit, (n_in, n_out))
             found += [kernel.astype(self.dtype), np.zeros(n_out, self.dtype)]
         return found
+
+    def tables(self) -> list[Array]:
+        """Of each category, a row of numbers, uniform."""
+        random = np.random.Generator(np.random.Philox(3))
+        shapes = [(n, EMBEDDED_UNITS) for n in CATEGORIES]
+        return [random.uniform(-0.05, 0.05, shape).astype(self.dtype) for shape in shapes]
 
 
 MSE, CE = "mse", "cross_entropy"

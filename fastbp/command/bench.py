@@ -11,7 +11,7 @@ from fastbp.command.option import add_value, integer, positive
 if TYPE_CHECKING:
     from fastbp.benchmark.run import Settings
 
-SECTIONS = ("steps", "calls", "shuffle", "memory", "start")
+SECTIONS = ("steps", "calls", "parts", "shuffle", "memory", "start")
 PROCESSORS = 2  # threads of a run where nothing else is asked for, as far as there are processors
 
 

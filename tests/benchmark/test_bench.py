@@ -21,7 +21,7 @@ from support.tolerance import (
     assert_same_training,
 )
 
-from fastbp.benchmark import call, contestant, fresh, oracle, run, sweep, table, worker
+from fastbp.benchmark import call, contestant, fresh, oracle, part, run, sweep, table, worker
 from fastbp.benchmark.chart import chart
 from fastbp.benchmark.contestant import BUILDS, Contestant, environment, processors, select
 from fastbp.benchmark.peer import fastbp as own
@@ -162,6 +162,30 @@ class TestTeam:
         assert 0 <= plain["peak_bytes"] < 1e8
         (start,) = fresh.start_rows(starts=1)
         assert start["import_ms_min"] > 0 and start["fit_ms_min"] > 0
+
+    @pytest.mark.slow
+    def test_parts_and_who_lacks_them(self, monkeypatch):
+        """Each of fastbp's: beside the peers, which may not be there, and what they said."""
+        chosen = {one.part or one.optimizer: one for one in part.WORKLOADS if one.batch_size == 32}
+        monkeypatch.setattr(part, "WORKLOADS", tuple(chosen.values()))
+        rows = list(part.part_rows(Settings(rounds=1, seconds=0.002)))
+        assert [row["workload"] for row in rows] == [one.network for one in chosen.values()]
+        assert all(row["fastbp_us"] > 0 for row in rows)
+        jsonschema.validate(rows, {**SCHEMA["properties"]["parts"], "$defs": SCHEMA["$defs"]})
+        for row in rows:
+            said = row.get("note", "")
+            assert all((f"{key}_us" in row) != (name in said) for key, name in PEERS.items())
+            assert row["workload"] in table.part_line(row)
+
+    def test_a_loss_that_is_off_has_no_time(self):
+        fine = {"status": "ok", "us_min": 2.0, "loss": 1.0}
+        answers = {"fastbp": fine, "PyTorch": fine | {"loss": 1.02, "us_min": 9.0}}
+        row = part._row(part.WORKLOADS[1], answers | {"JAX": fine | {"us_min": 5.0}})
+        assert row["jax_ratio"] == 2.5 and "pytorch_us" not in row
+        assert row["note"] == "PyTorch wrong: loss 1.02, fastbp 1.0"
+
+
+PEERS = {"pytorch": "PyTorch", "jax": "JAX"}
 
 
 class TestResult:

@@ -9,10 +9,19 @@ from typing import Any
 import fastbp as fb
 from fastbp.benchmark.peer import Call, Run
 from fastbp.benchmark.workload import (
+    BATCH_NORM,
+    BATCH_NORM_MOMENTUM,
     BETA1,
     BETA2,
+    CATEGORIES,
+    DROPOUT,
+    DROPOUT_RATE,
+    EMBEDDED_UNITS,
+    EMBEDDING,
     EPSILON,
+    LAYER_NORM,
     LEARNING_RATE,
+    NORM_EPSILON,
     WEIGHT_DECAY,
     Array,
     Workload,
@@ -21,24 +30,47 @@ from fastbp.benchmark.workload import (
 NAME = "fastbp"
 
 
-def network(workload: Workload, backend: str | None = None) -> fb.Network:
-    optimizer: Any = fb.SGD(LEARNING_RATE)
+def optimizer(name: str) -> Any:
     betas: Any = {"beta1": BETA1, "beta2": BETA2, "epsilon": EPSILON}
-    if workload.optimizer == "adam":
-        optimizer = fb.Adam(LEARNING_RATE, **betas)
-    elif workload.optimizer == "adamw":
-        optimizer = fb.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, **betas)
-    net = fb.Network(
-        workload.sizes,
-        activation=workload.activation,
-        loss=workload.loss,
-        optimizer=optimizer,
-        dtype=workload.dtype,
-        seed=0,
-        backend=backend,
-    )
+    if name == "adamw":
+        return fb.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY, **betas)
+    if name in ("adam", "amsgrad"):
+        return fb.Adam(LEARNING_RATE, amsgrad=name == "amsgrad", **betas)
+    known: Any = {"sgd": fb.SGD, "rmsprop": fb.RMSprop, "adagrad": fb.Adagrad, "lion": fb.Lion}
+    known |= {"adadelta": fb.Adadelta, "adamax": fb.Adamax, "nadam": fb.NAdam, "radam": fb.RAdam}
+    return known[name](LEARNING_RATE)
+
+
+def network(workload: Workload, backend: str | None = None) -> fb.Network:
+    about: Any = {"loss": workload.loss, "optimizer": optimizer(workload.optimizer), "seed": 0}
+    about |= {"dtype": workload.dtype, "backend": backend}
+    if workload.part:
+        return fb.Network(layers(workload), **about)
+    net = fb.Network(workload.sizes, activation=workload.activation, **about)
     net.set_weights(workload.weights())
     return net
+
+
+def layers(workload: Workload) -> list[Any]:
+    """Those of a workload with a part."""
+    found: list[Any] = [fb.Input(workload.sizes[0])]
+    if workload.part == EMBEDDING:
+        numbers = workload.sizes[0] - EMBEDDED_UNITS * len(CATEGORIES)
+        columns = {numbers + i: n for i, n in enumerate(CATEGORIES)}
+        given = {"categorical": columns, "embedding_units": EMBEDDED_UNITS}
+        found = [fb.Input(numbers + len(CATEGORIES), **given)]
+    weights = workload.weights()
+    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+        found.append(fb.Dense(kernel.shape[1], weights=kernel, bias=bias))
+        if workload.part == LAYER_NORM:
+            found.append(fb.LayerNorm(epsilon=NORM_EPSILON))
+        if workload.part == BATCH_NORM:
+            found.append(fb.BatchNorm(momentum=BATCH_NORM_MOMENTUM, epsilon=NORM_EPSILON))
+        found.append(fb.Activation(workload.activation))
+        if workload.part == DROPOUT:
+            found.append(fb.Dropout(DROPOUT_RATE))
+    last = next(i for i in reversed(range(len(found))) if isinstance(found[i], fb.Dense))
+    return found[: last + 1]
 
 
 def trainer(workload: Workload, variant: str, threads: int) -> Run:

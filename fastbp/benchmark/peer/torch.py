@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.benchmark.peer import Call, Run
+from fastbp.benchmark.peer import Call, Refused, Run
 from fastbp.benchmark.workload import (
+    BATCH_NORM,
+    BATCH_NORM_MOMENTUM,
     BETA1,
     BETA2,
+    DROPOUT,
+    DROPOUT_RATE,
+    EMBEDDING,
     EPSILON,
+    LAYER_NORM,
     LEARNING_RATE,
+    NORM_EPSILON,
     WEIGHT_DECAY,
     Array,
     Workload,
@@ -24,14 +31,45 @@ NAME = "PyTorch"
 
 def network(workload: Workload) -> Any:
     import torch
+    from torch import nn
 
     weights, modules = workload.weights(), []
     for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        linear = torch.nn.Linear(*kernel.shape)
+        linear = nn.Linear(*kernel.shape)
         linear.weight.data = torch.from_numpy(np.ascontiguousarray(kernel.T))
         linear.bias.data = torch.from_numpy(bias)
-        modules += [linear, activation_of(workload)]
-    return torch.nn.Sequential(*modules[:-1])
+        norm: list[Any] = []
+        if workload.part == LAYER_NORM:
+            norm = [nn.LayerNorm(len(bias), eps=NORM_EPSILON)]
+        elif workload.part == BATCH_NORM:
+            norm = [nn.BatchNorm1d(len(bias), eps=NORM_EPSILON, momentum=1 - BATCH_NORM_MOMENTUM)]
+        behind = [nn.Dropout(DROPOUT_RATE)] if workload.part == DROPOUT else []
+        layer = [linear, *norm, activation_of(workload), *behind]
+        modules += layer
+    chain = nn.Sequential(*modules[: 1 - len(layer)])
+    return embedding(workload, chain) if workload.part == EMBEDDING else chain
+
+
+def embedding(workload: Workload, chain: Any) -> Any:
+    """The last columns of x by their tables, then the chain."""
+    import torch
+    from torch import nn
+
+    class Embedded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables = nn.ModuleList(
+                nn.Embedding.from_pretrained(torch.from_numpy(table), freeze=False)
+                for table in workload.tables()
+            )
+            self.chain = chain
+
+        def forward(self, x: Any) -> Any:
+            first = x.shape[1] - len(self.tables)
+            rows = [table(x[:, first + i].long()) for i, table in enumerate(self.tables)]
+            return self.chain(torch.cat([x[:, :first], *rows], 1))
+
+    return Embedded()
 
 
 def activation_of(workload: Workload) -> Any:
@@ -82,12 +120,17 @@ def eager_step(workload: Workload, net: Any) -> Any:
     about: Any = {"lr": LEARNING_RATE, "betas": (BETA1, BETA2), "eps": EPSILON, "fused": True}
     if workload.optimizer == "adam":
         optimizer: Any = torch.optim.Adam(parameters, **about)
+    elif workload.optimizer == "amsgrad":
+        optimizer = torch.optim.Adam(parameters, amsgrad=True, **about)
     elif workload.optimizer == "adamw":
         biases = {"params": parameters[1::2], "weight_decay": 0.0}
         groups = [{"params": parameters[::2]}, biases]
         optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, **about)
+    elif workload.optimizer in ("sgd", "adagrad"):
+        known = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad}
+        optimizer = known[workload.optimizer](parameters, LEARNING_RATE, fused=True)
     else:
-        optimizer = torch.optim.SGD(parameters, LEARNING_RATE, fused=True)
+        optimizer = further_optimizer(workload.optimizer)(parameters, LEARNING_RATE)
 
     def step(x: Any, target: Any) -> Any:
         optimizer.zero_grad(set_to_none=True)
@@ -97,6 +140,16 @@ def eager_step(workload: Workload, net: Any) -> Any:
         return loss.detach()
 
     return step
+
+
+def further_optimizer(name: str) -> Any:
+    from torch import optim
+
+    known = {"rmsprop": optim.RMSprop, "adadelta": optim.Adadelta, "adamax": optim.Adamax}
+    known |= {"nadam": optim.NAdam, "radam": optim.RAdam}
+    if name not in known:
+        raise Refused(f"PyTorch has no {name}")
+    return known[name]
 
 
 def compiled_step(workload: Workload, net: Any) -> Any:
