@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from fastbp.check.message import counted, shown
 from fastbp.check.scalar import as_index, check_name, check_size
@@ -72,8 +73,8 @@ class Input(Layer):
         self,
         units: int,
         *,
-        categorical: Mapping[int | str, int] | Sequence[tuple[int | str, int]] | None = None,
-        embedding_units: int | Mapping[int | str, int] | Sequence[int] | None = None,
+        categorical: Mapping[Any, int] | Sequence[tuple[int | str, int]] | None = None,
+        embedding_units: int | Mapping[Any, int] | Sequence[int] | None = None,
         handle_unknown: str = "error",
         feature_names: Iterable[str] | None = None,
     ) -> None:

@@ -45,7 +45,10 @@ def network(workload: Workload, backend: str | None = None) -> fb.Network:
     about: Any = {"loss": workload.loss, "optimizer": optimizer(workload.optimizer), "seed": 0}
     about |= {"dtype": workload.dtype, "backend": backend}
     if workload.part:
-        return fb.Network(layers(workload), **about)
+        net = fb.Network(layers(workload), **about)
+        tables = workload.tables() if workload.part == EMBEDDING else []
+        net.set_weights([*tables, *net.get_weights()[len(tables) :]])
+        return net
     net = fb.Network(workload.sizes, activation=workload.activation, **about)
     net.set_weights(workload.weights())
     return net
@@ -57,8 +60,8 @@ def layers(workload: Workload) -> list[Any]:
     if workload.part == EMBEDDING:
         numbers = workload.sizes[0] - EMBEDDED_UNITS * len(CATEGORIES)
         columns = {numbers + i: n for i, n in enumerate(CATEGORIES)}
-        given = {"categorical": columns, "embedding_units": EMBEDDED_UNITS}
-        found = [fb.Input(numbers + len(CATEGORIES), **given)]
+        n = numbers + len(CATEGORIES)
+        found = [fb.Input(n, categorical=columns, embedding_units=EMBEDDED_UNITS)]
     weights = workload.weights()
     for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
         found.append(fb.Dense(kernel.shape[1], weights=kernel, bias=bias))
