@@ -197,7 +197,7 @@ class ParameterLayout:
         ld = row_length(columns, self.dtype)
         tensor = Tensor(
             f"{layer}/{name}", shape, self.size, rows, columns, ld, by_columns, initial,
-            l1, l2, decays, rate, is_running,
+            l1, l2, decays, rate, is_running=is_running,
         )  # fmt: skip
         return self._place(layer, tensor)
 
