@@ -143,9 +143,27 @@ def describe(
         bias=resolve_bias_initializer(bias_initializer),
     )
     optimizer, own = resolve_optimizer(optimizer), _loss(resolved[-1], loss)
-    resolved_metrics = resolve_metrics(metrics, loss=own)
+    resolved_metrics = metrics_of(own, metrics)
     seed = check_seed(seed)
     return Description(resolved, own, optimizer, resolved_metrics, _dtype(dtype), seed)
+
+
+def metrics_of(
+    loss: Loss | JointLoss, metrics: Any, n_outputs: int | Sequence[int] | None = None
+) -> tuple[str | Function, ...]:
+    """Each resolved; of several heads, with the outputs of each, the names that figures have.
+
+    Raises as `resolve_metrics`, and `resolve_head_metrics`.
+    """
+    if isinstance(loss, Loss):
+        assert n_outputs is None or isinstance(n_outputs, int)
+        return resolve_metrics(metrics, loss=loss, n_outputs=n_outputs)
+    if isinstance(metrics, tuple) and not metrics:
+        return ()
+    from fastbp.metric.head import resolve_head_metrics  # which few need
+
+    assert not isinstance(n_outputs, int)
+    return resolve_head_metrics(metrics, loss, n_outputs)
 
 
 def _loss(last: Layer, loss: str | Loss | Function | None) -> Loss | JointLoss:

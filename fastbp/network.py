@@ -14,12 +14,12 @@ from fastbp.check.array import FloatArray
 from fastbp.check.message import shown
 from fastbp.check.scalar import check_bool, check_integer, check_seed
 from fastbp.derivative import Differentiable
-from fastbp.description import describe
+from fastbp.description import describe, metrics_of
 from fastbp.history import History
 from fastbp.initializer import Initializer
 from fastbp.layer import Layer
 from fastbp.loss import Loss
-from fastbp.metric import Function, Metric, resolve_metrics
+from fastbp.metric import Function, Metric
 from fastbp.optimizer import Optimizer
 from fastbp.runtime import rate, snapshot
 from fastbp.runtime.predict import HeadPredictor, Predictor, evaluate, respond
@@ -334,7 +334,7 @@ class Network(Trainer, Differentiable, Saver):
     def metrics(self, metrics: Metrics | Mapping[str, Metrics]) -> None:
         state = self._state
         widths = state.n_outputs if state.heads is None else state.heads.widths
-        found = resolve_metrics(metrics, loss=state.loss, n_outputs=widths)
+        found = metrics_of(state.loss, metrics, widths)
         state.description = replace(state.description, metrics=found)
 
     @property

@@ -5,9 +5,9 @@ docs/metric.md lists them with definitions and other names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from fastbp.loss import Loss, resolve_loss
 from fastbp.metric.function import Function, check_function, function_name, measure_of
 from fastbp.metric.rows import Array, Weight
 from fastbp.metric.table import CLASSES, METRICS, NUMBERS, ONE_CLASS, Metric
-
-if TYPE_CHECKING:
-    from fastbp.loss.joint import JointLoss
 
 __all__ = [
     "METRICS", "NAMES", "Function", "Measure", "Metric", "is_larger_better", "metric",
@@ -61,26 +58,18 @@ def _key(name: str) -> str:
 
 
 def resolve_metrics(
-    metrics: Sequence[str | Metric | Function] | Mapping[str, Any],
+    metrics: Sequence[str | Metric | Function],
     *,
-    loss: Loss | JointLoss,
-    n_outputs: int | Sequence[int] | None = None,
+    loss: Loss,
+    n_outputs: int | None = None,
 ) -> tuple[str | Function, ...]:
     """Each resolved, those named twice once.
 
     Raises:
         TypeError: not a list; otherwise as `metric`.
     """
-    if not isinstance(loss, Loss):
-        if not isinstance(metrics, tuple) or metrics:
-            from fastbp.metric.head import resolve_head_metrics  # which few need
-
-            assert not isinstance(n_outputs, int)
-            return resolve_head_metrics(metrics, loss, n_outputs)
-        return ()
     if not isinstance(metrics, list | tuple):
         raise TypeError(f"metrics must be a list of names and functions, got {shown(metrics)}")
-    assert n_outputs is None or isinstance(n_outputs, int)
     found: dict[str | int, str | Function] = {}
     for one in metrics:
         resolved = resolve_metric(one)

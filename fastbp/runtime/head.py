@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from fastbp.check.target import check_y
 from fastbp.loss import Loss
 from fastbp.loss.joint import JointLoss
 from fastbp.metric.head import split_name
-
-if TYPE_CHECKING:
-    from fastbp.runtime.state import State
+from fastbp.plan import Graph
 
 
 class Targets:
@@ -86,16 +84,14 @@ class HeadStates:
             engine takes them.
     """
 
-    def __init__(self, state: State) -> None:
-        graph, loss = state.graph, state.loss
-        assert isinstance(loss, JointLoss)
+    def __init__(self, graph: Graph, loss: JointLoss, quick_look: Callable[[str], Any]) -> None:
         self.heads, column = [], 0
         for name, own, head in zip(loss.names, loss.losses, graph.heads, strict=True):
             n = graph.width[head.value]
             n_targets = own.n_targets(n)
             noun = "output" if n_targets == n else "target"
             columns = slice(column, column + n)
-            quick = state.quick_look(own.domain)
+            quick = quick_look(own.domain)
             self.heads.append(HeadState(name, own, columns, n, n_targets, noun, quick))
             column += n
         self.response = " ".join(h.response if h.fused else "linear" for h in graph.heads)

@@ -124,7 +124,7 @@ class State:
         if not isinstance(self.loss, Loss):
             from fastbp.runtime.head import HeadStates  # which few need
 
-            self.heads = HeadStates(self)
+            self.heads = HeadStates(self.graph, self.loss, self.quick_look)
             self.response_activation = self.heads.response
             self.declared_activation = self.heads.declared
         self._take_memory()

@@ -89,7 +89,7 @@ cdef void fetch_rows(Engine engine, Call* call, Py_ssize_t rows, const unsigned 
         prefetch(row + n - 1)
         if call.targets.label != NULL:
             prefetch(call.targets.label + order[r] * call.targets.label_step)
-        else:
+        elif call.targets.y != NULL:    # of one output
             prefetch(call.targets.y + order[r] * call.targets.y_row)
 
 
