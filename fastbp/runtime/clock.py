@@ -55,7 +55,8 @@ class Clock:
             return True
         if self.call.rows is None or not self.progress.shows_parts:
             return self.progress.shows_parts
-        return len(self.call.rows.X) * self.state.work_per_row > _LONG_WORK
+        tables = self.call.n_batches * self.state.layout.work_per_step
+        return len(self.call.rows.X) * self.state.work_per_row + tables > _LONG_WORK
 
     def is_over(self) -> bool:
         """Whether the time is, where it is limited."""
