@@ -13,7 +13,7 @@ from support.tolerance import FOURTH_MOMENT, assert_rounded, eps, standard_error
 
 import fastbp as fb
 from fastbp import random
-from fastbp.activation import ACTIVATIONS
+from fastbp.activation import ACTIVATIONS, OF_ROWS
 from fastbp.initializer import (
     NAMES,
     Constant,
@@ -243,7 +243,7 @@ RULE = {  # of docs/defaults.md: variance times fan_in in an inner layer, in one
     **dict.fromkeys(("relu", "leaky_relu"), (1 / 3, 1 / 8)),
     **dict.fromkeys(("elu", "selu", "gelu", "silu", "softplus", "tanh"), (1 / 2, 1 / 4)),
     **dict.fromkeys(("gelu_tanh", "mish", "hard_swish", "hard_tanh", "softsign"), (1 / 2, 1 / 4)),
-    **dict.fromkeys(("linear", "sigmoid", "softmax", "exponential", "hard_sigmoid"), (1, 1 / 2)),
+    **dict.fromkeys(("linear", "sigmoid", *OF_ROWS, "exponential", "hard_sigmoid"), (1, 1 / 2)),
 }
 
 
@@ -258,7 +258,7 @@ def test_defaults(activation, n):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_linear_model_starts_at_zero(activation):
-    linear = activation in ("linear", "sigmoid", "softmax", "exponential")
+    linear = activation in ("linear", "sigmoid", *OF_ROWS, "exponential")
     for layers in ([fb.Dense(3, activation)], [fb.Residual([fb.Dense(4, activation)])]):
         network = fb.Network([fb.Input(4), *layers], seed=0)
         assert any(weights.any() for weights in network.get_weights()) != (

@@ -206,7 +206,7 @@ def test_latency_path(
             [fb.Input(widths[0]), *layers], loss=loss, optimizer=optimizer, dtype=dtype, seed=3
         )
         narrow = max(widths) <= (16 if dtype == "float32" else 8)
-        narrow = narrow and (last != "softmax" or is_class)
+        narrow = narrow and (last not in OF_ROWS or is_class)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(threshold.LATENCY_ROWS, "value", most + 1)
             plan = engine_cache.engine(network._state, "train", rows, n_threads)[1]

@@ -232,9 +232,9 @@ def test_ctrl_c(backend):
 
 def test_ctrl_c_between_any_two_calls_of_the_twin(whole):
     """Python handles a signal after a call: here after each of them in turn."""
-    from fastbp.backend.numpy.engine import Engine
+    from fastbp.backend.numpy.loop import Loop
 
-    code, left = Engine.train.__wrapped__.__code__, 0
+    code, left = Loop.train.__code__, 0
 
     def interrupt(frame, event, argument):
         nonlocal left

@@ -71,6 +71,13 @@ class Engine(Loop, Operations):
     def train(self, *arguments: Any, **options: Any) -> None:
         super().train(*arguments, **options)
 
+    def train_batch(
+        self, x: Array, y: Array, weight: Array | None = None, row_weight: Array | None = None,
+        outputs: Array | None = None,
+    ) -> float:  # fmt: skip
+        self.plan.check("train_batch", len(x))
+        return super().train_batch(x, y, weight, row_weight, outputs)
+
     def _begin(self, call: str, largest: int, metrics: tuple[str, ...]) -> None:
         self.plan.check(call, largest)
         self.refresh()
