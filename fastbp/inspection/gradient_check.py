@@ -24,7 +24,8 @@ def check_gradients(state: State, X: ArrayLike, y: ArrayLike) -> float:
     trace(twin, X, y)
     gradients = {name: gradient.copy() for name, gradient in twin.gradient_views().items()}
     worst = 0.0
-    scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
+    sizes = (float(np.abs(gradient).max()) for gradient in gradients.values())
+    scale = max(sizes, default=0.0) or 1.0
     views = twin.parameter_views()
     for name, gradient in gradients.items():
         for place in np.ndindex(gradient.shape):
