@@ -28,7 +28,8 @@ def check_gradients(state: State, X: ArrayLike, y: Any) -> float:
     worst = 0.0
     if twin.loss.is_own:
         worst = worst_of_function(twin, twin.checked_pair(X, y)[1], found["output"])
-    scale = max(float(np.abs(gradient).max()) for gradient in gradients.values()) or 1.0
+    sizes = (float(np.abs(gradient).max()) for gradient in gradients.values())
+    scale = max(sizes, default=0.0) or 1.0
     views = twin.parameter_views()
     for name, gradient in gradients.items():
         for place in np.ndindex(gradient.shape):

@@ -144,8 +144,8 @@ class BatchNorm(Layer):
     name: str | None
 
     def __init__(
-        self, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-        scale: bool = True, *, trainable: bool = True, name: str | None = None,
+        self, momentum: float = 0.99, *, epsilon: float = 1e-3, center: bool = True,
+        scale: bool = True, trainable: bool = True, name: str | None = None,
     ) -> None:  # fmt: skip
         set_fields(
             self, momentum=check_real(

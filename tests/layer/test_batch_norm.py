@@ -17,7 +17,7 @@ EXACT = {"optimizer": fb.SGD(0.0), "seed": 0}
 
 def alone(width, backend, dtype="float64", *, norm=None, **options):
     """A network that gives what BatchNorm does, and takes no step by its gradient."""
-    layers = [fb.Input(width), norm or fb.BatchNorm(0.75, 3.0)]
+    layers = [fb.Input(width), norm or fb.BatchNorm(0.75, epsilon=3.0)]
     layers.append(fb.Dense(width, weights=np.eye(width), use_bias=False))
     return fb.Network(layers, dtype=dtype, backend=backend, **EXACT | options)
 
@@ -27,7 +27,7 @@ def stack(sizes, backend, **options):
     n, hidden, out = sizes
     around = [fb.Dense(hidden), fb.BatchNorm(scale=False), fb.Activation("tanh"), fb.Dense(hidden)]
     layers = [
-        fb.Input(n), fb.BatchNorm(0.8, 0.1), fb.Dense(hidden), fb.BatchNorm(0.9),
+        fb.Input(n), fb.BatchNorm(0.8, epsilon=0.1), fb.Dense(hidden), fb.BatchNorm(0.9),
         fb.Activation("gelu"), fb.Residual(around),
         fb.Branch([[fb.Dense(3), fb.BatchNorm(center=False)], [fb.BatchNorm()]]), fb.Dense(out),
     ]  # fmt: skip
@@ -283,10 +283,10 @@ def test_a_divergence_leaves_the_last_good_epoch(backend):
     before = digest(net)
     bad = x.copy()
     bad[40] = 1e30  # whose square no float32 holds
-    with pytest.raises(fb.DivergenceError, match="parameters are unchanged"):
+    with pytest.raises(fb.DivergenceError, match="parameters unchanged"):
         net.train_on_batch(bad, y)
     assert digest(net) == before
-    with pytest.raises(fb.DivergenceError, match="batch 2"):
+    with pytest.raises(fb.DivergenceError, match="batch 3"):
         net.fit(bad, y, shuffle=False, batch_size=16, epochs=2, verbose=False)
     assert digest(net) == before
 
@@ -367,7 +367,13 @@ def test_learns(backend):
 def test_against_pytorch(rows, backend):
     """Steps with momentum, running statistics included, and a prediction after them."""
     torch = pytest.importorskip("torch")
-    layers = [fb.Input(6), fb.Dense(9), fb.BatchNorm(0.9, 1e-2), fb.Activation("tanh"), fb.Dense(2)]
+    layers = [
+        fb.Input(6),
+        fb.Dense(9),
+        fb.BatchNorm(0.9, epsilon=1e-2),
+        fb.Activation("tanh"),
+        fb.Dense(2),
+    ]
     net = fb.Network(layers, dtype="float64", seed=0, backend=backend,
                      optimizer=fb.SGD(0.1, momentum=0.9))  # fmt: skip
     norm = torch.nn.BatchNorm1d(9, eps=1e-2, momentum=0.1)

@@ -239,7 +239,7 @@ def test_no_rate_is_no_layer():
     for one in (net, other):
         one.fit(X[:, :3], Y[:, :1], epochs=2, verbose=False)
     assert digest(net) == digest(other)
-    assert net._state.architecture.inference is net._state.graph
+    assert net._state.architecture.of("predict") is net._state.graph
 
 
 def test_reset_draws_the_same_again(backend):

@@ -171,7 +171,7 @@ def _pointwise(rng: np.random.Generator, width: int) -> Any:
     if kind == "batch":
         center, scale = (bool(rng.random() < 0.75) for _ in range(2))
         momentum, epsilon = float(rng.uniform(0, 0.99)), float(rng.uniform(0.1, 1))
-        return BatchNorm(momentum, epsilon, center=center, scale=scale)
+        return BatchNorm(momentum, epsilon=epsilon, center=center, scale=scale)
     if kind == "norm" and width > 1:
         return LayerNorm(float(rng.uniform(0.1, 1)))
     if kind == "random":
