@@ -37,13 +37,15 @@ typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_a
 #endif
 
 /* A register tile of the products: MICRO_TILE_ROWS rows of MICRO_TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
- * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
+ * operands fill the register file (32 vector registers with AVX-512 and NEON, 16 with the others).  Tiles of one or two blocks are higher,
  * MICRO_TILE_ROWS_1 and MICRO_TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
 #if VECTOR_BYTES == 64 && defined(__clang__) /* which leaves the sums of more than 12 rows in memory */
 enum { MICRO_TILE_ROWS_1 = 12, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 64
 enum { MICRO_TILE_ROWS_1 = 14, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
+enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+#elif VECTOR_BYTES == 16 && defined(__aarch64__)
 enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
 #elif VECTOR_BYTES == 16
 enum { MICRO_TILE_ROWS_1 = 3, MICRO_TILE_ROWS_2 = 3, MICRO_TILE_ROWS = 3, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
