@@ -1,7 +1,7 @@
 """Which build of the kernels runs: chosen once, at import, and never silently the NumPy one.
 
 FASTBP_BACKEND   "cython" or "numpy" instead of the best there is
-FASTBP_ISA       "v4", "v3", "v2", "neon" or "portable" instead of the best that the processor supports
+FASTBP_ISA       "v4", "v3", "v2", "neon" or "portable" instead of the best of the processor
 """
 
 from __future__ import annotations
