@@ -26,7 +26,8 @@ cdef extern from *:
 
 
 def instruction_sets():
-    """Names of the builds that may run here, best first: ("v4", "v3", "v2", "portable") or a tail of it; ("neon", "portable") on arm64.
+    """Names of the builds that may run here, best first: ("v4", "v3", "v2", "portable") or a tail of it; on arm64
+    ("neon", "portable").
 
     vN is the x86-64-vN level of the System V ABI supplement: v2 has SSE4.2, v3 AVX2 and FMA, v4 AVX-512 (F, BW, CD, DQ, VL).
     """

@@ -64,7 +64,7 @@ static inline int take(unsigned long long *left, int *number, int mine) {
 
 /* Denormal numbers cost up to a hundred times a normal one: results are flushed and operands read as zero inside the
  * engine alone.  float_mode_flush returns the mode to give back to float_mode_restore. */
-#if defined(__SSE2__)
+#if defined(__SSE2__) || defined(_M_X64) /* of MSVC */
 #include <xmmintrin.h>
 static inline unsigned long float_mode_flush(void) {
     unsigned int mode = _mm_getcsr();
