@@ -63,8 +63,8 @@ INSTRUCTION_SET = {
     "neon": [],  # which every arm64 processor has
     "portable": [],
 }
-# "portable" elsewhere, also on Windows ("amd64"): there GCC puts vectors of more than 16 bytes where
-# they do not belong, and MSVC has none.
+# "portable" elsewhere, also on Windows ("amd64"): there GCC puts vectors of more than 16 bytes
+# where they do not belong, and MSVC has none.
 DEFAULT_BUILDS = {
     "x86_64": "v2,v3,v4,portable",
     "aarch64": "neon,portable",

@@ -1,9 +1,9 @@
-"""The kernels of two compilers: the time of each workload of `fastbp bench` on one thread, and their ratio.
+"""The kernels of two compilers: times of the workloads of `fastbp bench` on one thread, and ratios.
 
     python bench/compiler.py GCC_PYTHON CLANG_PYTHON [BUILD ...]
 
-Each argument is a Python that has fastbp, built by one of them.  Both run in turns, in short rounds;
-what counts is the least processor time of a step, so that other processes disturb it little.
+Each argument is a Python that has fastbp, built by one of them.  Both run in turns, in short
+rounds; what counts is the least processor time of a step, so that other processes disturb it little.
 """
 
 from __future__ import annotations
