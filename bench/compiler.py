@@ -3,7 +3,7 @@
     python bench/compiler.py GCC_PYTHON CLANG_PYTHON [BUILD ...]
 
 Each argument is a Python that has fastbp, built by one of them.  Both run in turns, in short
-rounds; what counts is the least processor time of a step, so that other processes disturb it little.
+rounds; what counts is the least processor time of a step, which other processes disturb little.
 """
 
 from __future__ import annotations
