@@ -12,9 +12,9 @@ FASTBP_DEBUG          "1": bounds checks and an unoptimised build
 import contextlib
 import hashlib
 import os
-import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -27,7 +27,7 @@ sys.path.insert(0, "src")
 from generate import FORMULA, formula_source  # noqa: E402
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
-X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+MACHINE = sysconfig.get_platform().rpartition("-")[2]  # what is compiled for, on whatever machine
 
 # What compilers are asked for, and why; each flag is used where the compiler takes it.
 FLAGS = {
@@ -60,7 +60,15 @@ INSTRUCTION_SET = {
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    "neon": [],  # which every arm64 processor has
     "portable": [],
+}
+# "portable" elsewhere, also on Windows ("amd64"): there GCC puts vectors of more than 16 bytes
+# where they do not belong, and MSVC has none.
+DEFAULT_BUILDS = {
+    "x86_64": "v2,v3,v4,portable",
+    "aarch64": "neon,portable",
+    "arm64": "neon,portable",  # macOS
 }
 DIRECTIVES = {
     "language_level": 3,
@@ -89,7 +97,7 @@ def source_hash():
 
 
 def builds():
-    default = "v2,v3,v4,portable" if X86_64 and sys.platform != "win32" else "portable"
+    default = DEFAULT_BUILDS.get(MACHINE, "portable")
     names = os.environ.get("FASTBP_BUILD", default).split(",")
     unknown = [name for name in names if name not in INSTRUCTION_SET]
     if unknown:

@@ -19,7 +19,7 @@ import numpy as np
 import fastbp as fb
 from fastbp.backend import compiled_modules
 
-BUILDS = ("v4", "v3", "v2", "portable")
+BUILDS = ("v4", "v3", "v2", "neon", "portable")
 NETWORKS = 300
 ACTIVATIONS = [
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh", "sigmoid",

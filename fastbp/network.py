@@ -392,7 +392,7 @@ class Network(Trainer, Differentiable, Saver):
 
     @property
     def instruction_set(self) -> str:
-        """The build of the kernels in use: "v4", "v3", "v2", "portable", or "numpy"."""
+        """The build of the kernels in use: "v4", "v3", "v2", "neon", "portable", or "numpy"."""
         return self._state.instruction_set
 
     @property

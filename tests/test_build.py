@@ -50,7 +50,7 @@ def test_flags():
         if sys.platform == "linux":
             assert "-ffp-contract=off" in flags
             assert "openmp" not in flags
-            assert isa == "portable" or f"-march=x86-64-{isa}" in flags
+            assert isa in ("neon", "portable") or f"-march=x86-64-{isa}" in flags
 
 
 def test_each_build_is_what_its_name_says():
@@ -58,9 +58,9 @@ def test_each_build_is_what_its_name_says():
         info = module.build_info()
         assert info["real_bytes"] == {"float32": 4, "float64": 8}[dtype]
         assert module.__name__ == f"fastbp.backend._{dtype}_{isa}"
-        if isa in ("v3", "v4"):
+        if isa in ("v3", "v4", "neon"):
             assert info["fma"]
-            assert info["vector_bytes"] == {"v3": 32, "v4": 64}[isa]
+            assert info["vector_bytes"] == {"v3": 32, "v4": 64, "neon": 16}[isa]
         if isa == "v2":
             assert not info["fma"]
 

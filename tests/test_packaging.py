@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
+import sysconfig
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -34,8 +33,9 @@ def names() -> set[str]:
 
 def builds() -> list[str]:
     """The compiled modules that a wheel built here has to hold."""
-    x86_64 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
-    sets = ("v2", "v3", "v4", "portable") if x86_64 else ("portable",)
+    machine = sysconfig.get_platform().rpartition("-")[2]
+    vectors = {"x86_64": ("v2", "v3", "v4"), "aarch64": ("neon",), "arm64": ("neon",)}
+    sets = (*vectors.get(machine, ()), "portable")
     return ["_cpu", *(f"_{real}_{name}" for real in ("float32", "float64") for name in sets)]
 
 

@@ -1,7 +1,7 @@
 """Which build of the kernels runs: chosen once, at import, and never silently the NumPy one.
 
 FASTBP_BACKEND   "cython" or "numpy" instead of the best there is
-FASTBP_ISA       "v4", "v3", "v2" or "portable" instead of the best that the processor supports
+FASTBP_ISA       "v4", "v3", "v2", "neon" or "portable" instead of the best of the processor
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-INSTRUCTION_SETS = ("v4", "v3", "v2", "portable")
+INSTRUCTION_SETS = ("v4", "v3", "v2", "neon", "portable")
 _ALIASES = {"avx512": "v4", "avx2": "v3", "sse4": "v2", "sse4.2": "v2"}
 BACKENDS = ("cython", "numpy")
 _NAMES = {np.dtype(name): name for name in ("float32", "float64")}  # dtype.name takes 1 us

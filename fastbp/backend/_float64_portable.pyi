@@ -1,4 +1,4 @@
-# The interface of every build of the kernels: _{float32,float64}_{v2,v3,v4,portable}.
+# The interface of every build of the kernels: _{float32,float64}_{v2,v3,v4,neon,portable}.
 from collections.abc import Sequence
 from typing import Any, final
 

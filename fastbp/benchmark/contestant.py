@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from fastbp.backend import supported
+
 PATIENCE = 300  # seconds for an answer
 # Of the adapters that are not named as the module of their library.
 MODULES = {"sklearn": "sklearn.neural_network", "litert": "ai_edge_litert.interpreter"}
@@ -56,7 +58,7 @@ class Contestant:
 
 BUILDS = tuple(
     Contestant(f"fastbp {build}", "fastbp", "cython", build)
-    for build in ("v4", "v3", "v2", "portable")
+    for build in (supported() if "neon" in supported() else ("v4", "v3", "v2", "portable"))
 )
 CONTESTANTS = (
     *BUILDS,

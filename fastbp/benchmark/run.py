@@ -147,7 +147,7 @@ def add_limits(
 def ratios(rows: Sequence[Row]) -> list[Row]:
     """For each workload and number of threads: peers' times by fastbp's, of the minima.
 
-    fastbp is the build it chooses by itself, the first of v4, v3, v2 and portable that ran.
+    fastbp is the build it chooses by itself, the first of v4, v3, v2, neon and portable that ran.
     """
     columns = "workload", "batch_size", "threads"
     groups: dict[Any, dict[str, Row]] = {}

@@ -15,6 +15,8 @@ cdef extern from *:
               __builtin_cpu_supports("avx512vl")))
             return 3;
         return 4;
+    #elif defined(__aarch64__)
+        return 5;
     #else
         return 0;
     #endif
@@ -24,8 +26,10 @@ cdef extern from *:
 
 
 def instruction_sets():
-    """Names of the builds that may run here, best first: ("v4", "v3", "v2", "portable") or a tail of it.
+    """Names of the builds that may run here, best first: ("v4", "v3", "v2", "portable") or a tail of it; on arm64
+    ("neon", "portable").
 
     vN is the x86-64-vN level of the System V ABI supplement: v2 has SSE4.2, v3 AVX2 and FMA, v4 AVX-512 (F, BW, CD, DQ, VL).
     """
-    return ("v4", "v3", "v2", "portable")[4 - max(1, instruction_level()):]
+    level = instruction_level()
+    return ("neon", "portable") if level == 5 else ("v4", "v3", "v2", "portable")[4 - max(1, level):]

@@ -35,6 +35,8 @@ static inline double monotonic_seconds(void) { return 0; }
 
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define cpu_relax() __asm__ volatile("isb" : : : "memory") /* as long as a pause; a yield takes one cycle */
 #else
 #define cpu_relax() ((void)0)
 #endif
@@ -73,7 +75,7 @@ static inline int take(unsigned long long *left, int *number, int mine) {
 
 /* Denormal numbers cost up to a hundred times a normal one: results are flushed and operands read as zero inside the
  * engine alone.  float_mode_flush returns the mode to give back to float_mode_restore. */
-#if defined(__SSE2__)
+#if defined(__SSE2__) || defined(_M_X64) /* of MSVC */
 #include <xmmintrin.h>
 static inline unsigned long float_mode_flush(void) {
     unsigned int mode = _mm_getcsr();
@@ -85,7 +87,7 @@ static inline void float_mode_restore(unsigned long mode) { _mm_setcsr((unsigned
 static inline unsigned long float_mode_flush(void) {
     unsigned long mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode | (1ul << 24)));
+    __asm__ volatile("msr fpcr, %0" : : "r"(1ul << 24)); /* and nearest even, no traps, as above */
     return mode;
 }
 static inline void float_mode_restore(unsigned long mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }

@@ -1,8 +1,8 @@
 /* One machine vector of reals, as a GCC vector type, so that the kernels can be written in Cython.
  *
  * Included after real.h (the type `real`).  The width follows the flags of the build: 64 bytes with AVX-512, 32 with
- * AVX2, 16 with SSE2 or NEON, and a single number where the compiler has no vector types.  vfma is one rounding where
- * the target has fused multiply-add; x86-64-v2 has none and rounds twice.
+ * AVX2, 16 with SSE2 or NEON, and a single number in the portable build, which any compiler takes.  vfma is one rounding
+ * where the target has fused multiply-add; x86-64-v2 has none and rounds twice.
  */
 #ifndef FASTBP_VECTOR_H
 #define FASTBP_VECTOR_H
@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <string.h>
 
-#if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
+#if !defined(FASTBP_PORTABLE) && !defined(__GNUC__) /* clang-cl is none either */
+#error "this build has vectors of GCC and clang: MSVC takes FASTBP_BUILD=portable alone"
+#endif
+
+#if defined(FASTBP_PORTABLE)
 #define VECTOR_BYTES 0 /* one number */
 typedef real vreal;
 typedef unsigned long long vwide;
@@ -37,14 +41,19 @@ typedef unsigned long long vwide __attribute__((vector_size(VECTOR_BYTES), may_a
 #endif
 
 /* A register tile of the products: MICRO_TILE_ROWS rows of MICRO_TILE_BLOCKS blocks of 64 bytes, chosen so that accumulators and
- * operands fill the register file (32 vector registers with AVX-512, 16 before).  Tiles of one or two blocks are higher,
- * MICRO_TILE_ROWS_1 and MICRO_TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent chains. */
+ * operands fill the register file (32 vector registers with AVX-512 and NEON, 16 with the others).  Tiles of one or two
+ * blocks are higher, MICRO_TILE_ROWS_1 and MICRO_TILE_ROWS_2; a single row takes WIDE_BLOCKS, for enough independent
+ * chains. */
 #if VECTOR_BYTES == 64 && defined(__clang__) /* which leaves the sums of more than 12 rows in memory */
 enum { MICRO_TILE_ROWS_1 = 12, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 64
 enum { MICRO_TILE_ROWS_1 = 14, MICRO_TILE_ROWS_2 = 12, MICRO_TILE_ROWS = 8, MICRO_TILE_BLOCKS = 3, WIDE_BLOCKS = 8 };
 #elif VECTOR_BYTES == 32
 enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+#elif VECTOR_BYTES == 16 && defined(__aarch64__)
+enum { MICRO_TILE_ROWS_1 = 6, MICRO_TILE_ROWS_2 = 6, MICRO_TILE_ROWS = 6, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 4 };
+#elif VECTOR_BYTES == 16 && defined(__clang__) /* which leaves a sum of three rows in memory: a third slower */
+enum { MICRO_TILE_ROWS_1 = 2, MICRO_TILE_ROWS_2 = 2, MICRO_TILE_ROWS = 2, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
 #elif VECTOR_BYTES == 16
 enum { MICRO_TILE_ROWS_1 = 3, MICRO_TILE_ROWS_2 = 3, MICRO_TILE_ROWS = 3, MICRO_TILE_BLOCKS = 1, WIDE_BLOCKS = 2 };
 #else
@@ -67,7 +76,7 @@ enum {
 #endif
 };
 
-#if defined(FASTBP_PORTABLE) || !defined(__GNUC__)
+#if defined(FASTBP_PORTABLE)
 static inline vreal vload(const real *p) { return *p; }
 static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }

@@ -71,7 +71,7 @@ def test_other_names_of_instruction_sets(alias, isa):
 @needs_kernels
 def test_unknown_names():
     text = _last_line(FASTBP_ISA="v9")
-    assert text == "ValueError: FASTBP_ISA='v9' is unknown; known: v4, v3, v2, portable"
+    assert text == "ValueError: FASTBP_ISA='v9' is unknown; known: v4, v3, v2, neon, portable"
     text = _last_line(FASTBP_BACKEND="torch")
     assert text == "ValueError: FASTBP_BACKEND='torch' is unknown; known: cython, numpy"
 

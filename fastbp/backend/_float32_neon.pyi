@@ -1,0 +1,1 @@
+from fastbp.backend._float64_portable import *
