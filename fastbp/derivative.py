@@ -71,7 +71,8 @@ class Differentiable:
 
     def per_example_gradients(self, X: ArrayLike, y: ArrayLike) -> list[FloatArray]:
         """The gradient of each row's own loss by every parameter: arrays in the order and shapes of
-        `get_weights`, each with the rows before, (n, n_in, n_out) and (n, n_out).
+        `get_weights`, each with the rows before, (n, n_in, n_out) and (n, n_out).  Running
+        statistics of `BatchNorm` are constants in derivatives, and have none.
 
         They are what `trace` finds for a row alone; their means over the rows are the gradient of
         the mean loss.  Penalties are left out.  The result takes n times the memory of the
@@ -102,7 +103,8 @@ class Differentiable:
         self, X: ArrayLike, y: ArrayLike, v: Sequence[ArrayLike]
     ) -> list[FloatArray]:
         """H v, H being the matrix of second derivatives of the mean loss over the rows, as
-        `evaluate` reports it, by the parameters; in the shapes of `get_weights`.
+        `evaluate` reports it, by the parameters; in the shapes of `get_weights`, without running
+        statistics.
 
         Exact to rounding, without differences: the gradient's derivative along v, by forward and
         backward pass in dual numbers (Pearlmutter, Fast Exact Multiplication by the Hessian, 1994).
@@ -113,7 +115,7 @@ class Differentiable:
 
         Args:
             X, y: as for `evaluate`.
-            v: the direction, arrays in the shapes of `get_weights`.
+            v: the direction, arrays in these shapes.
 
         Raises:
             TypeError, ValueError: bad input.

@@ -63,7 +63,7 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
     """See `Network.per_example_gradients`."""
     check_loss(state, "per_example_gradients")
     rows, target = state.checked_pair(X, y, nan_advice="")
-    tensors = state.layout.tensors
+    tensors = [tensor for tensor in state.layout.tensors if not tensor.is_running]
     found = [np.zeros((len(rows), *tensor.shape), state.dtype) for tensor in tensors]
     at = {tensor.offset: own for tensor, own in zip(tensors, found, strict=True)}
     for part, tile in tiles(state, rows):

@@ -29,16 +29,17 @@ def hessian_vector_product(
     check_loss(state, "hessian_vector_product")
     rows, target = state.checked_pair(X, y, nan_advice="")
     views = state.parameter_views()
-    shapes = [(name, view.shape) for name, view in views.items()]
+    running = {tensor.name for tensor in state.layout.tensors if tensor.is_running}
+    shapes = [(name, view.shape) for name, view in views.items() if name not in running]
     direction = check_weights(v, shapes=shapes, name="v")
     real = np.dtype(np.float64)
     own = architecture(state.layers, state.loss, real)
     parameters = Dual.zeros(own.layout.size)
     for to, value in zip(own.layout.views(parameters.value).values(), views.values(), strict=True):
         to[...] = value
-    tangents = own.layout.views(parameters.tangent).values()
-    for tensor, to, value in zip(own.layout.tensors, tangents, direction, strict=True):
-        to[...] = 0 if tensor.is_running else value
+    tangents = own.layout.views(parameters.tangent)
+    for (name, _), value in zip(shapes, direction, strict=True):
+        tangents[name][...] = value
     n_rows = len(rows)
     step = min(n_rows, TILE_ROWS)
     plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", step)
@@ -49,5 +50,5 @@ def hessian_vector_product(
         labels = target.ndim == 1  # of classes, which stay what they are
         y_part = target[part] if labels else target[part].astype(real)
         engine.add(rows[part].astype(real), y_part, scale)
-    found = own.layout.views(engine.gradient.tangent).values()
-    return [np.array(view, state.dtype) for view in found]
+    found = own.layout.views(engine.gradient.tangent)
+    return [np.array(found[name], state.dtype) for name, _ in shapes]

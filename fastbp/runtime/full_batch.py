@@ -199,6 +199,10 @@ class FullBatchEpochs(SteppedEpochs):
                 f"{kind} needs a loss that is the same at each call: no layers that draw random "
                 "numbers, as Dropout does"
             )
+        if state.graph.n_batched:
+            raise ValueError(
+                f"{kind} takes no BatchNorm, whose running statistics follow single steps"
+            )
         multipliers = {tensor.rate for tensor in state.layout.tensors} - {0.0, 1.0}
         if multipliers:
             raise ValueError(f"{kind} takes no learning_rate_multiplier, got {multipliers.pop()}")

@@ -10,6 +10,7 @@ from inspection.test_derivative import classifier, data, network_of
 from numpy.typing import NDArray
 from support import oracle
 from support.mark import slow_but
+from support.network_state import trained
 from support.random_network import random_case
 from support.refusal import bad_input
 from support.tolerance import assert_near, depth, difference_bound
@@ -26,7 +27,7 @@ SEEDS = range(220)
 
 def direction_of(network: fb.Network, seed: int = 0) -> list[Array]:
     rng = np.random.default_rng([seed, 5])
-    return [rng.normal(size=w.shape) for w in network.get_weights()]
+    return [rng.normal(size=w.shape) for w in trained(network)]
 
 
 def along(a: list[Array], b: list[Array]) -> float:

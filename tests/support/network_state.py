@@ -23,6 +23,13 @@ def values(network: fb.Network) -> bytes:
     return b"".join(array.tobytes() for array in held) + network._state.powers.tobytes()
 
 
+def trained(network: fb.Network) -> list[np.ndarray]:
+    """What has a gradient: all but running statistics."""
+    tensors = network._state.layout.tensors
+    pairs = zip(tensors, network.get_weights(), strict=True)
+    return [own for tensor, own in pairs if not tensor.is_running]
+
+
 def classification(
     n: int, n_features: int, n_classes: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -570,10 +570,10 @@ def _rows(y: Array, k: int) -> Array:
 
 
 def gradient(
-    layers: Any, loss: Any, parameters: list[Array], X: Array, y: Array
+    layers: Any, loss: Any, parameters: list[Array], X: Array, y: Array, *, by_batch: bool = True
 ) -> tuple[float, Array, Tape]:
-    """Mean loss, dL/dX, and the tape with the gradients of the parameters."""
-    out, pull, tape = run(layers, parameters, X, loss=loss.name, by_batch=True)
+    """Mean loss, dL/dX, and the tape with the gradients of the parameters; as for a step."""
+    out, pull, tape = run(layers, parameters, X, loss=loss.name, by_batch=by_batch)
     dX = pull(loss_slope(loss, out, y))
     return float(loss_value(loss, out, y)), dX, tape
 
@@ -581,8 +581,10 @@ def gradient(
 def hessian_product(
     layers: Any, loss: Any, parameters: list[Array], X: Array, y: Array, direction: list[Array]
 ) -> list[Array]:
-    """H v of the mean loss, by a complex step of the chain rule's gradient."""
-    moved = [w + 1j * 1e-100 * v for w, v in zip(parameters, direction, strict=True)]
+    """H v of the mean loss, v of what is trained: a complex step of the chain rule's gradient."""
+    moved = list(parameters)
+    for place, v in zip(run(layers, moved, X, loss=loss.name)[2].places, direction, strict=True):
+        moved[place] = moved[place] + 1j * 1e-100 * v
     out, pull, tape = run(layers, moved, X, loss=loss.name)
     pull(loss_slope(loss, out, y))
     return [np.imag(g) / 1e-100 for g in tape.gradients]
