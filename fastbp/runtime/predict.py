@@ -149,7 +149,9 @@ def measure(
         found = _sums(state, rows, n_threads, ema)
         if not state.description.metrics:
             return found
-    names = [*dict.fromkeys(("loss", *found, *state.description.measures))]
+    names = ["loss", *state.description.measures]
+    if state.heads is not None:  # whose own losses are among the figures
+        names = [*dict.fromkeys(["loss", *found, *names])]
     if len(found) < len(names):
         response: Any = np.empty((len(rows.X), state.n_outputs), state.dtype)
         for part in _parts(rows):

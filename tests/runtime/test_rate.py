@@ -71,7 +71,13 @@ def one_step_at_a_time(network, rate_at, steps):
 # ---- the right rate at the right step ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULES, hyperbola, Triangle()], ids=repr)
+def named(schedule: object) -> str:
+    """Without an address, which is another in each process of pytest-xdist."""
+    text = repr(schedule)
+    return getattr(schedule, "__name__", type(schedule).__name__) if " at 0x" in text else text
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES, hyperbola, Triangle()], ids=named)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_step_has_its_rate(make, optimizer, schedule):
     expected = one_step_at_a_time(make(optimizer(0.5)), schedule, 3 * PER_EPOCH)
@@ -109,7 +115,7 @@ def test_a_step_by_hand(backend):
 # ---- however the steps are dealt out -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULES, hyperbola, Triangle()], ids=repr)
+@pytest.mark.parametrize("schedule", [*SCHEDULES, hyperbola, Triangle()], ids=named)
 def test_same_bits_in_one_call_and_in_several(make, schedule, tmp_path):
     once = make(fb.Adam(schedule))
     once.fit(X, Y, epochs=4, batch_size=BATCH)
