@@ -29,7 +29,7 @@ def test_two_commands_of_one_line_each():
     assert commands == [
         "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fastbp demo",
         "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' "
-        "&& .venv/bin/python -P -m pytest",
+        "&& .venv/bin/python -P -m pytest -n auto",
     ]
 
 

@@ -92,7 +92,9 @@ def test_names_of_columns():
         network().fit(pandas.DataFrame(UNEVEN), Y)
 
 
-@pytest.mark.parametrize("names", [None, 3, ["a"], lambda: ["a", "b", "c"]], ids=["none", "number", "short", "function"])
+@pytest.mark.parametrize(
+    "names", [None, 3, ["a"], lambda: ["a", "b", "c"]], ids=["none", "number", "short", "function"]
+)
 def test_odd_names_are_no_names(names):
     assert unevenness(UNEVEN, Frame(UNEVEN, names)).startswith("column 1 of X is")
 

@@ -20,6 +20,7 @@ def test_every_loss_meets_every_optimizer() -> None:
 
 @needs_kernels
 @pytest.mark.usefixtures("eager_threads")
+@pytest.mark.filterwarnings("ignore:column .* times as large as")
 @pytest.mark.parametrize("seed", slow_but(SEEDS[::23], SEEDS[:300]))
 def test_any_number_of_threads(seed: int) -> None:
     for dtype in ("float32", "float64"):
