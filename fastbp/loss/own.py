@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from fastbp.check.function import function_name, signature_of, takes_weight
 from fastbp.check.message import shown
 from fastbp.loss import Loss
 
@@ -30,7 +29,7 @@ class OwnLoss(Loss):
     def __init__(self, function: Function | None, *, name: str = "") -> None:
         super().__init__("mse")  # all other fields at their defaults
         known = {"name": name or function_name(function), "function": function}
-        for key, value in (known | {"takes_weight": _takes_weight(function)}).items():
+        for key, value in (known | {"takes_weight": takes_weight(function)}).items():
             object.__setattr__(self, key, value)
 
     @property
@@ -82,7 +81,7 @@ def own_loss(function: Any) -> OwnLoss:
             "loss must be a name, a Loss or a function (y, output) -> (loss, gradient), got the "
             f"class {function.__name__}"
         )
-    signature = _signature(function)
+    signature = signature_of(function)
     if signature is not None:
         try:
             signature.bind(None, None)
@@ -100,28 +99,3 @@ def absent_loss(*, name: str, is_function: bool) -> OwnLoss:
     if not isinstance(name, str) or not name or is_function is not True:
         raise ValueError(f"loss must have the name of a function, got {shown(name)}")
     return OwnLoss(None, name=name)
-
-
-def function_name(function: Any) -> str:
-    """Its `__name__`; "lambda" of a lambda; of another object that can be called, its class's."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None) or type(function).__name__
-    return str(name).strip("<>")
-
-
-def _signature(function: Any) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (ValueError, TypeError):  # compiled ones may have none
-        return None
-
-
-def _takes_weight(function: Any) -> bool:
-    signature = None if function is None else _signature(function)
-    if signature is None:
-        return False
-    parameter = signature.parameters.get("sample_weight")
-    if parameter is not None:
-        return parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())

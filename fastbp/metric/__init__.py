@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.check.function import function_name
 from fastbp.check.message import shown
 from fastbp.loss import Loss, resolve_loss
-from fastbp.metric.function import Function, check_function, function_name, measure_of
+from fastbp.metric.function import Function, check_function, measure_of
 from fastbp.metric.rows import Array, Weight
 from fastbp.metric.table import CLASSES, METRICS, NUMBERS, ONE_CLASS, Metric
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import pickle
 import warnings
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.check.function import function_name, signature_of, takes_weight
 from fastbp.check.message import shown
 from fastbp.metric.rows import Array, Weight
 
@@ -32,21 +31,13 @@ def check_function(function: Function) -> None:
         raise ValueError(
             f"metric function {name!r} has the name of another figure; give it another __name__"
         )
-    signature = _signature(function)
+    signature = signature_of(function)
     if signature is None:
         return
     try:
         signature.bind(None, None)
     except TypeError as error:
         raise TypeError(f"metric function {name!r} must take (y, prediction): {error}") from None
-
-
-def function_name(function: Function) -> str:
-    """Its `__name__`; "lambda" of a lambda; of another object that can be called, its class's."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None) or type(function).__name__
-    return str(name).strip("<>")
 
 
 def measure_of(function: Function) -> Callable[..., float]:
@@ -57,13 +48,13 @@ def measure_of(function: Function) -> Callable[..., float]:
 
     Raises TypeError where no number comes back.
     """
-    takes_weight = _takes_weight(function)
+    has_weight = takes_weight(function)
 
     def measure(response: Array, y: Array, weight: Weight = None) -> float:
         arrays = [y.view(), response.view()]
         for array in arrays:
             array.flags.writeable = False
-        if weight is not None and takes_weight:
+        if weight is not None and has_weight:
             value = function(*arrays, sample_weight=weight)
         else:
             value = function(*arrays)
@@ -107,23 +98,6 @@ def left_out(
         f"{kind} function {what} is not in the {place}{why}: the network that is read back goes "
         f"without it{'; set its metrics again' if kind == 'metric' else ''}"
     )
-
-
-def _signature(function: Function) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (ValueError, TypeError):  # compiled ones may have none
-        return None
-
-
-def _takes_weight(function: Function) -> bool:
-    signature = _signature(function)
-    if signature is None:
-        return False
-    parameter = signature.parameters.get("sample_weight")
-    if parameter is not None:
-        return parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
 
 
 def _number(value: Any, function: Function) -> float:

@@ -167,6 +167,12 @@ class Move:
     ended: tuple[str, str] | None = None
 
 
+def converged(slope: float, tolerance: float) -> tuple[str, str]:
+    """How a fit ends where no component of the gradient is larger than `slope`."""
+    text = f"the largest component of the gradient is {slope:.2g}"
+    return "converged", f"{text}, tolerance_grad={tolerance:g}"
+
+
 class Method(Protocol):
     """How an optimizer finds its steps: made of the network's state and the objective for one call
     of `fit`.  All that it goes by from step to step lies in `state.optimizer_state`, and, of two

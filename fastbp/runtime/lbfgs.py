@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.check.array import Array
-from fastbp.runtime.full_batch import Move, Objective, Point, Vector
+from fastbp.runtime.full_batch import Move, Objective, Point, Vector, converged
 from fastbp.runtime.line_search import Trial, strong_wolfe
 from fastbp.runtime.state import State
 
@@ -29,7 +29,7 @@ class LimitedMemory:
         """From here, with nothing changed."""
         own, slope = self.own, float(np.abs(here.gradient).max(initial=0))
         if slope <= own.tolerance_grad:
-            return Move(None, ended=self._converged(slope))
+            return Move(None, ended=converged(slope, own.tolerance_grad))
         pairs = self._pairs()
         found = self._search(here, _direction(here.gradient, pairs), rate)
         if found is None and pairs:  # what they tell may no longer be true
@@ -42,15 +42,11 @@ class LimitedMemory:
         decrease = here.value - found.value
         scale = max(abs(here.value), abs(found.value), 1.0)
         if slope <= own.tolerance_grad:
-            move.ended = self._converged(slope)
+            move.ended = converged(slope, own.tolerance_grad)
         elif decrease <= own.tolerance_change * scale:
             text = f"the last step made the loss smaller by {max(decrease, 0.0):.2g}"
             move.ended = "converged", f"{text}, tolerance_change={own.tolerance_change:g}"
         return move
-
-    def _converged(self, slope: float) -> tuple[str, str]:
-        text = f"the largest component of the gradient is {slope:.2g}"
-        return "converged", f"{text}, tolerance_grad={self.own.tolerance_grad:g}"
 
     def _search(self, here: Point, direction: Vector, rate: float) -> Point | None:
         """The point of the line search along a direction, or None."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.check.array import Array
-from fastbp.runtime.full_batch import Move, Objective, Point, Vector
+from fastbp.runtime.full_batch import Move, Objective, Point, Vector, converged
 from fastbp.runtime.state import State
 from fastbp.runtime.tile import Tile, unit
 
@@ -36,7 +36,7 @@ class DampedLeastSquares:
         own, gradient = self.own, here.gradient[self.places]
         slope = float(np.abs(gradient).max(initial=0))
         if slope <= own.tolerance_grad:
-            return Move(None, ended=self._converged(slope))
+            return Move(None, ended=converged(slope, own.tolerance_grad))
         matrix, diagonal = self._matrix(), np.arange(len(gradient))
         first = max(own.damping * float(self.state.powers[0]), _LEAST_DAMPING)
         damping = first
@@ -55,15 +55,11 @@ class DampedLeastSquares:
         slope = float(np.abs(found.gradient[self.places]).max(initial=0))
         decrease = here.value - found.value
         if slope <= own.tolerance_grad:
-            move.ended = self._converged(slope)
+            move.ended = converged(slope, own.tolerance_grad)
         elif damping == first and decrease <= own.tolerance_change * here.value:
             text = f"the last step made the loss smaller by {decrease:.2g}"
             move.ended = "converged", f"{text}, tolerance_change={own.tolerance_change:g}"
         return move
-
-    def _converged(self, slope: float) -> tuple[str, str]:
-        text = f"the largest component of the gradient is {slope:.2g}"
-        return "converged", f"{text}, tolerance_grad={self.own.tolerance_grad:g}"
 
     def _try(self, here: Point, damped: Array, gradient: Vector, rate: float) -> Point | None:
         """Where the step leads, if that is down."""
