@@ -39,9 +39,10 @@ def parameter_segments(
     transpose, transposes_size = _place_transposes(graph, purpose) if transposes else ({}, 0)
     segments: list[Segment] = []
     index: dict[str, int] = {}
+    has_decay = optimizer.coupled_decay != 0 or optimizer.decoupled_decay != 0
     for tensor in graph.parameters.tensors:
         offset, ld = transpose.get(tensor.name, (-1, 0))
-        decays = int((optimizer.decay_bias or tensor.decays) and not tensor.is_running)
+        decays = int(has_decay and (optimizer.decay_bias or tensor.decays) and not tensor.is_running)
         l2 = tensor.l2 + (optimizer.coupled_decay if decays else 0.0)
         own = Segment(
             tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays,

@@ -73,8 +73,9 @@ cdef void update_segments(Engine engine, int part, int parts, Py_ssize_t n_block
     cdef const Segment* segment
     for i in range(engine.n_segments):
         segment = &engine.segments[i]
-        unit = BLOCK if segment.rows == 1 and segment.transpose < 0 else segment.ld  # a copy is made of whole rows
-        n_units = segment.rows * segment.ld // unit
+        unit, n_units = segment.ld, segment.rows
+        if n_units == 1 and segment.transpose < 0:      # else a copy is made of whole rows
+            unit, n_units = BLOCK, segment.ld // BLOCK
         begin = share(n_units, part, parts)
         end = share(n_units, part + 1, parts)
         at = segment.offset + begin * unit

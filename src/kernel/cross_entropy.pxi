@@ -14,49 +14,83 @@ cdef double label_entropy(LossRows* own) noexcept nogil:
     Rows add up one after the other, each times its weight.  A label outside 0..n-1, which somebody must have written since
     the check, counts as 0.
     """
-    cdef real transposed[GROUP_COLUMNS * BLOCK]
+    cdef real exponential[GROUP_COLUMNS * BLOCK]
     cdef real total[BLOCK]
     cdef real shift[BLOCK]
+    cdef Py_ssize_t group, first = 0, n = own.n, ld = own.ld
+    cdef double loss = 0
+    while first < own.rows:
+        if n <= GROUP_COLUMNS:
+            group = min(<Py_ssize_t>BLOCK, own.rows - first)
+            group_exponentials(group, n, ld, own.out + first * ld, exponential, total, shift)
+            label_block(own, first, ld, 1, total, shift, exponential, BLOCK, &loss)
+            transpose(ld, group, exponential, BLOCK, own.d + first * ld, ld)
+            first += group
+        else:
+            loss += wide_label_entropy(own, first)
+            first += 1
+    return loss
+
+
+cdef inline Py_ssize_t label_of_row(LossRows* own, Py_ssize_t r) noexcept nogil:
+    cdef int label = own.label[(own.order[r] if own.order != NULL else r) * own.label_step]
+    return label if 0 <= label < own.n else 0
+
+
+cdef inline void label_block(LossRows* own, Py_ssize_t first, Py_ssize_t row, Py_ssize_t column, real* total,
+                             const real* shift, real* d, Py_ssize_t ld, double* loss) noexcept nogil:
+    """Up to BLOCK rows from `first` on, one a lane; d (n, BLOCK), `ld` from one class to the next: IN exponentials, OUT d.
+
+    `total` IN: their sums; lost.  The logits of row r and class j are out[r * row + j * column]; `loss` goes on by each row.
+    """
     cdef real factor[BLOCK]
     cdef real scale[BLOCK]
-    cdef const unsigned int* order = own.order
-    cdef const int* label = own.label
-    cdef const real* z = own.out
-    cdef real* d = own.d
-    cdef Py_ssize_t r, j, group, first = 0, rows = own.rows, n = own.n, ld = own.ld, label_step = own.label_step
-    cdef int lane, target
-    cdef real value
-    cdef double loss = 0
-    row_scales(own, 0, 0, scale)
-    while first < rows:
-        group = min(<Py_ssize_t>BLOCK, rows - first) if n <= GROUP_COLUMNS else 1
-        if n <= GROUP_COLUMNS:
-            group_exponentials(group, n, ld, z + first * ld, transposed, total, shift)
+    cdef real value[BLOCK]
+    cdef real label[BLOCK]
+    cdef Py_ssize_t r, j, at, count = min(<Py_ssize_t>BLOCK, own.rows - first)
+    cdef const real* weight = own.weight + first if own.weight != NULL else NULL
+    cdef int lane
+    row_scales(own, first, count if weight != NULL else 0, scale)
+    for lane in range(BLOCK):
+        value[lane] = 0
+        label[lane] = -1
+    for r in range(count):
+        at = label_of_row(own, first + r)
+        label[r] = <real>at
+        value[r] = own.out[(first + r) * row + at * column]
+    for lane in range(BLOCK):
+        factor[lane] = scale[lane] / total[lane] if lane < count else 0
+        value[lane] = (shift[lane] - value[lane]) + real_log(total[lane])
+    for j in range(own.n):
+        for lane in range(BLOCK):
+            d[j * ld + lane] = d[j * ld + lane] * factor[lane] - (scale[lane] if label[lane] == <real>j else 0)
+    for r in range(count):
+        if weight == NULL:
+            loss[0] += value[r]
+        elif weight[r] != 0:
+            loss[0] += weight[r] * value[r]
         else:
-            total[0] = exponentials(n, ld, z + first * ld, d + first * ld, shift)
-        if own.weight != NULL:
-            row_scales(own, first, group, scale)
-        for lane in range(BLOCK if n <= GROUP_COLUMNS else 1):
-            factor[lane] = scale[lane] / total[lane]
-            total[lane] = real_log(total[lane])
-        if n <= GROUP_COLUMNS:
-            group_scale(group, n, ld, transposed, factor, d + first * ld)
-        else:
-            for j in range(ld):
-                d[first * ld + j] = d[first * ld + j] * factor[0]
-        for r in range(group):
-            target = label[(order[first + r] if order != NULL else first + r) * label_step]
-            target = target if 0 <= target < n else 0
-            d[(first + r) * ld + target] -= scale[r]
-            value = (shift[r] - z[(first + r) * ld + target]) + total[r]
-            if own.weight == NULL:
-                loss += value
-            elif own.weight[first + r] != 0:
-                loss += own.weight[first + r] * value
-            else:
-                memset(d + (first + r) * ld, 0, ld * sizeof(real))
-        first += group
-    return loss
+            for j in range(own.n):
+                d[j * ld + r] = 0
+
+
+cdef double wide_label_entropy(LossRows* own, Py_ssize_t r) noexcept nogil:
+    """The loss of one row of more classes than GROUP_COLUMNS, times its weight."""
+    cdef const real* z = own.out + r * own.ld
+    cdef real* d = own.d + r * own.ld
+    cdef real shift, scale = own.scale * own.weight[r] if own.weight != NULL else own.scale
+    cdef real total = exponentials(own.n, own.ld, z, d, &shift), factor = scale / total, value
+    cdef Py_ssize_t j, label = label_of_row(own, r)
+    for j in range(own.ld):
+        d[j] = d[j] * factor
+    d[label] -= scale
+    value = (shift - z[label]) + real_log(total)
+    if own.weight == NULL:
+        return value
+    if own.weight[r] != 0:
+        return own.weight[r] * value
+    memset(d, 0, own.ld * sizeof(real))
+    return 0
 
 
 cdef inline void row_scales(LossRows* own, Py_ssize_t first, Py_ssize_t count, real* scale) noexcept nogil:

@@ -32,43 +32,14 @@ cdef double lane_loss_run(piece_kernel piece, LossRows* own) noexcept nogil:
 cdef double lane_cross_entropy(LossRows* own) noexcept nogil:
     """By class indices: loss_r = log sum_j exp(z[j, r]) - z[label, r]; d = scale * (softmax(z) - one_hot(label)).
 
-    From the column's maximum, sums over j in order; rows add up one after the other.  A label outside 0..n-1 counts as 0.
+    From the column's maximum, sums over j in order; rows add up one after the other.
     """
     cdef real total[BLOCK]
     cdef real shift[BLOCK]
-    cdef real factor[BLOCK]
-    cdef real scale[BLOCK]
-    cdef const unsigned int* order = own.order
-    cdef const int* label = own.label
-    cdef const real* z = own.out
-    cdef real* d = own.d
-    cdef Py_ssize_t j, r, first = 0, rows = own.rows, n = own.n, ld = own.ld
-    cdef int lane, target, count
-    cdef real value
+    cdef Py_ssize_t first = 0
     cdef double loss = 0
-    while first < rows:
-        count = <int>min(rows - first, <Py_ssize_t>BLOCK)
-        block_exponentials(n, ld, z, d, total, shift)
-        row_scales(own, first, count if own.weight != NULL else 0, scale)
-        for lane in range(BLOCK):
-            factor[lane] = scale[lane] / total[lane] if lane < count else 0
-            total[lane] = real_log(total[lane])
-        for j in range(n):
-            for lane in range(BLOCK):
-                d[j * ld + lane] = d[j * ld + lane] * factor[lane]
-        for r in range(count):
-            target = label[(order[first + r] if order != NULL else first + r) * own.label_step]
-            target = target if 0 <= target < n else 0
-            d[target * ld + r] -= scale[r]
-            value = (shift[r] - z[target * ld + r]) + total[r]
-            if own.weight == NULL:
-                loss += value
-            elif own.weight[first + r] != 0:
-                loss += own.weight[first + r] * value
-            else:
-                for j in range(n):
-                    d[j * ld + r] = 0
-        z += BLOCK
-        d += BLOCK
+    while first < own.rows:
+        block_exponentials(own.n, own.ld, own.out + first, own.d + first, total, shift)
+        label_block(own, first, 1, own.ld, total, shift, own.d + first, own.ld, &loss)
         first += BLOCK
     return loss
