@@ -26,6 +26,7 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
     cdef vreal column[MICRO_TILE_ACCUMULATORS]
     cdef vreal scale
     cdef const real* group[4]   # every fifth row: a pointer for each row would need more registers than there are
+    cdef const real* row = opaque(c)    # of c: else all addresses are worked out first, and kept in memory until the end
     cdef int r, v
     cdef Py_ssize_t k
     for r in range(4):
@@ -33,7 +34,8 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
     if start == START_C:
         for r in range(rows):
             for v in range(vectors):
-                sum[r * vectors + v] = vload(c + r * ldc + v * LANES)
+                sum[r * vectors + v] = vload(row + v * LANES)
+            row = opaque(row + ldc)
     elif start == START_BIAS:
         for v in range(vectors):
             column[v] = vload(bias + v * LANES)
@@ -57,9 +59,11 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
         for r in range(4):
             group[r] += a_column
         b += ldb
+    row = opaque(c)
     for r in range(rows):
         for v in range(vectors):
-            vstore(c + r * ldc + v * LANES, sum[r * vectors + v])
+            vstore(<real*>row + v * LANES, sum[r * vectors + v])
+        row = opaque(row + ldc)
 
 
 cdef inline void micro_tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,
