@@ -45,6 +45,7 @@ FLAGS = {
         # its own.
         "-fno-inline-functions-called-once": "of GCC",
         "-fno-ipa-cp-clone": "of GCC",
+        "-fno-version-loops-for-strides": "of GCC: a second copy of each tile, for a stride of 1",
         "-finline-hint-functions": "of clang",
         "-mllvm -unroll-threshold=2000": "of clang, which would leave the largest tiles in memory",
     },

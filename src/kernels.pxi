@@ -19,6 +19,7 @@ cdef extern from "machine/vector.h" nogil:
     vreal vcopysign(vreal x, vreal sign) noexcept
     vreal vpower(vreal t) noexcept
     vreal vbetween(int begin, int end, vreal v) noexcept
+    vreal vwhere_equal(vreal a, vreal b, vreal x) noexcept
     vreal vquotient(vreal a, vreal b) noexcept
     int has_slow_divider() noexcept
     vwide wide_set(unsigned int x) noexcept

@@ -49,7 +49,8 @@ cdef inline void label_block(LossRows* own, Py_ssize_t first, Py_ssize_t row, Py
     cdef real label[BLOCK]
     cdef Py_ssize_t r, j, at, count = min(<Py_ssize_t>BLOCK, own.rows - first)
     cdef const real* weight = own.weight + first if own.weight != NULL else NULL
-    cdef int lane
+    cdef real number = 0    # j, once more
+    cdef int lane, v
     row_scales(own, first, count if weight != NULL else 0, scale)
     for lane in range(BLOCK):
         value[lane] = 0
@@ -62,8 +63,11 @@ cdef inline void label_block(LossRows* own, Py_ssize_t first, Py_ssize_t row, Py
         factor[lane] = scale[lane] / total[lane] if lane < count else 0
         value[lane] = (shift[lane] - value[lane]) + real_log(total[lane])
     for j in range(own.n):
-        for lane in range(BLOCK):
-            d[j * ld + lane] = d[j * ld + lane] * factor[lane] - (scale[lane] if label[lane] == <real>j else 0)
+        for v in range(BLOCK_VECTORS):
+            at = j * ld + v * LANES
+            vstore(d + at, vload(d + at) * vload(factor + v * LANES)
+                   - vwhere_equal(vload(label + v * LANES), vset(number), vload(scale + v * LANES)))
+        number += 1
     for r in range(count):
         if weight == NULL:
             loss[0] += value[r]
@@ -95,9 +99,12 @@ cdef double wide_label_entropy(LossRows* own, Py_ssize_t r) noexcept nogil:
 
 cdef inline void row_scales(LossRows* own, Py_ssize_t first, Py_ssize_t count, real* scale) noexcept nogil:
     """scale (BLOCK) OUT: the loss's, times the weight of rows first..first + count."""
+    cdef real of_loss = own.scale
     cdef int lane
     for lane in range(BLOCK):
-        scale[lane] = own.scale * own.weight[first + lane] if lane < count else own.scale
+        scale[lane] = of_loss
+    for lane in range(<int>count):
+        scale[lane] = of_loss * own.weight[first + lane]
 
 
 cdef double target_entropy(LossRows* own) noexcept nogil:

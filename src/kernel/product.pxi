@@ -17,6 +17,11 @@ cdef enum:
     START_ROW_BIAS = 3      # C = bias + A B, one number of the bias for each row of C; of `panels` alone
 
 
+cdef inline const real* next_row(const int rows, const real* row, Py_ssize_t ld) noexcept nogil:
+    """Of a tile of several, worked out when it is asked for: the addresses of all would be kept in memory until then."""
+    return opaque(row + ld) if rows > 1 else row
+
+
 cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssize_t depth,
                             const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                             const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
@@ -26,7 +31,7 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
     cdef vreal column[MICRO_TILE_ACCUMULATORS]
     cdef vreal scale
     cdef const real* group[4]   # every fifth row: a pointer for each row would need more registers than there are
-    cdef const real* row = opaque(c)    # of c: else all addresses are worked out first, and kept in memory until the end
+    cdef const real* row = c
     cdef int r, v
     cdef Py_ssize_t k
     for r in range(4):
@@ -35,7 +40,7 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
         for r in range(rows):
             for v in range(vectors):
                 sum[r * vectors + v] = vload(row + v * LANES)
-            row = opaque(row + ldc)
+            row = next_row(rows, row, ldc)
     elif start == START_BIAS:
         for v in range(vectors):
             column[v] = vload(bias + v * LANES)
@@ -59,11 +64,11 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
         for r in range(4):
             group[r] += a_column
         b += ldb
-    row = opaque(c)
+    row = c
     for r in range(rows):
         for v in range(vectors):
             vstore(<real*>row + v * LANES, sum[r * vectors + v])
-        row = opaque(row + ldc)
+        row = next_row(rows, row, ldc)
 
 
 cdef inline void micro_tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,

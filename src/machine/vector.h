@@ -87,6 +87,7 @@ static inline vreal vabs(vreal x) { return real_abs(x); }
 static inline vreal vcopysign(vreal x, vreal sign) { return real_copysign(x, sign); }
 static inline vreal vpower(vreal t) { return real_power(t); }
 static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 && end > 0 ? v : 0; }
+static inline vreal vwhere_equal(vreal a, vreal b, vreal x) { return a == b ? x : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
 CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) { column[0] = row[0][at]; }
 static inline vwide wide_set(unsigned int x) { return x; }
@@ -163,6 +164,9 @@ static inline vreal vcopysign(vreal size, vreal sign) { /* of a size, which has 
     return (vreal)(((vmask)sign & (vmask)vset((real)-0.0)) | (vmask)size);
 }
 static inline vreal vpower(vreal t) { return (vreal)((vmask)t << REAL_FRACTION_BITS); }
+
+/* x where a = b, 0 elsewhere. */
+static inline vreal vwhere_equal(vreal a, vreal b, vreal x) { return (vreal)((vmask)x & (vmask)(a == b)); }
 
 /* Lanes begin..end of v, without `end`, and 0 in the others. */
 static inline vreal vbetween(int begin, int end, vreal v) {
