@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, ExecError, LinkError
 
 sys.path.insert(0, "src")
+from differentiate import tangent_source  # noqa: E402
 from generate import FORMULA, formula_source  # noqa: E402
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
@@ -90,7 +91,7 @@ DIRECTIVES = {
 
 def sources():
     own = [path for path in Path("src").rglob("*") if path.suffix in (".h", ".pxi", ".pyx")]
-    return sorted([*own, Path("src/generate.py"), *FORMULA.glob("*.py")])
+    return sorted([*own, *Path("src").glob("*.py"), *FORMULA.glob("*.py")])
 
 
 def source_hash():
@@ -124,6 +125,8 @@ def kernel_source(real, name):
 include "function/function_{real}.pxi"
 include "kernels.pxi"
 """
+    if real == "float64":  # whatever a network's type, second derivatives are found in this one
+        text += 'include "engine/tangent.pxi"\n'
     return generate(f"{real}_{name}.pyx", text)
 
 
@@ -214,6 +217,7 @@ def run_compiler(command, **_):
 
 
 generate("formula.pxi", formula_source())
+generate("tangent_formula.pxi", tangent_source())
 extensions = [Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"])]
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(
