@@ -118,6 +118,13 @@ def generate(name, text):
     return str(path)
 
 
+def has_tangents(real, name):
+    """Second derivatives are found in float64, whatever a network's type.  They take 20 kB of a
+    wheel, which builds for processors of before 2013 do without: NumPy stands in there.
+    """
+    return real == "float64" and (name in ("v3", "v4", "neon") or MACHINE not in DEFAULT_BUILDS)
+
+
 def kernel_source(real, name):
     """A file of one build's own: Cython makes one module of a file, whatever the flags."""
     kind = {"float32": "float", "float64": "double"}[real]
@@ -125,7 +132,7 @@ def kernel_source(real, name):
 include "function/function_{real}.pxi"
 include "kernels.pxi"
 """
-    if real == "float64":  # whatever a network's type, second derivatives are found in this one
+    if has_tangents(real, name):
         text += 'include "engine/tangent.pxi"\n'
     return generate(f"{real}_{name}.pyx", text)
 

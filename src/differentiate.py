@@ -131,6 +131,8 @@ def tangent_source():
         lines = [f"cdef {kind}_tangent_kernel {kind}_tangent(int place) noexcept:"]
         lines += [f"    if place == {i}:\n        return {name}_tangent_run" for i, name in enumerate(of)]
         parts.append("\n".join([*lines, "    return NULL"]))
+    pairs = tuple(name for name in of if n_results(functions[name]) == 3)
+    parts.append(f"cdef tuple PAIR_LOSSES = {pairs!r}")
     return "\n\n\n".join(parts) + "\n"
 
 

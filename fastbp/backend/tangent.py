@@ -36,8 +36,9 @@ class CompiledTangentEngine(TangentEngine):
         self._compiled.refresh()
 
     def add(self, x: Array, y: Array, scale: float) -> None:
-        self._input[: len(x), : x.shape[1]] = x
-        super().add(x, y, scale)
+        own = self._input[: len(x), : x.shape[1]]
+        own[...] = x
+        super().add(own, y, scale)
 
     def _run_program(self, index: int, x: Array) -> None:
         program = self.programs[index]

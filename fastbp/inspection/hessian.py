@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TILE_ROWS = 256
 _REAL = np.dtype(np.float64)
-_KEPT_BYTES = 2**22  # of an engine that waits for the next call
+_KEPT_BYTES = 2**26  # of an engine that waits for the next call
 
 
 @reading
@@ -48,12 +48,10 @@ def hessian_vector_product(
     engine.begin()
     scale = 1 / (n_rows * engine.plan.loss_divisor)
     for begin in range(0, n_rows, step):
-        part = slice(begin, begin + step)
-        labels = target.ndim == 1  # of classes, which stay what they are
-        y_part = target[part] if labels else target[part].astype(_REAL)
-        engine.add(rows[part].astype(_REAL), y_part, scale)
+        engine.add(rows[begin : begin + step], target[begin : begin + step], scale)
     gradient = own.layout.views(engine.gradient.tangent)
-    found = [np.array(gradient[name], state.dtype) for name, _ in shapes]
+    with np.errstate(over="ignore"):  # what the network's type cannot hold is infinite
+        found = [np.array(gradient[name], state.dtype) for name, _ in shapes]
     if engine.nbytes <= _KEPT_BYTES:
         state.idle_tangents.append(engine)
     return found

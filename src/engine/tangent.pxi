@@ -46,6 +46,7 @@ cdef class TangentPass:
     cdef Engine value, tangent
     cdef TangentProgram programs[3]
     cdef loss_tangent_kernel loss
+    cdef bint is_pair           # of outputs, which the loss takes for a target
     cdef LossRows rows
     cdef TangentTile tile
 
@@ -62,6 +63,7 @@ cdef class TangentPass:
         self.programs[BACKWARD_PASS] = tangent_program(value, plan.backward, plan.input_gradient)
         self.programs[GRADIENT_PASS] = tangent_program(value, plan.row_gradient, -1)
         self.loss = loss_tangent(place_of(plan.loss.formula, LOSS_FORMULAS))
+        self.is_pair = plan.loss.formula in PAIR_LOSSES
         self.tile.room = <real*>value.memory(value.sizes.max_rows * BLOCK * sizeof(real), 64)
         tangent_tile(value, &self.tile.value, &self.tile.of_value)
         tangent_tile(tangent, &self.tile.tangent, &self.tile.of_tangent)
@@ -100,7 +102,7 @@ cdef class TangentPass:
             mode = float_mode_flush()
             if program == LOSS_PASS:
                 self.rows.scale = scale
-                loss_slopes(self.loss, self.loss == gaussian_nll_tangent_run, &self.rows,
+                loss_slopes(self.loss, self.is_pair, &self.rows,
                             self.tangent.activations + self.tangent.sizes.output,
                             self.tangent.activations + self.tangent.sizes.output_gradient)
                 i = 1

@@ -64,7 +64,10 @@ class TangentEngine(Operations):
         self.refresh()
 
     def add(self, x: Array, y: Array, scale: float) -> None:
-        """The gradient of `scale` times the sum of the losses of some rows."""
+        """The gradient of `scale` times the sum of the losses of some rows, of any real type."""
+        x = np.asarray(x, self.plan.dtype)
+        if y.ndim == 2:  # else labels
+            y = np.asarray(y, self.plan.dtype)
         with np.errstate(all="ignore"):  # what overflows is infinite or nan, as in any pass
             for index in range(len(self.programs)):
                 self._run_program(index, x)
