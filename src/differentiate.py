@@ -3,8 +3,8 @@ build/kernels/tangent_formula.pxi.
 
 Of an argument x that moves, x_dot is its derivative along the direction.  Each step of a formula
 becomes a number and the tangent of it, by the rules of fastbp/backend/numpy/dual.py; what does not
-move has no tangent.  `activation_tangent` and `loss_tangent` give the kernels by the place of a name in
-ACTIVATION_FORMULAS and LOSS_FORMULAS.
+move has no tangent.  `activation_tangent` and `loss_tangent` give the kernels by the place of a
+name in ACTIVATION_FORMULAS and LOSS_FORMULAS.
 """
 
 import ast
@@ -129,7 +129,8 @@ def tangent_source():
         of = [name for name in functions if not name.endswith(("_backward", "_slope"))]
         parts += [kernel(name, functions) for name in of]
         lines = [f"cdef {kind}_tangent_kernel {kind}_tangent(int place) noexcept:"]
-        lines += [f"    if place == {i}:\n        return {name}_tangent_run" for i, name in enumerate(of)]
+        for i, name in enumerate(of):
+            lines += [f"    if place == {i}:", f"        return {name}_tangent_run"]
         parts.append("\n".join([*lines, "    return NULL"]))
     pairs = tuple(name for name in of if n_results(functions[name]) == 3)
     parts.append(f"cdef tuple PAIR_LOSSES = {pairs!r}")

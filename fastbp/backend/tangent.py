@@ -28,8 +28,7 @@ class CompiledTangentEngine(TangentEngine):
         )  # fmt: skip
         n, ld = plan.max_rows, plan.ld_input
         self._input = self.activations.value[plan.input :][: n * ld].reshape(n, ld)
-        self._target = np.zeros((n, plan.loss.n_targets(plan.n_outputs)))
-        self._compiled = module.TangentPass(value, tangent, self._target, self.gradient.tangent)
+        self._compiled = module.TangentPass(value, tangent, self.gradient.tangent)
 
     def begin(self) -> None:
         self._is_first = True
@@ -42,13 +41,11 @@ class CompiledTangentEngine(TangentEngine):
 
     def _run_program(self, index: int, x: Array) -> None:
         program = self.programs[index]
-        at = self._compiled.run(index, 0, len(x), 0.0, self._is_first)
+        at = self._compiled.run(index, 0, len(x), self._is_first, None, 0.0)
         while at < len(program):
             self._run_one(program[at], x)
-            at = self._compiled.run(index, at + 1, len(x), 0.0, self._is_first)
+            at = self._compiled.run(index, at + 1, len(x), self._is_first, None, 0.0)
 
     def _add_loss(self, y: Array, scale: float) -> None:
-        if y.ndim == 2:
-            self._target[: len(y)] = y
-        if y.ndim == 1 or not self._compiled.run(_LOSS, 0, len(y), scale, self._is_first):
+        if y.ndim == 1 or not self._compiled.run(_LOSS, 0, len(y), self._is_first, y, scale):
             super()._add_loss(y, scale)

@@ -19,6 +19,7 @@ from fastbp.runtime.state import State
 
 if TYPE_CHECKING:
     from fastbp.backend.numpy.tangent import TangentEngine
+    from fastbp.plan import Plan
 
 TILE_ROWS = 256
 _REAL = np.dtype(np.float64)
@@ -36,10 +37,9 @@ def hessian_vector_product(
     running = {tensor.name for tensor in state.layout.tensors if tensor.is_running}
     shapes = [(name, view.shape) for name, view in views.items() if name not in running]
     direction = check_weights(v, shapes=shapes, name="v")
-    own = architecture(state.layers, state.loss, _REAL)
     n_rows = len(rows)
     step = min(n_rows, TILE_ROWS)
-    engine = _take(state, own, step)
+    own, engine = _take(state, step)
     for to, value in zip(own.layout.views(engine.w.value).values(), views.values(), strict=True):
         to[...] = value
     tangents = own.layout.views(engine.w.tangent)
@@ -52,25 +52,34 @@ def hessian_vector_product(
     gradient = own.layout.views(engine.gradient.tangent)
     with np.errstate(over="ignore"):  # what the network's type cannot hold is infinite
         found = [np.array(gradient[name], state.dtype) for name, _ in shapes]
-    if engine.nbytes <= _KEPT_BYTES:
-        state.idle_tangents.append(engine)
+    state.idle_tangents.append((own, engine if engine.nbytes <= _KEPT_BYTES else None))
     return found
 
 
-def _take(state: State, own: Architecture, n_rows: int) -> TangentEngine:
-    """An engine for so many rows at a time: the one of the last call where it will do."""
-    plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", n_rows)
+def _take(state: State, n_rows: int) -> tuple[Architecture, TangentEngine]:
+    """The network in float64, and an engine of it for so many rows at a time: those of the last
+    call where they will do, this call's alone until it has given them back.
+    """
+    own: Architecture | None
+    engine: TangentEngine | None
     try:
-        found = state.idle_tangents.pop()
+        own, engine = state.idle_tangents.pop()
     except IndexError:
-        found = None
-    if found is not None and found.plan is plan:
-        return found
+        own = engine = None
+    if own is None:
+        own = architecture(state.layers, state.loss, _REAL)
+    plan = engine_cache.plan_of(own, state.loss, state.optimizer, "derivative", n_rows)
+    if engine is None or engine.plan is not plan:
+        engine = _make(state, own, plan)
+    return own, engine
+
+
+def _make(state: State, own: Architecture, plan: Plan) -> TangentEngine:
     from fastbp.backend.numpy.tangent import TangentEngine  # which few need
     from fastbp.backend.tangent import CompiledTangentEngine
 
     if state.backend == "cython":
         module = engine_module("cython", _REAL)
-        if hasattr(module, "TangentPass"):
+        if hasattr(module, "TangentPass"):  # see has_tangents in setup.py
             return CompiledTangentEngine(plan, own.layout.size, module)
     return TangentEngine(plan, own.layout.size)

@@ -39,9 +39,7 @@ cdef class TangentPass:
     """Forward, loss, backward and gradients of some rows, in the memory of two engines.
 
     Parameters: engines of one plan for derivatives, whose parameters and scratch memory are the numbers and their tangents,
-    the latter zero; `target` (max_rows, n_targets) IN, and `gradient` (n_parameters,) OUT, of tangents alone.
-
-    Raises ValueError where these do not fit together.
+    the latter zero; `gradient` (n_parameters,) OUT, of tangents alone.  Raises ValueError where these do not fit together.
     """
     cdef Engine value, tangent
     cdef TangentProgram programs[3]
@@ -50,15 +48,13 @@ cdef class TangentPass:
     cdef LossRows rows
     cdef TangentTile tile
 
-    def __cinit__(self, Engine value, Engine tangent, real[:, ::1] target, real[::1] gradient, /):
+    def __cinit__(self, Engine value, Engine tangent, real[::1] gradient, /):
         plan = value.plan
         if tangent.plan is not plan or plan.purpose != "derivative" or value.n_parameters != tangent.n_parameters or \
                 gradient.shape[0] != value.n_parameters:
             raise ValueError("a pass takes two engines of one plan for derivatives, and a gradient for them")
-        if target.shape[0] < value.sizes.max_rows or target.shape[1] != value.n_targets:
-            raise ValueError("target has another shape")
         self.value, self.tangent = value, tangent
-        value.owners += [target, gradient]
+        value.owners.append(gradient)
         self.programs[FORWARD_PASS] = tangent_program(value, plan.forward, -1)
         self.programs[BACKWARD_PASS] = tangent_program(value, plan.backward, plan.input_gradient)
         self.programs[GRADIENT_PASS] = tangent_program(value, plan.row_gradient, -1)
@@ -71,37 +67,42 @@ cdef class TangentPass:
         memset(&self.rows, 0, sizeof(LossRows))
         self.rows.n = value.sizes.n_outputs
         self.rows.ld = value.sizes.ld_output
-        self.rows.n_targets = self.rows.y_row = value.n_targets
-        self.rows.y_column = 1
+        self.rows.n_targets = value.n_targets
         self.rows.column = value.loss_column
         self.rows.parameters = value.loss_parameters
         self.rows.out = value.activations + value.sizes.output
         self.rows.d = value.activations + value.sizes.output_gradient
-        self.rows.y = &target[0, 0]
 
     def refresh(self):
         """Transposes of kernels, from the parameters."""
         self.value.refresh()
         self.tangent.refresh()
 
-    def run(self, int program, Py_ssize_t begin, Py_ssize_t rows, double scale, bint is_first, /):
+    def run(self, int program, Py_ssize_t begin, Py_ssize_t rows, bint is_first, y, double scale, /):
         """Operations of a program from the one at `begin` on, up to one that has no kernel here: its place is returned, or
         how many there are.  Programs are 0, 1 and 2: forward, backward and gradients, which are added up unless they are
-        the first; 3 is the loss, `scale` times its slopes by the outputs: one operation.
+        the first; 3 is the loss, `scale` times its slopes by the outputs for the targets y (rows, n_targets): one operation.
         """
         cdef unsigned long mode
         cdef TangentProgram* own
         cdef Py_ssize_t i = max(<Py_ssize_t>0, begin)
         if not 0 <= program <= LOSS_PASS or not 0 <= rows <= self.value.sizes.max_rows:
             raise ValueError("there is no such program, or no room for so many rows")
-        if program == LOSS_PASS and (self.loss == NULL or i > 0):
-            return i
+        if program == LOSS_PASS:
+            if self.loss == NULL or i > 0:
+                return i
+            if y.shape != (rows, self.value.n_targets):
+                raise ValueError("y has another shape")
+            self.value.set_target(y)
+            self.rows.y = self.value.call.targets.y
+            self.rows.y_row = self.value.call.targets.y_row
+            self.rows.y_column = self.value.call.targets.y_column
+            self.rows.scale = scale
         self.tile.value.rows = self.tile.tangent.rows = self.rows.rows = rows
         self.tile.start = START_ZERO if is_first else START_C
         with nogil:
             mode = float_mode_flush()
             if program == LOSS_PASS:
-                self.rows.scale = scale
                 loss_slopes(self.loss, self.is_pair, &self.rows,
                             self.tangent.activations + self.tangent.sizes.output,
                             self.tangent.activations + self.tangent.sizes.output_gradient)

@@ -147,7 +147,7 @@ def test_engines_that_do_not_fit_are_refused() -> None:
     module = compiled_engine_module()
     network = fb.Network([3, 4, 2], dtype="float64", backend="cython", seed=0)
     state = network._state
-    size, empty = state.layout.size, np.zeros(0)
+    size = state.layout.size
 
     def engine(rows: int, purpose: Any = "derivative") -> Any:
         plan = engine_cache.plan_of(state.architecture, state.loss, state.optimizer, purpose, rows)
@@ -157,22 +157,22 @@ def test_engines_that_do_not_fit_are_refused() -> None:
             np.ones(3), np.zeros(1),
         )  # fmt: skip
 
-    eight, target = engine(8), np.zeros((8, 2))
-    for value, tangent, y, gradient in (
-        (eight, engine(9), target, np.zeros(size)),
-        (engine(8, "trace"), engine(8, "trace"), target, np.zeros(size)),
-        (eight, eight, target[:7], np.zeros(size)),
-        (eight, eight, np.zeros((8, 3)), np.zeros(size)),
-        (eight, eight, target, np.zeros(size - 1)),
-        (eight, eight, target, empty),
-    ):
+    eight = engine(8)
+    for value, tangent, n in (
+        (eight, engine(9), size), (engine(8, "trace"), engine(8, "trace"), size),
+        (eight, eight, size - 1), (eight, eight, 0),
+    ):  # fmt: skip
         with pytest.raises(ValueError):
-            module.TangentPass(value, tangent, y, gradient)
-    own = module.TangentPass(eight, engine(8), target, np.zeros(size))
-    for arguments in ((4, 0, 1), (-1, 0, 1), (0, 0, 9), (0, 0, -1)):
+            module.TangentPass(value, tangent, np.zeros(n))
+    own, y = module.TangentPass(eight, engine(8), np.zeros(size)), np.zeros((8, 2))
+    for program, rows, target in (
+        (4, 1, None), (-1, 1, None), (0, 9, None), (0, -1, None), (3, 7, y), (3, 8, y[:, :1]),
+    ):  # fmt: skip
         with pytest.raises(ValueError):
-            own.run(*arguments, 0.0, True)
-    assert own.run(0, 99, 8, 0.0, True) == 99
+            own.run(program, 0, rows, True, target, 0.0)
+    with pytest.raises((AttributeError, TypeError)):
+        own.run(3, 0, 8, True, None, 0.0)
+    assert own.run(0, 99, 8, True, None, 0.0) == 99
 
 
 def test_an_engine_that_waits_keeps_nothing(backend: str) -> None:
