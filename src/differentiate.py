@@ -66,7 +66,9 @@ class Tangent:
         return self.named(f"-{x}", x_dot and f"-{x_dot}")
 
     def BinOp(self, node):
-        sign = OPERATORS[type(node.op)]
+        sign = OPERATORS.get(type(node.op))
+        if sign is None:
+            raise SyntaxError(f"{ast.unparse(node)}: no rule says what its derivative is")
         (x, x_dot), (y, y_dot) = self.term(node.left), self.term(node.right)
         if sign in "+-":
             both = f"{x_dot} {sign} {y_dot}" if x_dot and y_dot else x_dot
