@@ -43,7 +43,7 @@ def parsed(function: Callable[..., Any] | str) -> ast.FunctionDef:
 
 def run(text: str, module: ModuleType, values: dict[str, Any]) -> Any:
     """The Cython of a function as Python."""
-    lines = [line.strip().replace("<real>", "").replace("cdef real ", "") for line in text.split("\n")]
+    lines = [re.sub("<real>|cdef real ", "", line.strip()) for line in text.split("\n")]
     body = "\n".join(re.sub("^return", "found =", line) for line in lines[1:])
     known = vars(number) | vars(module) | values | {"REAL_SMALLEST": np.finfo(float).tiny}
     exec(body, known)
@@ -56,7 +56,7 @@ def test_as_in_dual_numbers(formula: Callable[..., Any], differentiate: ModuleTy
     module = loss if formula in LOSSES else activation
     names = list(inspect.signature(formula).parameters)
     moving = [name for name in names if name in ("z", "d", "a", "out", "log_variance")]
-    values = {name: rng.uniform(0.1, 0.9) for name in names}  # what a loss or an activation is given
+    values = {name: rng.uniform(0.1, 0.9) for name in names}  # given numbers, for all but these
     values |= {name: 3 * rng.normal(size=200) for name in moving}
     values |= {"target": rng.integers(0, 2, 200).astype(float)}
     dots = {f"{name}_dot": rng.normal(size=200) for name in moving}
