@@ -132,12 +132,12 @@ def test_dense_networks_need_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
             fb.Input(4), fb.Residual([fb.Dense(7, name), fb.Dense(4)]), fb.Activation(name),
             fb.Branch([[fb.Dense(3)], [fb.Dense(9, name)]], merge="concat"), fb.Dense(2),
         ]  # fmt: skip
-        network = fb.Network(layers, seed=0)
+        network = fb.Network(layers, backend="cython", seed=0)
         network.hessian_vector_product(X, y, direction_of(network))
     for loss in EACH_LOSS:
         if loss.formula not in ROW_LOSSES:
-            n = 2 * np.size(loss.q) if loss.name == "quantile" else 2
-            network = fb.Network([4, 6, 4 if loss.name == "gaussian_nll" else n], loss=loss, seed=0)
+            n = 2 * {"quantile": np.size(loss.q), "gaussian_nll": 2}.get(loss.name, 1)
+            network = fb.Network([4, 6, n], loss=loss, backend="cython", seed=0)
             target = np.round(y) if "binary" in loss.name or "hinge" in loss.name else y
             network.hessian_vector_product(X, target, direction_of(network))
 
