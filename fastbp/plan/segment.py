@@ -42,7 +42,8 @@ def parameter_segments(
     has_decay = optimizer.coupled_decay != 0 or optimizer.decoupled_decay != 0
     for tensor in graph.parameters.tensors:
         offset, ld = transpose.get(tensor.name, (-1, 0))
-        decays = int(has_decay and (optimizer.decay_bias or tensor.decays) and not tensor.is_running)
+        is_meant = optimizer.decay_bias or tensor.decays
+        decays = int(has_decay and is_meant and not tensor.is_running)
         l2 = tensor.l2 + (optimizer.coupled_decay if decays else 0.0)
         own = Segment(
             tensor.offset, tensor.rows, tensor.ld, tensor.columns, offset, ld, decays,
