@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +21,7 @@ TILE_ROWS = 256
 
 @reading
 def hessian_vector_product(
-    state: State, X: ArrayLike, y: ArrayLike, v: Sequence[ArrayLike]
+    state: State, X: ArrayLike, y: Any, v: Sequence[ArrayLike]
 ) -> list[Array]:
     """See `Network.hessian_vector_product`."""
     from fastbp.backend.numpy.dual import Dual  # which few need
@@ -47,8 +48,10 @@ def hessian_vector_product(
     scale = 1 / (n_rows * plan.loss_divisor)
     for begin in range(0, n_rows, step):
         part = slice(begin, begin + step)
-        labels = target.ndim == 1  # of classes, which stay what they are
-        y_part = target[part] if labels else target[part].astype(real)
-        engine.add(rows[part].astype(real), y_part, scale)
+        given = target[part]
+        of_heads = (given,) if state.heads is None else given.parts
+        # labels of classes stay what they are
+        double = [y if y.ndim == 1 else y.astype(real) for y in of_heads]
+        engine.add(rows[part].astype(real), double, scale)
     found = own.layout.views(engine.gradient.tangent)
     return [np.array(found[name], state.dtype) for name, _ in shapes]

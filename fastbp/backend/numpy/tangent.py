@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,18 +33,29 @@ class TangentEngine(Operations):
             id(op.activation): find_activation(op.activation.name, op.activation.alpha, plan.dtype)
             for program in programs for op in program.operations
         }  # fmt: skip
-        self._loss_rows = find_loss(plan.loss, plan.n_outputs, plan.dtype)
+        # of each output its loss, what multiplies that, and where it and its gradient lie
+        self._ends = [
+            (find_loss(own.loss, own.n, plan.dtype), own.weight / own.loss.divisor(own.n),
+             own.output, own.gradient, own.ld, own.n)
+            for own in plan.heads
+        ]  # fmt: skip
+        if not plan.heads:
+            loss = find_loss(plan.loss, plan.n_outputs, plan.dtype)
+            places = plan.output, plan.output_gradient, plan.ld_output, plan.n_outputs
+            self._ends = [(loss, 1.0, *places)]
         self._is_first = True
         self.refresh()
 
-    def add(self, x: Array, y: Array, scale: float) -> None:
-        """The gradient of `scale` times the sum of the losses of some rows."""
+    def add(self, x: Array, y: Sequence[Array], scale: float) -> None:
+        """The gradient of `scale` times the sum of the losses of some rows; targets of each head,
+        or of the one output.
+        """
         plan, n = self.plan, len(x)
         with np.errstate(all="ignore"):  # what overflows is infinite or nan, as in any pass
             self._run(plan.forward, x)
-            out = self._rows(plan.output, plan.ld_output, plan.n_outputs, n, 0)
-            d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, n, 0)
-            self._loss_rows(out, y, scale, d, None)
+            for (loss, factor, at, to, ld, columns), target in zip(self._ends, y, strict=True):
+                out, d = (self._rows(place, ld, columns, n, 0) for place in (at, to))
+                loss(out, target, scale * factor, d, None)
             self._run(plan.backward, x)
             gradient: Any = self.gradient
             self._run(plan.row_gradient, x, 0, gradient, self._is_first)
