@@ -45,6 +45,12 @@ def trained(name: str, dtype: str, *, n_threads: int = 1) -> str:
     for shown in found:
         for part in shown.values():
             sha.update(np.ascontiguousarray(part).tobytes())
+    gaps = {head: np.array(own, float) for head, own in y.items()}
+    for i, own in enumerate(gaps.values()):
+        own[i :: 3 + i] = np.nan
+    past = net.fit(X, gaps, batch_size=batch_size, n_threads=n_threads, ignore_nan=True)
+    measured = net.evaluate(X, gaps, n_threads=n_threads, ignore_nan=True)
+    sha.update(repr([digest(net), past.history, measured]).encode())
     return sha.hexdigest()
 
 
