@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, ExecError, LinkError
 
 sys.path.insert(0, "src")
+from differentiate import tangent_source  # noqa: E402
 from generate import FORMULA, formula_source  # noqa: E402
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
@@ -90,7 +91,7 @@ DIRECTIVES = {
 
 def sources():
     own = [path for path in Path("src").rglob("*") if path.suffix in (".h", ".pxi", ".pyx")]
-    return sorted([*own, Path("src/generate.py"), *FORMULA.glob("*.py")])
+    return sorted([*own, *Path("src").glob("*.py"), *FORMULA.glob("*.py")])
 
 
 def source_hash():
@@ -117,6 +118,13 @@ def generate(name, text):
     return str(path)
 
 
+def has_tangents(real, name):
+    """Second derivatives are found in float64, whatever a network's type.  They take 20 kB of a
+    wheel, which builds for processors of before 2013 do without: NumPy stands in there.
+    """
+    return real == "float64" and (name in ("v3", "v4", "neon") or MACHINE not in DEFAULT_BUILDS)
+
+
 def kernel_source(real, name):
     """A file of one build's own: Cython makes one module of a file, whatever the flags."""
     kind = {"float32": "float", "float64": "double"}[real]
@@ -124,6 +132,8 @@ def kernel_source(real, name):
 include "function/function_{real}.pxi"
 include "kernels.pxi"
 """
+    if has_tangents(real, name):
+        text += 'include "engine/tangent.pxi"\n'
     return generate(f"{real}_{name}.pyx", text)
 
 
@@ -214,6 +224,7 @@ def run_compiler(command, **_):
 
 
 generate("formula.pxi", formula_source())
+generate("tangent_formula.pxi", tangent_source())
 extensions = [Extension("fastbp.backend._cpu", ["src/machine/cpu.pyx"])]
 extensions += [kernel_extension(real, name) for real in ("float32", "float64") for name in builds()]
 modules = cythonize(

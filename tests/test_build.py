@@ -24,7 +24,7 @@ def _source_hash() -> str:
     named = {
         path.relative_to(SOURCE.parent): path
         for path in SOURCE.rglob("*")
-        if path.suffix in (".h", ".pxi", ".pyx") or path.name == "generate.py"
+        if path.suffix in (".h", ".pxi", ".pyx") or path in SOURCE.glob("*.py")
     }
     named |= {path.relative_to(package.parent): path for path in package.glob("formula/*.py")}
     content = (name.as_posix().encode() + named[name].read_bytes() for name in sorted(named))

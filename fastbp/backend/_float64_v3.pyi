@@ -1,1 +1,1 @@
-from fastbp.backend._float64_portable import *
+from fastbp.backend._float64_v4 import *

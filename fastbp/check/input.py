@@ -161,7 +161,8 @@ def check_weights(
             advice = ": transposed? pass its .T" if turned else ""
             raise ValueError(f"{place} is {tuple(shape)}, got {array.shape}{advice}")
         own = np.array(array, order="C")  # it may be a view of the very parameter being set
-        as_real(own, name=place, dtype=np.dtype(dtype))
+        if dtype != _FLOAT64:
+            as_real(own, name=place, dtype=np.dtype(dtype))
         result.append(as_real(own, name=place, dtype=_FLOAT64))
     return result
 

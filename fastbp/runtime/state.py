@@ -70,6 +70,7 @@ class State:
         metadata: the user's.
         guard: the calls under way.
         engines, idle_predictors, idle_averages: those made so far, for `engine_cache` alone.
+        idle_tangents: the same, for `inspection.hessian` alone.
         scale_was_checked: of the inputs, at the first call that trains in many steps.
     """
 
@@ -78,7 +79,7 @@ class State:
         "architecture", "backend", "declared_activation", "declared_names", "description", "draws",
         "dtype", "engines", "epochs", "feature_names", "forward_pass", "gradient", "graph", "guard",
         "heads",
-        "history", "idle_averages", "idle_predictors", "instruction_set", "layers",
+        "history", "idle_averages", "idle_predictors", "idle_tangents", "instruction_set", "layers",
         "layout", "left_at", "loss", "metadata", "module", "n_features", "n_outputs", "n_targets",
         "optimizer", "optimizer_state", "parameters", "parts", "powers", "quick_input",
         "quick_target", "rate", "rates_ahead", "refused", "response_activation", "rows_back",
@@ -143,6 +144,7 @@ class State:
         self.engines: dict[tuple[Purpose, int, int], Prepared] = {}
         self.idle_predictors: list[Any] = []
         self.idle_averages: list[Any] = []
+        self.idle_tangents: list[Any] = []
         self.scale_was_checked = False
 
     def _take_memory(self) -> None:

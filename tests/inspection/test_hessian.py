@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,24 @@ import pytest
 from inspection.test_derivative import classifier, data, network_of
 from numpy.typing import NDArray
 from support import oracle
+from support.kernels import needs_kernels
 from support.mark import slow_but
 from support.network_state import trained
-from support.random_network import random_case
+from support.random_network import EACH_LOSS, random_case
 from support.refusal import bad_input
 from support.tolerance import assert_near, depth, difference_bound
 
 import fastbp as fb
-from fastbp.activation import ACTIVATIONS
+from fastbp.activation import ACTIVATIONS, OF_ROWS
+from fastbp.backend import engine_module
 from fastbp.backend.numpy.dual import Dual
+from fastbp.backend.numpy.kernel import ROW_LOSSES
+from fastbp.backend.numpy.operation import Operations
+from fastbp.backend.numpy.tangent import TangentEngine
 from fastbp.inspection import hessian
 from fastbp.loss import LOSSES
+from fastbp.plan.arena import allocate
+from fastbp.runtime import engine_cache
 
 Array = NDArray[Any]
 SEEDS = range(220)
@@ -54,10 +62,10 @@ def test_by_hand(backend: str) -> None:
 
 
 @pytest.mark.parametrize("seed", slow_but(SEEDS[::5], SEEDS))
-def test_random_networks(seed: int) -> None:
+def test_random_networks(seed: int, backend: str) -> None:
     """As a complex step of the oracle's gradient; and H is symmetric."""
     case = random_case(seed)
-    network = network_of(case, "numpy")
+    network = network_of(case, backend)
     v, u = direction_of(network, seed), direction_of(network, seed + 1000)
     found = network.hessian_vector_product(case.X, case.y, v)
     want = oracle.hessian_product(case.layers, case.loss, case.weights, case.X, case.y, v)
@@ -74,15 +82,122 @@ def test_random_networks(seed: int) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation(activation: str) -> None:
+def test_every_activation(activation: str, backend: str, dtype: str) -> None:
     rng = np.random.default_rng(0)
-    network = fb.Network([3, 6, 2], activation=activation, dtype="float64", seed=0)
-    X, y, v = rng.normal(size=(8, 3)), rng.normal(size=(8, 2)), direction_of(network)
-    want = oracle.hessian_product(
-        list(network.layers), network.loss, network.get_weights(), X, y, v
-    )
+    network = fb.Network([3, 6, 2], activation=activation, dtype=dtype, backend=backend, seed=0)
+    X, y, v = rng.normal(size=(8, 3)).astype(dtype), rng.normal(size=(8, 2)), direction_of(network)
+    weights = [w.astype(float) for w in network.get_weights()]
+    y = y.astype(dtype).astype(float)
+    want = oracle.hessian_product(list(network.layers), network.loss, weights, X, y, v)
     for got, expected in zip(network.hessian_vector_product(X, y, v), want, strict=True):
-        assert_near(got, expected, dtype="float64", length=200, magnitude=8)
+        assert_near(got, expected, dtype=dtype, length=200, magnitude=8)
+
+
+@needs_kernels
+@pytest.mark.parametrize("rows", [1, 1000])
+@pytest.mark.parametrize("seed", range(len(EACH_LOSS)), ids=lambda seed: EACH_LOSS[seed].name)
+def test_backends_agree(seed: int, rows: int, dtype: str) -> None:
+    """Every loss, some rows of its case again and again, up to several tiles."""
+    case = random_case(seed)
+    again = np.arange(rows) % len(case.X)
+    found = []
+    for backend in ("cython", "numpy"):
+        network = network_of(case, backend, dtype)
+        v = direction_of(network, seed)
+        found.append(network.hessian_vector_product(case.X[again], case.y[again], v))
+    size = max(1.0, *(float(np.abs(w).max(initial=0)) for w in found[1]))
+    _, _, tape = oracle.run(case.layers, list(case.weights), case.X)
+    for got, want in zip(*found, strict=True):
+        assert_near(got, want, dtype=dtype, length=4 * depth(tape.layers_in, 70), magnitude=size)
+
+
+def compiled_engine_module() -> Any:
+    module = engine_module("cython", np.dtype("float64"))
+    if not hasattr(module, "TangentPass"):
+        pytest.skip("a build without second derivatives")
+    return module
+
+
+@needs_kernels
+def test_dense_networks_need_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every formula has a compiled tangent."""
+    compiled_engine_module()
+    monkeypatch.delattr(TangentEngine, "_run_one")
+    monkeypatch.delattr(Operations, "_run_operation")
+    monkeypatch.delattr(TangentEngine, "_ends")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 4)), rng.uniform(0.1, 1, size=(5, 2))
+    for name in set(ACTIVATIONS) - set(OF_ROWS):
+        layers = [
+            fb.Input(4), fb.Residual([fb.Dense(7, name), fb.Dense(4)]), fb.Activation(name),
+            fb.Branch([[fb.Dense(3)], [fb.Dense(9, name)]], merge="concat"), fb.Dense(2),
+        ]  # fmt: skip
+        network = fb.Network(layers, seed=0)
+        network.hessian_vector_product(X, y, direction_of(network))
+    for loss in EACH_LOSS:
+        if loss.formula not in ROW_LOSSES:
+            n = 2 * np.size(loss.q) if loss.name == "quantile" else 2
+            network = fb.Network([4, 6, 4 if loss.name == "gaussian_nll" else n], loss=loss, seed=0)
+            target = np.round(y) if "binary" in loss.name or "hinge" in loss.name else y
+            network.hessian_vector_product(X, target, direction_of(network))
+
+
+@needs_kernels
+def test_engines_that_do_not_fit_are_refused() -> None:
+    module = compiled_engine_module()
+    network = fb.Network([3, 4, 2], dtype="float64", backend="cython", seed=0)
+    state = network._state
+    size = state.layout.size
+
+    def engine(rows: int, purpose: Any = "derivative") -> Any:
+        plan = engine_cache.plan_of(state.architecture, state.loss, state.optimizer, purpose, rows)
+        scratch = allocate(plan.arena.size, plan.dtype, purpose="a test", zero=True)
+        return module.Engine(
+            plan, np.zeros(size), np.zeros(plan.n_states * size), scratch, np.zeros(plan.n_tiles),
+            np.ones(3), np.zeros(1),
+        )  # fmt: skip
+
+    eight = engine(8)
+    for value, tangent, n in (
+        (eight, engine(9), size), (engine(8, "trace"), engine(8, "trace"), size),
+        (eight, eight, size - 1), (eight, eight, 0),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            module.TangentPass(value, tangent, np.zeros(n))
+    own, y = module.TangentPass(eight, engine(8), np.zeros(size)), np.zeros((8, 2))
+    for program, rows, target in (
+        (4, 1, None), (-1, 1, None), (0, 9, None), (0, -1, None), (3, 7, y), (3, 8, y[:, :1]),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            own.run(program, 0, rows, True, target, 0.0)
+    with pytest.raises((AttributeError, TypeError)):
+        own.run(3, 0, 8, True, None, 0.0)
+    assert own.run(0, 99, 8, True, None, 0.0) == 99
+
+
+def test_an_engine_that_waits_keeps_nothing(backend: str) -> None:
+    """Bits as of a new network: after other rows, other parameters, and what has overflowed."""
+    network, (X, y) = classifier(backend, "float64"), data(40)
+    v, w = direction_of(network), network.get_weights()
+    first = network.hessian_vector_product(X[:7], y[:7], v)
+    network.set_weights([1e200 * own for own in w])
+    assert not np.isfinite(network.hessian_vector_product(X[:7], y[:7], v)[0]).all()
+    network.hessian_vector_product(X, y, v)
+    network.set_weights(w)
+    for _ in range(2):
+        for got, want in zip(network.hessian_vector_product(X[:7], y[:7], v), first, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_calls_at_the_same_time(backend: str) -> None:
+    network, (X, y) = classifier(backend), data(300)
+    v = direction_of(network)
+    want = network.hessian_vector_product(X, y, v)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(network.hessian_vector_product, X, y, v) for _ in range(12)]
+    for call in calls:
+        for got, expected in zip(call.result(), want, strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_cases_meet_every_loss() -> None:

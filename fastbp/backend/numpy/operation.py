@@ -64,16 +64,21 @@ class Operations:
         start: bool = True,
     ) -> None:  # fmt: skip
         for op in program.operations:
-            lda, n_a = op.lda or op.ldc, op.n_a or op.n_c
-            a = x if op.a < 0 else self._rows(op.a, lda, n_a, len(x), first)
-            if op.kind in GRADIENTS:
-                assert gradient is not None
-                GRADIENTS[op.kind](self, op, a, first, gradient, start)
-            elif op.kind in batch.COLUMN_OPERATIONS:
-                batch.COLUMN_OPERATIONS[op.kind](self, op, a)
-            else:
-                c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
-                OPERATIONS[op.kind](self, op, x, a, c, first)
+            self._run_operation(op, x, first, gradient, start)
+
+    def _run_operation(
+        self, op: Operation, x: Array, first: int, gradient: Array | None, start: bool
+    ) -> None:
+        lda, n_a = op.lda or op.ldc, op.n_a or op.n_c
+        a = x if op.a < 0 else self._rows(op.a, lda, n_a, len(x), first)
+        if op.kind in GRADIENTS:
+            assert gradient is not None
+            GRADIENTS[op.kind](self, op, a, first, gradient, start)
+        elif op.kind in batch.COLUMN_OPERATIONS:
+            batch.COLUMN_OPERATIONS[op.kind](self, op, a)
+        else:
+            c = self._rows(op.c, op.ldc, op.n_c, len(x), first)
+            OPERATIONS[op.kind](self, op, x, a, c, first)
 
     def _dense(self, op: Operation, x: Array, a: Array, c: Array, first: int) -> None:
         z = a @ self._kernel(op)
