@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -15,9 +16,9 @@ class Differentiable:
 
     _state: State
 
-    def jacobian(self, X: ArrayLike, *, response: bool = False) -> FloatArray:
+    def jacobian(self, X: ArrayLike, *, response: bool = False) -> Any:
         """J[i, k, j] = d net(X)[i, k] / d X[i, j], (n, n_outputs, n_features): of what the declared
-        layers output.
+        layers output.  Of several heads a dict of such arrays, views of one.
 
         One forward pass, and a backward pass for each output, in compiled code; a row has the same
         bits alone and in any batch.  Layers that act in training alone, as `Dropout`, are off;
@@ -41,21 +42,27 @@ class Differentiable:
         return jacobian(self._state, X, response=response)
 
     def input_gradient(
-        self, X: ArrayLike, y: ArrayLike | None = None, *, output: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        *,
+        output: ArrayLike | Mapping[str, ArrayLike] | None = None,
     ) -> FloatArray:
         """The gradient of one number for each row by that row of X, (n, n_features): a saliency
         map, a slope.
 
         Args:
             X: (n, n_features); without y one observation (n_features,) gives (n_features,).
-            y: targets as for `evaluate`.  The number is then the row's own loss, not divided by the
-                number of rows, without penalties.
+            y: targets as for `evaluate`.  The number is then the row's own loss, of several heads
+                the weighted sum, not divided by the number of rows, without penalties.
             output: without y the number is net(X)[i, output], of what the declared layers output:
                 an index, or one for each row, as `predict_classes` gives.  It may be left out
-                where there is one output.
+                where there is one output.  With several heads a dict that names one of them, as
+                {"value": 0}.
 
         Raises:
-            TypeError, ValueError: bad input; both y and `output`; neither for several outputs.
+            TypeError, ValueError: bad input; both y and `output`; neither for several outputs; an
+                `output` for more than one head.
             ModelBusyError: another call uses the network.
 
         >>> import numpy as np, fastbp as fb
@@ -64,15 +71,23 @@ class Differentiable:
         [[3.0, -2.0], [3.0, -2.0]]
         >>> net.input_gradient([[0.5, 1.0], [2.0, 0.0]], [0.0, 5.0]).tolist()  # (out - y)^2
         [[-3.0, 2.0], [6.0, -4.0]]
+        >>> heads = fb.Heads({"kind": ([fb.Dense(3)], "cross_entropy"),
+        ...                   "price": ([fb.Dense(1)], "mse")})
+        >>> net = fb.Network([fb.Input(2), heads], seed=0)
+        >>> net.input_gradient([[0.5, 1.0], [2.0, 0.0]], output={"kind": [2, 0]}).shape
+        (2, 2)
         """
         from fastbp.inspection.derivative import input_gradient
 
         return input_gradient(self._state, X, y, output=output)
 
-    def per_example_gradients(self, X: ArrayLike, y: ArrayLike) -> list[FloatArray]:
-        """The gradient of each row's own loss by every parameter: arrays in the order and shapes of
-        `get_weights`, each with the rows before, (n, n_in, n_out) and (n, n_out).  Running
-        statistics of `BatchNorm` are constants in derivatives, and have none.
+    def per_example_gradients(
+        self, X: ArrayLike, y: ArrayLike | Mapping[str, ArrayLike]
+    ) -> list[FloatArray]:
+        """The gradient of each row's own loss (of several heads the weighted sum) by every
+        parameter: arrays in the order and shapes of `get_weights`, each with the rows before,
+        (n, n_in, n_out) and (n, n_out).  Running statistics of `BatchNorm` are constants in
+        derivatives, and have none.
 
         They are what `trace` finds for a row alone; their means over the rows are the gradient of
         the mean loss.  Penalties are left out.  The result takes n times the memory of the
@@ -100,7 +115,7 @@ class Differentiable:
         return per_example_gradients(self._state, X, y)
 
     def hessian_vector_product(
-        self, X: ArrayLike, y: ArrayLike, v: Sequence[ArrayLike]
+        self, X: ArrayLike, y: ArrayLike | Mapping[str, ArrayLike], v: Sequence[ArrayLike]
     ) -> list[FloatArray]:
         """H v, H being the matrix of second derivatives of the mean loss over the rows, as
         `evaluate` reports it, by the parameters; in the shapes of `get_weights`, without running

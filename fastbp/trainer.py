@@ -96,8 +96,9 @@ class Trainer:
                 over the steps that fit, for this fit.
             accumulate: so many consecutive batches make one step, by the mean over all their rows:
                 as a `batch_size` so many times as large.  The last step of an epoch may have fewer.
-            ignore_nan: targets that are NaN are left out, of every mean too; neither this nor
-                `class_weight` with several heads.
+            ignore_nan: targets that are NaN are left out, of every mean too.  Of several heads a
+                row counts for those whose targets it has: of n rows a head with targets in m gives
+                each of these the weight n / m.  No `class_weight` with several heads.
             n_threads: at most so many; "auto" (`fb.get_num_threads()`) only where they pay.  The
                 result is the same to the bit.
             verbose: 0 or False shows nothing, 1 or True a bar, 2 a line for each epoch; "auto" the
@@ -165,7 +166,8 @@ class Trainer:
                 then >= 0; False divides by the number of rows (of targets that are there, with
                 `ignore_nan`), for weights of any sign (returns and advantages of a policy
                 gradient).
-            ignore_nan: targets that are NaN are left out: those of the actions not taken, say.
+            ignore_nan: targets that are NaN are left out: those of the actions not taken, say; of
+                several heads each for itself.
 
         Raises as `fit`; after a DivergenceError nothing has changed.
 

@@ -34,7 +34,7 @@ class CompiledTangentEngine(TangentEngine):
         self._is_first = True
         self._compiled.refresh()
 
-    def add(self, x: Array, y: Array, scale: float) -> None:
+    def add(self, x: Array, y: Any, scale: float) -> None:
         own = self._input[: len(x), : x.shape[1]]
         own[...] = x
         super().add(own, y, scale)
@@ -46,6 +46,9 @@ class CompiledTangentEngine(TangentEngine):
             self._run_one(program[at], x)
             at = self._compiled.run(index, at + 1, len(x), self._is_first, None, 0.0)
 
-    def _add_loss(self, y: Array, scale: float) -> None:
-        if y.ndim == 1 or not self._compiled.run(_LOSS, 0, len(y), self._is_first, y, scale):
-            super()._add_loss(y, scale)
+    def _add_loss(self, targets: list[Array], scale: float) -> None:
+        y = targets[0]
+        if self.plan.heads or y.ndim == 1 or not self._compiled.run(
+            _LOSS, 0, len(y), self._is_first, y, scale
+        ):  # fmt: skip
+            super()._add_loss(targets, scale)

@@ -103,8 +103,9 @@ def _own(
 
 
 def check_y_with_gaps(
-    y: object, *, n_rows: int, n_out: int, domain: str, dtype: DTypeLike, **options: Any
-) -> tuple[Array, Array | None]:
+    y: object, *, n_rows: int, n_out: int, domain: str, dtype: DTypeLike, name: str = "y",
+    **options: Any,
+) -> tuple[Array, Array | None]:  # fmt: skip
     """The targets, 0 where they were NaN, and which are present: (n, n_out) booleans, (n,) where a
     row is there as a whole or not at all; None where none is missing.
 
@@ -113,11 +114,13 @@ def check_y_with_gaps(
 
     Raises as `check_y`.
     """
-    array = as_numeric(y, name="y", dtype=np.dtype(dtype), text_advice=_text_advice(domain))
+    array = as_numeric(y, name=name, dtype=np.dtype(dtype), text_advice=_text_advice(domain))
     missing: Array | None = None
     if array.dtype.kind == "f" and array.ndim in (1, 2):
         missing = np.asarray(np.isnan(array))
-    own: dict[str, Any] = {"n_rows": n_rows, "n_out": n_out, "domain": domain, "dtype": dtype}
+    own: dict[str, Any] = {
+        "n_rows": n_rows, "n_out": n_out, "domain": domain, "dtype": dtype, "name": name,
+    }  # fmt: skip
     if missing is None or not missing.any():
         return check_y(array, **own, **options), None
     filled = np.where(missing, array.dtype.type(0), array)

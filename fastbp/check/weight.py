@@ -1,7 +1,8 @@
 """The weights of rows and of single targets, of which the mean of a loss is made.
 
 `weight` (rows, outputs) multiplies the loss of each element and its slope; `row_weight` (rows,) is
-what a row adds to the divisor of its batch.  A target that is left out has the weight 0.
+what a row adds to the divisor of its batch.  A target that is left out has the weight 0.  Where
+several heads have targets that are missing, `weight` has an array of each in `parts`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NAN_ADVICE = "; pass ignore_nan=True to leave them out"
 class Weights(NamedTuple):
     """What an engine takes; None for rows that all count alike."""
 
-    weight: Array | None = None
+    weight: Any = None
     row_weight: NDArray[np.float64] | None = None
 
     def options(self) -> dict[str, Array]:
@@ -33,12 +34,22 @@ class Weights(NamedTuple):
             return {"weight": self.weight}
         return {"weight": self.weight, "row_weight": self.row_weight}
 
-    def of_elements(self) -> Array | None:
-        """(n,) where all elements of a row have one weight, else (n, n_outputs): for metrics."""
+    def of_elements(self) -> Any:
+        """(n,) where all elements of a row have one weight, else (n, n_outputs): for metrics.  A
+        list of these where heads have weights of their own.
+        """
+        parts = getattr(self.weight, "parts", None)
+        if parts is not None:
+            return [Weights(part).of_elements() for part in parts]
+        if self.weight is None or self.by_element:
+            return self.weight
+        return self.weight[:, 0]
+
+    @property
+    def by_element(self) -> bool:
+        """Whether the elements of a row have weights of their own."""
         weight = self.weight
-        if weight is None or (weight.strides[1] and weight.shape[1] > 1):
-            return weight
-        return weight[:, 0]
+        return weight is not None and weight.shape[1] > 1 and weight.strides[1] != 0
 
     def take(self, rows: slice | Array) -> Weights:
         """Those of some rows."""

@@ -5,7 +5,8 @@ Every tile of rows goes forward once in compiled code, and backward once for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,9 +21,8 @@ from fastbp.runtime.tile import tiles, unit
 
 
 @writing
-def jacobian(state: State, X: ArrayLike, *, response: bool) -> Array:
+def jacobian(state: State, X: ArrayLike, *, response: bool) -> Any:
     """See `Network.jacobian`."""
-    check_alone(state, "jacobian")
     response = check_bool(response, name="response")
     shown_as = state.response_activation if response else state.declared_activation
     rows, is_row = rows_or_row(state, X, True)
@@ -31,15 +31,16 @@ def jacobian(state: State, X: ArrayLike, *, response: bool) -> Array:
         pull = _pull(state, tile.rows, shown_as)
         for output in range(state.n_outputs):
             found[part, output] = tile.back(pull(unit(state, tile.n, output)))
-    return found[0] if is_row else found
+    if is_row:
+        found = found[0]
+    if state.heads is not None:
+        return {head.name: found[..., head.columns, :] for head in state.heads.heads}
+    return found
 
 
 @writing
-def input_gradient(
-    state: State, X: ArrayLike, y: ArrayLike | None, *, output: ArrayLike | None
-) -> Array:
+def input_gradient(state: State, X: ArrayLike, y: Any, *, output: object) -> Array:
     """See `Network.input_gradient`."""
-    check_alone(state, "input_gradient")
     if y is not None:
         if output is not None:
             raise ValueError("input_gradient takes y or output, got both")
@@ -59,7 +60,7 @@ def input_gradient(
 
 
 @writing
-def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Array]:
+def per_example_gradients(state: State, X: ArrayLike, y: Any) -> list[Array]:
     """See `Network.per_example_gradients`."""
     check_loss(state, "per_example_gradients")
     rows, target = state.checked_pair(X, y, nan_advice="")
@@ -72,20 +73,8 @@ def per_example_gradients(state: State, X: ArrayLike, y: ArrayLike) -> list[Arra
     return found
 
 
-def check_alone(state: State, verb: str) -> None:
-    """Raises ValueError for a network of several outputs."""
-    if state.heads is not None:
-        raise ValueError(
-            f"{verb} is of a network with one output, got Heads: for gradients by the input give "
-            "net.backward a dict after net.forward"
-        )
-
-
 def check_loss(state: State, verb: str) -> None:
-    """Raises ValueError where there are several, or the loss is a function of the user's: it knows
-    batches alone.
-    """
-    check_alone(state, verb)
+    """Raises ValueError where the loss is a function of the user's: it knows batches alone."""
     if state.loss.is_own:
         raise ValueError(
             f"{verb} needs a loss by name, got function {state.loss.name!r}: give its gradient by "
@@ -95,33 +84,62 @@ def check_loss(state: State, verb: str) -> None:
 
 def _pull(state: State, rows: Array, shown_as: str) -> Callable[[Array], Array]:
     """From a gradient by outputs as they are shown to that by what the last node gives."""
-    if shown_as == "linear":
+    names = shown_as.split(" ")  # of each head
+    if not {*names} - {"linear"}:
         return lambda gradient: gradient
     from fastbp.backend.numpy.kernel import find_activation
 
     out = np.empty((len(rows), state.n_outputs), state.dtype)
     predict(state, rows, out, shown_as, "auto")
-    backward = find_activation(shown_as, 0.0, state.dtype)[2]
-    return lambda gradient: backward(gradient, out, out)
+    columns = [slice(0, state.n_outputs)]
+    if state.heads is not None:
+        columns = [head.columns for head in state.heads.heads]
+    ways = [find_activation(name, 0.0, state.dtype)[2] for name in names]
+
+    def pull(gradient: Array) -> Array:
+        found = np.empty_like(gradient)
+        for backward, own in zip(ways, columns, strict=True):
+            found[:, own] = backward(gradient[:, own], out[:, own], out[:, own])
+        return found
+
+    return pull
 
 
-def _chosen(state: State, output: ArrayLike | None, n_rows: int) -> Array:
-    """The output of each row, (n_rows,); raises TypeError, ValueError."""
-    n = state.n_outputs
+def _chosen(state: State, output: object, n_rows: int) -> Array:
+    """The output of each row among those of all heads, (n_rows,); raises TypeError, ValueError."""
+    n, heads = state.n_outputs, state.heads
     if output is None:
         if n > 1:
-            text = f"network has {n} outputs: name one, output=0, or pass y for the loss"
+            name = "output=0" if heads is None else f"output={{{heads.names[0]!r}: 0}}"
+            text = f"network has {n} outputs: name one, {name}, or pass y for the loss"
             raise ValueError(f"input_gradient needs y or output: {text}")
-        output = 0
+        return np.zeros(n_rows, np.intp)
+    if heads is None:
+        return _index(output, n, n_rows, "output")
+    example = f"as {{{heads.names[0]!r}: 0}}"
+    if not isinstance(output, Mapping):
+        got = shown(output)
+        raise TypeError(f"output must be a dict with an index for one head, {example}, got {got}")
+    heads.loss.check_names(output, what="output", all_of_them=False)
+    if len(output) != 1:
+        got = counted(len(output), "head")
+        raise ValueError(f"output must be a dict with an index for one head, {example}, got {got}")
+    ((name, index),) = output.items()
+    head = heads.heads[heads.names.index(name)]
+    return head.columns.start + _index(index, head.n_outputs, n_rows, f"output[{name!r}]")
+
+
+def _index(output: Any, n: int, n_rows: int, name: str) -> Array:
+    """One of n outputs for each row."""
     chosen = np.asarray(output)
     if chosen.dtype.kind not in "iu":
-        raise TypeError(f"output must be an int, or one for each row, got {shown(output)}")
+        raise TypeError(f"{name} must be an int, or one for each row, got {shown(output)}")
     if chosen.ndim > 1 or chosen.ndim == 1 and len(chosen) != n_rows:
         got = f"shape {chosen.shape}"
-        raise ValueError(f"output must be an int, or {counted(n_rows, 'int')}, got {got}")
+        raise ValueError(f"{name} must be an int, or {counted(n_rows, 'int')}, got {got}")
     bad = np.flatnonzero((chosen < 0) | (chosen >= n))
     if len(bad):
         place = f"[{bad[0]}]" if chosen.ndim else ""
         value = shown(chosen.reshape(-1)[bad[0]])
-        raise ValueError(f"output{place} = {value} is outside 0..{n - 1}")
-    return np.broadcast_to(chosen, n_rows)
+        raise ValueError(f"{name}{place} = {value} is outside 0..{n - 1}")
+    return np.broadcast_to(chosen.astype(np.intp), n_rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,7 @@ _KEPT_BYTES = 2**26  # of an engine that waits for the next call
 
 @reading
 def hessian_vector_product(
-    state: State, X: ArrayLike, y: ArrayLike, v: Sequence[ArrayLike]
+    state: State, X: ArrayLike, y: Any, v: Sequence[ArrayLike]
 ) -> list[Array]:
     """See `Network.hessian_vector_product`."""
     check_loss(state, "hessian_vector_product")

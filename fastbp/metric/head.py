@@ -82,6 +82,7 @@ def head_measures(names: Sequence[str], loss: JointLoss) -> dict[str, Measure]:
 
 def _of_head(head: str, place: int, measure: Measure) -> Measure:
     def measured(responses: Mapping[str, Any], targets: Any, weight: Any = None) -> float:
-        return measure(responses[head], [*targets][place], weight)
+        own = weight[place] if isinstance(weight, list) else weight
+        return measure(responses[head], [*targets][place], own)
 
     return measured

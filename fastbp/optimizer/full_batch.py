@@ -19,6 +19,7 @@ class FullBatch(Optimizer):
     """
 
     is_full_batch = True
+    takes_statistics: ClassVar[bool] = True  # of the rows, as BatchNorm's
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,6 +49,10 @@ class LBFGS(FullBatch):
     takes all rows as its batch, and ends as soon as a tolerance is met, with `history.stopped`
     "converged".  What is made smaller is the loss and the penalties l1 and l2 of the layers, of
     which l1 has no slope at 0: the search may end early there.
+
+    `BatchNorm` takes the statistics of all rows, whose activations then lie in memory at once; its
+    running ones follow once a step, by those before it: with their momentum of 0.99 some hundred
+    steps late, with `BatchNorm(momentum=0)` at once.  `Dropout` and `GaussianNoise` are refused.
 
     The two-loop recursion (Nocedal, Updating quasi-Newton matrices with limited storage, 1980) in
     float64, with a strong Wolfe line search (Nocedal and Wright, Numerical optimization, 2006, 3.5
@@ -110,7 +115,8 @@ class LevenbergMarquardt(FullBatch):
     for each output, the equations in float64 by NumPy's LAPACK.  A step that makes the loss no
     smaller is not taken; damping is multiplied by `damping_increase` until one does, and by
     `damping_decrease` after it.  Files keep the damping with the network.  Penalties l2 are
-    residuals too, weights of rows multiply theirs by the square root.
+    residuals too, weights of rows multiply theirs by the square root.  `Dropout`, `GaussianNoise`
+    and `BatchNorm` are refused, but for `BatchNorm(trainable=False)`.
 
     Levenberg, A method for the solution of certain non-linear problems in least squares, 1944;
     Marquardt, An algorithm for least-squares estimation of nonlinear parameters, 1963; for networks
@@ -143,6 +149,7 @@ class LevenbergMarquardt(FullBatch):
     """
 
     name: ClassVar[str] = "levenberg_marquardt"
+    takes_statistics: ClassVar[bool] = False
     learning_rate: LearningRate = 1.0
     _: KW_ONLY
     damping: float = 1e-3

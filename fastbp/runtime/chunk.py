@@ -158,7 +158,17 @@ def _joined(a: Rows, b: Rows, index: int, n_targets: int) -> Rows:
     if a.weights.weight is None and b.weights.weight is None:
         return Rows(X, y)
     held = [_explicit(part, n_targets) for part in (a, b)]
-    return Rows(X, y, Weights(*(np.concatenate(pair) for pair in zip(*held, strict=True))))
+    weight = _joined_weights(*(own for own, _ in held))
+    return Rows(X, y, Weights(weight, np.concatenate([own for _, own in held])))
+
+
+def _joined_weights(a: Any, b: Any) -> Any:
+    """Of elements, or of rows; of heads their own where one has such."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.concatenate([a, b])
+    from fastbp.runtime.head import weights_by_head
+
+    return weights_by_head(a, b).joined(weights_by_head(b, a))
 
 
 def _joined_targets(a: Any, b: Any, index: int) -> Any:
@@ -172,7 +182,7 @@ def _joined_targets(a: Any, b: Any, index: int) -> Any:
     return np.concatenate([a, b])
 
 
-def _explicit(rows: Rows, n_targets: int) -> tuple[Array, Array]:
+def _explicit(rows: Rows, n_targets: int) -> tuple[Any, Array]:
     weight, row_weight = rows.weights
     if weight is None or row_weight is None:
         return np.ones((len(rows.X), n_targets), rows.X.dtype), np.ones(len(rows.X))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastbp.backend.numpy.kernel import METRICS, response_of
 from fastbp.check.array import Array
+from fastbp.check.weight import UNWEIGHTED
 from fastbp.loss import Loss
 from fastbp.runtime import engine_cache
 from fastbp.runtime.rows import Rows
@@ -27,14 +28,15 @@ def summed_metrics(state: State, rows: Rows | None) -> tuple[str, ...]:
     """The metrics of a network that the engine sums: it divides by what the loss is divided by, and
     half_sse counts rows, whichever of their targets are there.  Of several heads also their losses.
     """
+    weights = UNWEIGHTED if rows is None else rows.weights
     if state.heads is not None:
-        return state.heads.summed(state.description.measures)
+        return state.heads.summed(state.description.measures, weights)
     assert isinstance(state.loss, Loss)
     if not state.loss.is_measured_inside:
         return ()
-    n_outputs, weight = state.n_outputs, None if rows is None else rows.weights.weight
-    by_element = n_outputs > 1 and weight is not None and weight.strides[1] != 0
-    own = METRICS if not by_element or state.loss.divisor(n_outputs) == n_outputs else ("accuracy",)
+    n_outputs = state.n_outputs
+    counts_rows = weights.by_element and state.loss.divisor(n_outputs) != n_outputs
+    own = ("accuracy",) if counts_rows else METRICS
     names = state.description.metrics
     return tuple(name for name in names if isinstance(name, str) and name in own)
 

@@ -48,6 +48,8 @@ class Point(NamedTuple):
         gradient: of `value`, flat, zero where nothing is trained.
         sums: of loss and metrics, without penalties that are not part of the loss.
         outputs: of all rows, where metrics need them.
+        moved: `at` with running statistics that have followed those of the rows once: where a step
+            from here begins.
     """
 
     at: Array
@@ -55,6 +57,7 @@ class Point(NamedTuple):
     gradient: Vector
     sums: Sums
     outputs: Array | None
+    moved: Array
 
 
 class Objective:
@@ -62,7 +65,8 @@ class Objective:
 
     A twin of the network trains on the rows as one batch, with a momentum that starts at 0 and a
     learning rate of 0: its velocity is then the gradient, penalties included, and its parameters
-    stay.
+    stay, but for running statistics.  Where statistics are those of the rows, all rows are one
+    pass; else some at a time.
 
     Attributes:
         n_passes: over the rows, so far.
@@ -79,6 +83,9 @@ class Objective:
         self.total = rows.total()
         width = sum(state.graph.width)
         self.at_once = max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_NUMBERS // width))
+        if takes_statistics(state):
+            self.at_once = max(1, len(rows.X))
+        self.running = [tensor for tensor in state.layout.tensors if tensor.is_running]
         self.n_passes = 0
 
     def __call__(self, at: Array) -> Point:
@@ -97,7 +104,7 @@ class Objective:
             twin.optimizer_state[:] = 0
             own = None if outputs is None else outputs[begin : begin + len(part.X)]
             if not self._pass(part, sums, own):
-                return Point(at, np.inf, gradient, sums, outputs)
+                return Point(at, np.inf, gradient, sums, outputs, at)
             gradient += twin.optimizer_state * np.float64(weight / self.total)
             n_parts += 1
         value = sums[0] / sums[1]
@@ -109,7 +116,16 @@ class Objective:
             value = sums[0] / sums[1]
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             value = np.inf
-        return Point(at, float(value), gradient, sums, outputs)
+        return Point(at, float(value), gradient, sums, outputs, self._moved(at))
+
+    def _moved(self, at: Array) -> Array:
+        """See `Point`, after a pass."""
+        if not self.running:
+            return at
+        found = at.copy()
+        for tensor in self.running:
+            tensor.view(found)[...] = tensor.view(self.twin.parameters)
+        return found
 
     def _parts(self) -> Iterator[tuple[int, Rows]]:
         rows = self.rows
@@ -167,6 +183,11 @@ class Move:
     ended: tuple[str, str] | None = None
 
 
+def takes_statistics(state: State) -> bool:
+    """Whether layers go by the statistics of the rows they train on."""
+    return any(getattr(node, "by_batch", False) for node in state.graph.nodes)
+
+
 def converged(slope: float, tolerance: float) -> tuple[str, str]:
     """How a fit ends where no component of the gradient is larger than `slope`."""
     text = f"the largest component of the gradient is {slope:.2g}"
@@ -197,22 +218,23 @@ class FullBatchEpochs(SteppedEpochs):
         self, state: State, X: Any, y: ArrayLike, *, batch_size: int | None, shuffle: bool,
         batches: object = None, accumulate: int = 1, **options: Any,
     ) -> None:  # fmt: skip
-        kind = type(state.optimizer).__name__
+        own: Any = state.optimizer
+        kind = type(own).__name__
         if batches is not None:
             raise ValueError(f"{kind} takes all rows in each step, and no batches")
         if state.draws:
             raise ValueError(
-                f"{kind} needs a loss that is the same at each call: no layers that draw random "
-                "numbers, as Dropout does"
+                f"{kind} compares the loss at several points, and with Dropout or GaussianNoise it "
+                "is another one at each call: leave these layers out, or train by Adam"
             )
-        if state.graph.n_batched:
+        if takes_statistics(state) and not own.takes_statistics:
             raise ValueError(
-                f"{kind} takes no BatchNorm, whose running statistics follow single steps"
+                f"{kind} needs the derivatives of each row by itself, and with BatchNorm a row's "
+                "output is a function of all rows: take LBFGS, or BatchNorm(trainable=False)"
             )
         multipliers = {tensor.rate for tensor in state.layout.tensors} - {0.0, 1.0}
         if multipliers:
             raise ValueError(f"{kind} takes no learning_rate_multiplier, got {multipliers.pop()}")
-        own: Any = state.optimizer
         own.check_problem(
             loss=f"function {state.loss.name}" if state.loss.is_own else state.loss.name,
             n_parameters=state.layout.n_parameters,

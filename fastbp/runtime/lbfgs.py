@@ -53,7 +53,7 @@ class LimitedMemory:
         slope = _dot(here.gradient, direction)
         if not (slope < 0 and np.isfinite(slope)) or rate <= 0:
             return None
-        origin, dtype = here.at.astype(np.float64), self.state.dtype
+        origin, dtype = here.moved.astype(np.float64), self.state.dtype
 
         def at(length: float) -> Trial[Point]:
             with np.errstate(all="ignore"):  # what overflows is too far
@@ -84,7 +84,7 @@ class LimitedMemory:
     def _remember(self, pairs: _Pairs, here: Point, there: Point) -> Array:
         """The vectors with one more pair; as they were, where it tells of no curvature."""
         table, dtype = self._table(), self.state.dtype
-        s = (there.at.astype(np.float64) - here.at).astype(dtype)
+        s = (there.at.astype(np.float64) - here.moved).astype(dtype)
         y = (there.gradient - here.gradient).astype(dtype)
         kept = np.zeros_like(table)
         own, change = s.astype(np.float64), y.astype(np.float64)

@@ -170,7 +170,7 @@ def checked_rows(
     if ignore_nan is not False:
         ignore_nan = check_bool(ignore_nan, name="ignore_nan")
     if state.heads is not None:
-        state.heads.refuse(ignore_nan=ignore_nan, class_weight=class_weight)
+        state.heads.refuse(class_weight=class_weight)
     rows: Any = state.quick_input(X, state.n_features, check_finite)
     is_direct = True
     if rows is None:
@@ -185,7 +185,7 @@ def checked_rows(
         is_direct = picked is None and is_readable(rows, state.dtype)
         rows = rows if picked is None else picked
     target = None if ignore_nan else state.quick_target(y, state.n_targets, check_finite)
-    present = None
+    present: Any = None
     if target is None or len(target) != len(rows):
         target, present = _checked_target(state, y, len(rows), ignore_nan, check_finite)
         if state.heads is not None:
@@ -204,6 +204,12 @@ def checked_rows(
             sample_weight, n_rows=len(rows), dtype=state.dtype, signed=not normalize,
             all_zero=all_zero,
         )  # fmt: skip
+    if state.heads is not None and present is not None:
+        own = state.heads.weights(
+            weight, present, n_rows=len(rows), dtype=state.dtype, normalize=normalize,
+            all_zero=all_zero,
+        )  # fmt: skip
+        return Rows(rows, target, own, is_direct)
     if class_weight is not None:
         there: Any = None if present is None else present.reshape(len(rows), -1).any(axis=1)
         factor = class_weights(
@@ -223,14 +229,16 @@ def checked_rows(
 
 def _checked_target(
     state: State, y: Any, n_rows: int, ignore_nan: bool, check_finite: bool
-) -> tuple[Any, Array | None]:
-    """The targets, and which are present, None for all."""
+) -> tuple[Any, Any]:
+    """The targets, and which are present, None for all; of heads a list of that."""
     options: dict[str, Any] = {
         "n_rows": n_rows, "dtype": state.dtype, "check_finite": check_finite,
         "isfinite": state.scan, "most_bytes": MOST_BYTES,
     }  # fmt: skip
     if state.heads is not None:
-        return state.heads.check_targets(y, **options), None
+        if ignore_nan:
+            return state.heads.check_targets_with_gaps(y, **options)
+        return state.heads.check_targets(y, nan_advice=NAN_ADVICE, **options), None
     options |= {"n_out": state.n_targets, "domain": state.loss.domain, "noun": state.noun}
     if ignore_nan:
         return check_y_with_gaps(y, **options)

@@ -284,7 +284,7 @@ class State:
             "isfinite": self.scan,
         }  # fmt: skip
         if self.heads is not None:
-            return rows, self.heads.check_targets(y, **options)
+            return rows, self.heads.check_targets(y, nan_advice=nan_advice, **options)
         return rows, check_y(
             y, n_out=self.n_targets, domain=self.loss.domain, nan_advice=nan_advice,
             noun=self.noun, **options,

@@ -18,9 +18,14 @@ TILE_ROWS = 256
 
 
 class Tile(Parts):
-    """Some rows that have gone forward: `rows`, `n` of them."""
+    """Some rows that have gone forward: `rows`, `n` of them.
 
-    __slots__ = ("activations", "n", "plan", "rows", "single", "w")
+    Attributes:
+        ends: of each output its columns where all lie side by side, where its gradient goes, and
+            what lies between those rows.
+    """
+
+    __slots__ = ("activations", "ends", "n", "plan", "rows", "single", "w")
 
     def __init__(self, state: State, n_rows: int) -> None:
         prepared = engine_cache.engine(state, "derivative", n_rows)
@@ -30,7 +35,13 @@ class Tile(Parts):
         self.w = state.parameters
         self.single = np.zeros(n_rows)
         self.single[0] = 1.0
-        self.n, self.rows = 0, self.out[:0]
+        self.n, self.rows = 0, self.input_gradient[:0]
+        if self.plan.heads:
+            columns = (slice(own.column, own.column + own.n) for own in self.plan.heads)
+            pairs = zip(columns, self.heads, strict=True)
+            self.ends = [(own, *views[1:]) for own, views in pairs]
+        else:
+            self.ends = [(slice(0, self.plan.n_outputs), self.output_gradient, self.padding)]
 
     def forward(self, rows: Array) -> None:
         """Keep every activation."""
@@ -38,9 +49,12 @@ class Tile(Parts):
         self.engine.forward(rows)
 
     def back(self, seed: Array) -> Array:
-        """From the gradient by the outputs to that by the input, which the next call overwrites."""
-        self.output_gradient[: self.n] = seed
-        self.padding.fill(0)
+        """From the gradient by the outputs, side by side, to that by the input, which the next call
+        overwrites.
+        """
+        for columns, to, padding in self.ends:
+            to[: self.n] = seed[:, columns]
+            padding.fill(0)
         self.engine.backward()
         return self.input_gradient[: self.n]
 

@@ -159,16 +159,24 @@ cdef int find_targets(y, Targets* to) except -1:
     return 0
 
 
+cdef int find_weights(weight, const real** at, Py_ssize_t* row, Py_ssize_t* column) except -1:
+    """Weights of elements as an array has them (OUT)."""
+    cdef const real[:, :] own = weight
+    at[0] = &own[0, 0]
+    row[0] = own.strides[0] // <Py_ssize_t>sizeof(real)
+    column[0] = own.strides[1] // <Py_ssize_t>sizeof(real)
+    return 0
+
+
 cdef int bind_weights(Engine engine, weight, row_weight) except -1:
     """Weights of the call: `weight` (n_rows, n_outputs) of elements, `row_weight` (n_rows,); either may be None."""
-    cdef const real[:, :] own
     cdef const double[::1] row
     cdef Py_ssize_t size
     if weight is not None:
-        own = weight
-        engine.call.weight = &own[0, 0]
-        engine.call.weight_row = own.strides[0] // <Py_ssize_t>sizeof(real)
-        engine.call.weight_column = own.strides[1] // <Py_ssize_t>sizeof(real)
+        if engine.n_heads > 0:
+            set_head_weights(engine, weight)
+        else:
+            find_weights(weight, &engine.call.weight, &engine.call.weight_row, &engine.call.weight_column)
         if engine.weight_room == NULL:
             size = engine.sizes.tile_rows * engine.sizes.ld_output
             if engine.sizes.rows_in_lanes:

@@ -19,7 +19,11 @@ cdef struct Head:
     double weight               # of its loss in the sum
     double divisor              # of its loss, beside the rows
     Activation transform        # by which its outputs are shown
-    Targets targets             # of the call
+    # of the call
+    Targets targets
+    const real* given_weight    # of its elements, or of rows (a column step of 0)
+    Py_ssize_t weight_row
+    Py_ssize_t weight_column
 
 cdef enum:
     HEAD_NUMBERS = 8
@@ -65,6 +69,22 @@ cdef int set_head_targets(Engine engine, y) except -1:
     return 0
 
 
+cdef int set_head_weights(Engine engine, weight) except -1:
+    """Weights of rows, which all heads have in common, (n_rows, 1); or those of the elements of each, in `weight.parts`."""
+    cdef tuple parts = getattr(weight, "parts", ())
+    cdef Head* head
+    cdef int h
+    if parts and len(parts) != engine.n_heads:
+        raise ValueError("there are weights for another number of heads")
+    for h in range(engine.n_heads):
+        head = &engine.heads[h]
+        find_weights(parts[h] if parts else weight, &head.given_weight, &head.weight_row, &head.weight_column)
+        if not parts:
+            head.weight_column = 0
+    engine.call.weight = engine.heads[0].given_weight
+    return 0
+
+
 cdef int set_head_transforms(Engine engine, str name) except -1:
     """The activations by which outputs are shown: the names of all, a space between two."""
     cdef list names = name.split(" ")
@@ -107,10 +127,10 @@ cdef void loss_rows_of_head(Head* head, Call* call, RowTile* tile, const unsigne
     rows.scale = <real>(scale * head.weight / head.divisor)
     rows.parameters = head.parameters
     rows.weight = NULL
-    if call.weight != NULL:     # a row has one for all heads
+    if call.weight != NULL:
         rows.weight = tile.weight
-        gather(tile.rows, 1 if head.is_by_row else head.n_targets, order, call.weight + shift * call.weight_row,
-               call.weight_row, 0, tile.weight, 1 if head.is_by_row else head.ld)
+        gather(tile.rows, 1 if head.is_by_row else head.n_targets, order, head.given_weight + shift * head.weight_row,
+               head.weight_row, head.weight_column, tile.weight, 1 if head.is_by_row else head.ld)
 
 
 cdef double loss_of_heads(Engine engine, Call* call, RowTile* tile, const unsigned int* order, Py_ssize_t first,

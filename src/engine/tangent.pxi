@@ -58,8 +58,9 @@ cdef class TangentPass:
         self.programs[FORWARD_PASS] = tangent_program(value, plan.forward, -1)
         self.programs[BACKWARD_PASS] = tangent_program(value, plan.backward, plan.input_gradient)
         self.programs[GRADIENT_PASS] = tangent_program(value, plan.row_gradient, -1)
-        self.loss = loss_tangent(place_of(plan.loss.formula, LOSS_FORMULAS))
-        self.is_pair = plan.loss.formula in PAIR_LOSSES
+        formula = None if plan.heads else plan.loss.formula     # the losses of heads are NumPy's
+        self.loss = loss_tangent(place_of(formula, LOSS_FORMULAS))
+        self.is_pair = formula in PAIR_LOSSES
         self.tile.room = <real*>value.memory(value.sizes.max_rows * BLOCK * sizeof(real), 64)
         tangent_tile(value, &self.tile.value, &self.tile.of_value)
         tangent_tile(tangent, &self.tile.tangent, &self.tile.of_tangent)

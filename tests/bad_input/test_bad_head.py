@@ -101,7 +101,7 @@ TARGETS = [
     Bad("not a distribution", own(**{"class": np.full((6, 3), 0.5)}), ValueError,
         r"^y\['class'\]\[0\] is not a distribution \(sum 1.5\)$"),
     Bad("y not finite", own(value=[0, 1, NAN, 0, 0, 0]), ValueError,
-        r"^Input y\['value'\] contains NaN \(first at \[2\]\)$"),
+        r"^Input y\['value'\] contains NaN \(first at \[2\]\)(; pass ignore_nan=True to .*)?$"),
     Bad("columns of y", own(value=np.zeros((6, 2))), ValueError,
         r"^y\['value'\] has 2 columns, head 'value' has 1 output$"),
     Bad("text", own(value=["a"] * 6), ValueError, r"^could not convert y\['value'\] to float"),
@@ -126,16 +126,28 @@ def test_targets_of_validation(case: Bad, backend: str) -> None:
 
 
 OPTIONS = [
-    Bad("of one output", lambda net, X: net.fit(X, Y, ignore_nan=True), ValueError,
-        "^ignore_nan is not there for Heads"),
+    Bad("ignore_nan", lambda net, X: net.fit(X, own(value=6 * [NAN]), ignore_nan=True), ValueError,
+        r"^y\['value'\] is NaN in every row: no target is left$"),
+    Bad("ignore_nan", lambda net, X: net.evaluate(X, own(value=6 * [NAN]), ignore_nan=True),
+        ValueError, r"^y\['value'\] is NaN in every row: no target is left$"),
+    Bad("ignore_nan", lambda net, X: net.fit(
+        X, own(value=[1, 2, 3, NAN, NAN, NAN]), ignore_nan=True,
+        sample_weight=[0, 0, 0, 1, 1, 1]), ValueError,
+        r"^the weights of the rows that have a target in y\['value'\] are all 0$"),
+    Bad("ignore_nan", lambda net, X: net.fit(
+        X, own(**{"class": [0, 1, NAN, np.inf, 0, 0]}), ignore_nan=True), ValueError,
+        r"^Input y\['class'\] contains infinity"),
+    Bad("ignore_nan", lambda net, X: net.train_on_batch(
+        X, own(**{"class": [0, 1, NAN, 3, 0, 0]}), ignore_nan=True), ValueError,
+        r"^y\['class'\]\[3\] = 3 is outside 0..2"),
+    Bad("ignore_nan", lambda net, X: net.train_on_batch(X, CLASS, ignore_nan=True), ValueError,
+        "^y lacks an entry for the head 'value'$"),
+    Bad("ignore_nan", lambda net, X: net.evaluate(X, Y, ignore_nan=1), TypeError,
+        "^ignore_nan must be True or False, got 1$"),
     Bad("of one output", lambda net, X: net.fit(X, Y, class_weight={0: 2}), ValueError,
         "^class_weight is not there for Heads: pass a sample_weight$"),
     Bad("of one output", lambda net, X: net.fit(X, Y, class_weight="balanced"), ValueError,
         "^class_weight is not there for Heads: pass a sample_weight$"),
-    Bad("of one output", lambda net, X: net.train_on_batch(X, Y, ignore_nan=True), ValueError,
-        "^ignore_nan is not there for Heads"),
-    Bad("of one output", lambda net, X: net.evaluate(X, Y, ignore_nan=True), ValueError,
-        "^ignore_nan is not there for Heads"),
     Bad("of one output", lambda net, X: net.predict(X, out=np.zeros((6, 4), "f4")), ValueError,
         "^out is for a network of one output, this one ends in Heads$"),
     Bad("sample_weight", lambda net, X: net.fit(X, Y, sample_weight=Y), ValueError,

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from support import child, oracle
-from support.head_case import SIZES, Y, data, network, sized, trained
+from support.head_case import (
+    SIZES,
+    data,
+    lone_networks,
+    network,
+    outputs_of,
+    random_heads,
+    sized,
+    targets,
+    trained,
+)
 from support.kernels import needs_kernels
 from support.mark import slow_but
 from support.random_network import EACH_LOSS
@@ -25,22 +35,6 @@ from fastbp.backend import compiled_modules
 from fastbp.runtime import engine_cache
 
 DTYPES = ["float32", "float64"]
-
-
-def outputs_of(loss: fb.Loss) -> int:
-    return 3 if loss.link == "softmax" else 2 * loss.outputs_per_target
-
-
-def targets(loss: fb.Loss, n: int, rng: np.random.Generator) -> np.ndarray:
-    """What the loss takes, (n, targets) or class indices (n,)."""
-    shape = n, loss.n_targets(outputs_of(loss))
-    if loss.domain == "class":
-        return rng.integers(0, 3, n)
-    drawn = {
-        "interval": rng.uniform(size=shape), "sign": rng.choice([-1.0, 1.0], shape),
-        "count": rng.poisson(2.0, shape).astype(float), "positive": rng.uniform(0.5, 3, shape),
-    }  # fmt: skip
-    return drawn.get(loss.domain, rng.normal(size=shape))
 
 
 # values
@@ -70,28 +64,6 @@ def test_by_hand(backend: str, dtype: str) -> None:
     assert net.parameters["dense_1/kernel"].tolist() == [[2 - 4.25]]
 
 
-def random_heads(seed: int) -> tuple[list[fb.Layer], Any, np.ndarray, Y]:
-    """A trunk, and heads of any loss, with data."""
-    rng = np.random.default_rng([seed, 9])
-    n, width = int(rng.integers(1, 60)), int(rng.integers(1, 40))
-    chosen = [EACH_LOSS[i] for i in rng.choice(len(EACH_LOSS), rng.integers(1, 5))]
-    chosen[0] = EACH_LOSS[seed % len(EACH_LOSS)]
-    heads, y = {}, {}
-    for i, loss in enumerate(chosen):
-        before = [fb.Dense(int(rng.integers(1, 20)), "tanh")] if rng.random() < 0.5 else []
-        if rng.random() < 0.3:
-            before.append(fb.Residual([fb.Dense(5, "tanh")], projection="auto"))
-        last = fb.Dense(outputs_of(loss), use_bias=bool(rng.random() < 0.8))
-        heads[f"h{i}"] = [*before, last], loss, float(rng.choice([1.0, 0.25, 3.0]))
-        y[f"h{i}"] = targets(loss, n, rng)
-    trunk: list[fb.Layer] = [fb.Input(int(rng.integers(1, 9)))]
-    if rng.random() < 0.9:
-        trunk.append(fb.Dense(width, "tanh"))
-    if rng.random() < 0.4:
-        trunk.append(fb.Branch([[fb.Dense(7, "sigmoid")], []]))
-    return trunk, heads, rng.normal(size=(n, trunk[0].units)), y  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("seed", slow_but(range(0, 60, 4), range(60)))
 def test_gradients_against_the_oracle(seed: int, backend: str) -> None:
     """The gradient is the weighted sum of those of lone networks, by the oracle's chain rule."""
@@ -100,17 +72,10 @@ def test_gradients_against_the_oracle(seed: int, backend: str) -> None:
     weights = dict(net.parameters.items())
     sums = {name: np.zeros_like(own) for name, own in weights.items()}
     size = {name: np.zeros_like(own) for name, own in weights.items()}
-    total, dX, left, rounds = 0.0, np.zeros_like(X), 0, 0.0
-    n_trunk = len(fb.Network([*trunk, fb.Dense(1, use_bias=False)]).get_weights()) - 1
-    names = [*weights]
-    for name, (layers, loss, weight) in heads.items():
-        n_own = len(fb.Network([*trunk, *layers], loss=loss).get_weights()) - n_trunk
-        own = names[:n_trunk] + names[n_trunk + left : n_trunk + left + n_own]
-        left += n_own
+    total, dX, rounds = 0.0, np.zeros_like(X), 0.0
+    for name, layers, loss, weight, own in lone_networks(trunk, heads, [*weights]):
         target = y[name]
-        value, by_X, tape = oracle.gradient(
-            [*trunk, *layers], loss, [weights[key] for key in own], X, target
-        )
+        value, by_X, tape = oracle.gradient(layers, loss, [weights[key] for key in own], X, target)
         total += weight * value
         dX += weight * by_X
         rounds = max(rounds, depth(tape.layers_in, len(X)))
@@ -125,7 +90,7 @@ def test_gradients_against_the_oracle(seed: int, backend: str) -> None:
     assert_near(
         traced["loss"], total, dtype="float64", length=rounds, magnitude=abs(total) + len(heads)
     )
-    for key in names:
+    for key in weights:
         scale = np.maximum(size[key], max(np.abs(v).max() for v in size.values()))
         assert_near(
             traced[key], sums[key], dtype="float64", length=rounds, magnitude=scale, name=key

@@ -222,7 +222,9 @@ def test_refuses_layers_and_steps(backend: str) -> None:
         seed=0, backend=backend,
     )  # fmt: skip
     A, y = X[:6, :4], [0, 1, 2, 0, 1, 2]
-    refused(drawn, lambda: drawn.fit(A, y), ValueError, "^LBFGS needs a loss that is the same")
+    refused(
+        drawn, lambda: drawn.fit(A, y), ValueError, "^LBFGS compares the loss at several points"
+    )
     slow = fb.Network(
         [fb.Input(4), fb.Dense(3, learning_rate_multiplier=0.5)], loss="cross_entropy",
         optimizer="lbfgs", seed=0, backend=backend,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from support.network_state import digest
+from support.random_network import EACH_LOSS
 
 import fastbp as fb
 
@@ -43,6 +45,12 @@ def trained(name: str, dtype: str, *, n_threads: int = 1) -> str:
     for shown in found:
         for part in shown.values():
             sha.update(np.ascontiguousarray(part).tobytes())
+    gaps = {head: np.array(own, float) for head, own in y.items()}
+    for i, own in enumerate(gaps.values()):
+        own[i :: 3 + i] = np.nan
+    past = net.fit(X, gaps, batch_size=batch_size, n_threads=n_threads, ignore_nan=True)
+    measured = net.evaluate(X, gaps, n_threads=n_threads, ignore_nan=True)
+    sha.update(repr([digest(net), past.history, measured]).encode())
     return sha.hexdigest()
 
 
@@ -72,3 +80,56 @@ def data(n: int = 100, seed: int = 0) -> tuple[np.ndarray, Y]:
 
 def taken(y: Y, rows: Any) -> Y:
     return {name: part[rows] for name, part in y.items()}
+
+
+def outputs_of(loss: fb.Loss) -> int:
+    return 3 if loss.link == "softmax" else 2 * loss.outputs_per_target
+
+
+def targets(loss: fb.Loss, n: int, rng: np.random.Generator) -> np.ndarray:
+    """What the loss takes, (n, targets) or class indices (n,)."""
+    shape = n, loss.n_targets(outputs_of(loss))
+    if loss.domain == "class":
+        return rng.integers(0, 3, n)
+    drawn = {
+        "interval": rng.uniform(size=shape), "sign": rng.choice([-1.0, 1.0], shape),
+        "count": rng.poisson(2.0, shape).astype(float), "positive": rng.uniform(0.5, 3, shape),
+    }  # fmt: skip
+    return drawn.get(loss.domain, rng.normal(size=shape))
+
+
+def random_heads(seed: int) -> tuple[list[fb.Layer], Any, np.ndarray, Y]:
+    """A trunk, and heads of any loss, with data."""
+    rng = np.random.default_rng([seed, 9])
+    n, width = int(rng.integers(1, 60)), int(rng.integers(1, 40))
+    chosen = [EACH_LOSS[i] for i in rng.choice(len(EACH_LOSS), rng.integers(1, 5))]
+    chosen[0] = EACH_LOSS[seed % len(EACH_LOSS)]
+    heads, y = {}, {}
+    for i, loss in enumerate(chosen):
+        before = [fb.Dense(int(rng.integers(1, 20)), "tanh")] if rng.random() < 0.5 else []
+        if rng.random() < 0.3:
+            before.append(fb.Residual([fb.Dense(5, "tanh")], projection="auto"))
+        last = fb.Dense(outputs_of(loss), use_bias=bool(rng.random() < 0.8))
+        heads[f"h{i}"] = [*before, last], loss, float(rng.choice([1.0, 0.25, 3.0]))
+        y[f"h{i}"] = targets(loss, n, rng)
+    trunk: list[fb.Layer] = [fb.Input(int(rng.integers(1, 9)))]
+    if rng.random() < 0.9:
+        trunk.append(fb.Dense(width, "tanh"))
+    if rng.random() < 0.4:
+        trunk.append(fb.Branch([[fb.Dense(7, "sigmoid")], []]))
+    return trunk, heads, rng.normal(size=(n, trunk[0].units)), y  # type: ignore[attr-defined]
+
+
+def lone_networks(
+    trunk: list[fb.Layer], heads: Any, names: list[str]
+) -> Iterator[tuple[str, list[fb.Layer], fb.Loss, float, list[str]]]:
+    """Each head as a network of that output alone: its name, layers, loss, weight, and which of the
+    parameters `names` it has.
+    """
+    n_trunk = len(fb.Network([*trunk, fb.Dense(1, use_bias=False)]).get_weights()) - 1
+    begin = n_trunk
+    for name, (layers, loss, weight) in heads.items():
+        own = [*trunk, *layers]
+        end = begin + len(fb.Network(own, loss=loss).get_weights()) - n_trunk
+        yield name, own, loss, weight, names[:n_trunk] + names[begin:end]
+        begin = end

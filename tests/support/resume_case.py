@@ -127,6 +127,14 @@ CASES: dict[str, dict[str, Any]] = {
     "heads in chunks": {
         "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "chunks",
     },
+    "heads with gaps": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "validation": True,
+        "weighted": True, "gaps": True, "metrics": {"class": ["accuracy", "f1_macro"]},
+    },
+    "heads with gaps, in chunks": {
+        "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "chunks",
+        "gaps": True,
+    },
     "heads, converted": {
         "optimizer": lambda: fb.Adam(0.02), "layers": _heads, "loss": None, "kind": "converted",
     },
@@ -187,6 +195,11 @@ def make(name: str, backend: str) -> tuple[fb.Network, tuple[np.ndarray, Any]]:
     X, y = rng.normal(size=(N_ROWS, 5)), rng.integers(0, 3, N_ROWS)
     if own.get("layers") is _heads:
         y = {"class": y, "value": rng.normal(size=N_ROWS)}
+    if own.get("gaps"):
+        rows = np.arange(N_ROWS)
+        y = {
+            name: np.where(rows % (2 + i), part, np.nan) for i, (name, part) in enumerate(y.items())
+        }
     if own.get("layers") is _embedded_layers:
         X[:, [1, 4]] = np.abs(X[:, [1, 4]]).round()
     metrics = own.get("metrics", [])
@@ -208,6 +221,8 @@ def fit(
     options: dict[str, Any] = {"batch_size": BATCH, "shuffle": own.get("shuffle", True)}
     if own.get("weighted"):
         options["sample_weight"] = np.arange(N_ROWS) % 3 + 0.5
+    if own.get("gaps"):
+        options["ignore_nan"] = True
     if own.get("validation"):
         options["validation_data"] = X[:20], _rows(y, slice(20))
     kind = own.get("kind")

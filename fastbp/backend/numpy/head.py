@@ -37,19 +37,20 @@ class HeadLosses:
 
     def loss(
         self, rows_of: Callable[[int, int, int], Array], y: Any, scale: float,
-        weight: Array | None, outputs: Array, sums: Array,
+        weight: Any, outputs: Array, sums: Array,
     ) -> float:  # fmt: skip
         """The weighted sum over rows of the losses, their gradients in place.
 
         Args:
             rows_of: (offset, row length, columns) -> the rows of a buffer.
+            weight: None; of rows, (n, 1); or in `parts` those of the elements of each head.
             outputs, sums: OUT the outputs side by side, and what the metrics' sums grow by.
         """
-        total = 0.0
+        total, parts = 0.0, getattr(weight, "parts", None)
         for i, (own, target) in enumerate(zip(self.heads, y, strict=True)):
             out, d = rows_of(own.output, own.ld, own.n), rows_of(own.gradient, own.ld, own.n)
-            divisor, by_element = own.loss.divisor(own.n), weight
-            if weight is not None:
+            divisor, by_element = own.loss.divisor(own.n), weight if parts is None else parts[i]
+            if weight is not None and parts is None:
                 by_element = np.broadcast_to(weight[:, :1], (len(out), own.loss.n_targets(own.n)))
             loss = self._losses[i](out, target, scale * own.weight / divisor, d, by_element)
             loss /= divisor

@@ -55,24 +55,39 @@ class TangentEngine(Operations):
         }  # fmt: skip
 
     @cached_property
-    def _loss_rows(self) -> LossRows:
-        return find_loss(self.plan.loss, self.plan.n_outputs, self.plan.dtype)
+    def _ends(self) -> list[tuple[LossRows, float, int, int, int, int]]:
+        """Of each output its loss, what multiplies that, where it and its gradient lie, numbers of
+        a row and columns.
+        """
+        plan, dtype = self.plan, self.plan.dtype
+        if not plan.heads:
+            loss = find_loss(plan.loss, plan.n_outputs, dtype)
+            return [(loss, 1, plan.output, plan.output_gradient, plan.ld_output, plan.n_outputs)]
+        return [
+            (find_loss(own.loss, own.n, dtype), own.weight / own.loss.divisor(own.n), own.output,
+             own.gradient, own.ld, own.n)
+            for own in plan.heads
+        ]  # fmt: skip
 
     def begin(self) -> None:
         """By the parameters as they are now; the first rows come next."""
         self._is_first = True
         self.refresh()
 
-    def add(self, x: Array, y: Array, scale: float) -> None:
-        """The gradient of `scale` times the sum of the losses of some rows, of any real type."""
+    def add(self, x: Array, y: Any, scale: float) -> None:
+        """The gradient of `scale` times the sum of the losses of some rows, of any real type; those
+        of several heads have their targets in `y.parts`.
+        """
         x = np.asarray(x, self.plan.dtype)
-        if y.ndim == 2:  # else labels
-            y = np.asarray(y, self.plan.dtype)
+        targets = [
+            own if own.ndim == 1 else np.asarray(own, self.plan.dtype)  # or labels
+            for own in getattr(y, "parts", (y,))
+        ]
         with np.errstate(all="ignore"):  # what overflows is infinite or nan, as in any pass
             for index in range(len(self.programs)):
                 self._run_program(index, x)
                 if index == 0:
-                    self._add_loss(y, scale)
+                    self._add_loss(targets, scale)
         self._is_first = False
 
     def _run_program(self, index: int, x: Array) -> None:
@@ -84,8 +99,7 @@ class TangentEngine(Operations):
         if op.c != self.plan.input_gradient or op.kind in GRADIENTS:
             self._run_operation(op, x, 0, self.gradient, self._is_first)
 
-    def _add_loss(self, y: Array, scale: float) -> None:
-        plan, n = self.plan, len(y)
-        out = self._rows(plan.output, plan.ld_output, plan.n_outputs, n, 0)
-        d = self._rows(plan.output_gradient, plan.ld_output, plan.n_outputs, n, 0)
-        self._loss_rows(out, y, scale, d, None)
+    def _add_loss(self, targets: list[Array], scale: float) -> None:
+        for (loss, factor, at, to, ld, n), y in zip(self._ends, targets, strict=True):
+            out, d = (self._rows(place, ld, n, len(y), 0) for place in (at, to))
+            loss(out, y, scale * factor, d, None)
