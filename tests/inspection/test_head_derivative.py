@@ -314,10 +314,10 @@ def test_bad_input(index: int, backend: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_hessian_products_of_random_networks(seed: int) -> None:
+def test_hessian_products_of_random_networks(seed: int, backend: str) -> None:
     """The weighted sum of complex steps of the lone chain rules; and H is symmetric."""
     trunk, heads, X, y = random_heads(seed)
-    net = fb.Network([*trunk, fb.Heads(heads)], dtype="float64", backend="numpy", seed=seed)
+    net = fb.Network([*trunk, fb.Heads(heads)], dtype="float64", backend=backend, seed=seed)
     weights, rng = dict(net.parameters), np.random.default_rng(seed)
     u, v = ({name: rng.normal(size=own.shape) for name, own in weights.items()} for _ in range(2))
     found = net.hessian_vector_product(X, y, [*v.values()])
