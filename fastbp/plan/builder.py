@@ -163,6 +163,16 @@ class Builder:
         """Offset and row length of a value; the input is read through the engine's own pointer."""
         return (-1, 0) if value == 0 else (self.a[value].offset, self.a[value].ld)
 
+    def asked_for(self, value: int) -> tuple[int, int]:
+        """The first column of the gradient of a value that is computed, and how many there are,
+        padding included: all, or whole blocks of those that a tensor's gradient goes by.
+        """
+        own, dtype = self.da[value], self.graph.parameters.dtype
+        first = 0 if 0 in self.da else self._maker[value].n_untrained
+        n = padded(own.n - first, dtype)
+        first = min(first, padded(own.n, dtype) - n)
+        return (first, n) if first else (0, own.ld)
+
     def has_begun(self, value: int) -> bool:
         """Whether the gradient of a value has a first term; from now on it has."""
         begun = value in self._begun

@@ -22,6 +22,10 @@ class EmbeddingNode(Node):
     runs: tuple[tuple[int, int], ...] = ()
     columns: tuple[int, ...] = ()
 
+    @property
+    def n_untrained(self) -> int:
+        return sum(end - begin for begin, end in self.runs)
+
     def _numeric(self) -> list[dict[str, int]]:
         """Of each run its columns in the input, and where they begin there and in `out`."""
         widths = [end - begin for begin, end in self.runs]
@@ -33,7 +37,7 @@ class EmbeddingNode(Node):
     def _tables(self, builder: Builder) -> list[tuple[Tensor, dict[str, Any]]]:
         """Each table; its rows, the column of the input that names them, where `out` has them."""
         a, lda = builder.at(self.sources[0])
-        at, found = sum(end - begin for begin, end in self.runs), []
+        at, found = self.n_untrained, []
         for column, table in zip(self.columns, self.tensors, strict=True):
             own = {"a": a, "lda": lda, "n_a": table.shape[0], "column_a": column, "column_c": at}
             found.append((table, own))

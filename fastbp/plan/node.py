@@ -39,6 +39,8 @@ class Builder(Protocol):
 
     def at(self, value: int) -> tuple[int, int]: ...
 
+    def asked_for(self, value: int) -> tuple[int, int]: ...
+
     def has_begun(self, value: int) -> bool: ...
 
     def take_derivative(self, value: int) -> Node | None: ...
@@ -108,6 +110,11 @@ class Node:
     def takes_activation(self) -> bool:
         """Whether its operation can end in an activation."""
         return False
+
+    @property
+    def n_untrained(self) -> int:
+        """The first columns of its output, of which nothing trained depends on the gradient."""
+        return 0
 
     def flops(self, *, reads_input: bool) -> int:
         """Floating-point operations of its products for each row of a step."""
@@ -194,10 +201,11 @@ class DenseNode(Node):
         w, ldw = builder.transpose.get(kernel.name, (kernel.offset, kernel.ld))
         is_turned = not kernel.by_columns and kernel.name not in builder.transpose
         maker = builder.take_derivative(source)
+        column, n = builder.asked_for(source)
         return [Operation(
             "dense_turned" if is_turned else "dense_input",
             a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
-            w=w, ldw=ldw, by_columns=int(kernel.by_columns),
+            column_c=column, n_y=n, w=w, ldw=ldw, by_columns=int(kernel.by_columns),
             accumulate=int(builder.has_begun(source)),
             **(derived(maker, builder) if maker else {}),
         )]  # fmt: skip

@@ -12,7 +12,7 @@ cdef struct Operation:
     long long column_c
     long long y             # second operand: dz of "dense_gradient", an activation's output, the other term of "add"
     long long ldy
-    long long n_y           # and its columns, for "dense_gradient"
+    long long n_y           # and its columns, for "dense_gradient"; of "dense_input" the numbers of a row, whole blocks
     long long w             # kernel: offset in the parameters, or among the transposes for "dense_input"
     long long ldw
     long long by_columns    # the kernel is stored by columns (fastbp/plan/parameter.py)
@@ -228,12 +228,15 @@ cdef void activation_backward(BoundOperation* bound, RowTile* tile, Weights* wei
 
 
 cdef void dense_input(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
-    """c = a W^T (or c += a W^T), then times the derivative of the activation that made the layer's input"""
+    """c = a W^T (or c += a W^T), then times the derivative of the activation that made the layer's input
+
+    Of a row the n_y numbers from column_c on; what is asked for may begin anywhere.
+    """
     cdef Operation* op = &bound.op
     cdef real* c = buffer(tile, op.c, op.ldc)
     cdef const real* w = (weights.w if op.by_columns else weights.transposes) + op.w
-    gemm(tile.rows, op.ldc, op.n_a, START_C if op.accumulate else START_ZERO,
-         buffer(tile, op.a, op.lda), op.lda, 1, w, op.ldw, c, op.ldc, NULL,
+    gemm(tile.rows, op.n_y, op.n_a, START_C if op.accumulate else START_ZERO,
+         buffer(tile, op.a, op.lda), op.lda, 1, w + op.column_c, op.ldw, c + op.column_c, op.ldc, NULL,
          &tile.packing)
     times_slope(bound, tile, c)
 
@@ -351,7 +354,12 @@ cdef inline void move_columns(const bint is_copy, Operation* op, RowTile* tile) 
 
 
 cdef void copy_columns(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
-    move_columns(True, &bound.op, tile)
+    cdef Operation* op = &bound.op
+    if op.a < 0 and op.column_c == 0:
+        gather(tile.rows, op.n_a, NULL, tile.x + op.column_a * tile.x_column, tile.x_row, tile.x_column,
+               buffer(tile, op.c, op.ldc), op.ldc)
+    else:
+        move_columns(True, op, tile)
 
 
 cdef void accumulate_columns(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:

@@ -14,6 +14,7 @@ from support.random_network import with_categories
 from support.tolerance import assert_near, assert_same_training, depth, eps
 
 import fastbp as fb
+from fastbp.runtime import engine_cache
 
 CITY = fb.Input(4, categorical={2: 5, 0: 3}, embedding_units=[2, 3])
 SLOT = fb.Input(4, categorical={2: 5, 0: 3}, embedding_units=[2, 3], handle_unknown="slot")
@@ -88,20 +89,53 @@ def test_columns_alone_and_all(backend):
     assert net.backward([[5.0, 1, 1]]).tolist() == [[0, 5, 0]]
 
 
-@pytest.mark.parametrize("units", [1, 3, 8, 17, 200])
+@pytest.mark.parametrize("units", [1, 3, 8, 16, 17, 200])
 @pytest.mark.parametrize("n", [1, 7, 1000])
 def test_sizes_around_stored_rows(n, units, backend, dtype):
     """One step of SGD at rate 1 takes the gradient of the oracle from every table."""
     layer = fb.Input(3, categorical={1: n}, embedding_units=units)
-    net = network(layer, backend, dtype, optimizer=fb.SGD(1.0))
-    X, y = data(layer, 50)
-    X, y = X.astype(dtype).astype(float), y.astype(dtype).astype(float)
+    takes_the_gradient(network(layer, backend, dtype, optimizer=fb.SGD(1.0)))
+
+
+@pytest.mark.parametrize("numbers", [0, 8, 20, 40, 41])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_what_is_passed_on_to_tables(numbers, outputs, backend, dtype):
+    """Whichever columns behind the numbers they are, and whoever else reads them."""
+    layer = fb.Input(numbers + 2, categorical={0: 9, numbers + 1: 5}, embedding_units=8)
+    twice = fb.Branch([[fb.Dense(6, "tanh")], [], [fb.Dense(20, "tanh")]])
+    for inner in ([fb.Dense(6, "tanh")], [twice], []):
+        layers = [layer, *inner, fb.Dense(outputs)]
+        takes_the_gradient(
+            fb.Network(layers, dtype=dtype, backend=backend, optimizer=fb.SGD(1.0), seed=1)
+        )
+
+
+def takes_the_gradient(net):
+    """One step of SGD at rate 1 takes the gradient of the oracle from every tensor."""
+    X, y = data(net.layers[0], 50)
+    dtype, outputs = net.dtype, net.get_weights()[-1].size
+    X, y = X.astype(dtype).astype(float), y[:, :outputs].astype(dtype).astype(float)
     before = [w.astype(float) for w in net.get_weights()]
     _, _, tape = oracle.gradient(net.layers, net.loss, before, X, y)
     net.train_on_batch(X, y)
     length = depth([*tape.layers_in, 50], 50)
     for old, new, g in zip(before, net.get_weights(), tape.gradients, strict=True):
         assert_near(new, old - g, dtype=dtype, length=length, magnitude=np.abs(old).max() + 1)
+
+
+@pytest.mark.parametrize(
+    "numbers, units, found",
+    [(8, 16, (8, 16)), (8, 17, (0, 32)), (20, 20, (16, 32)), (0, 9, (0, 16)), (3, 9, (0, 16))],
+)
+def test_columns_of_numbers_are_left_out(numbers, units, found):
+    """What a step passes on is whole blocks of 64 bytes, of an input's gradient all."""
+    layer = fb.Input(numbers + 1, categorical={0: 9}, embedding_units=units)
+    net = network(layer)
+    for purpose, want in (("train", found), ("manual", (0, -(-(numbers + units) // 16) * 16))):
+        plan = engine_cache.engine(net._state, purpose, 50)[0].plan
+        (own,) = (op for op in plan.backward.operations if op.kind == "dense_input" and op.lda == 16
+                  and op.n_c == numbers + units)  # fmt: skip
+        assert (own.column_c, own.n_y) == want
 
 
 def test_differences(backend):
@@ -190,8 +224,6 @@ def test_kernels_stay_in_the_table(dtype):
     engine_rows = np.full((4, 4), 1e30, dtype)
     engine_rows[1:, 2] = np.nan, -1e30, 0.5
     out = np.empty((4, 2), dtype)
-    from fastbp.runtime import engine_cache
-
     engine_cache.take_predictor(net._state, 1).predict(engine_rows, out, "linear", 1)
     engine = engine_cache.engine(net._state, "train", 4)[0]
     engine.train_batch(engine_rows, np.zeros((4, 2), dtype))
