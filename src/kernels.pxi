@@ -12,6 +12,7 @@ cdef extern from "machine/vector.h" nogil:
     vreal vload(const real* p) noexcept
     void vstore(real* p, vreal v) noexcept
     vreal vset(real x) noexcept
+    vreal vheld(vreal v) noexcept
     vreal vfma(vreal a, vreal b, vreal c) noexcept
     vreal vmax(vreal a, vreal b) noexcept
     vreal vmin(vreal x, vreal bound) noexcept

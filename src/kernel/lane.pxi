@@ -68,6 +68,8 @@ cdef inline void lane_dots(const int columns, const int sums, Py_ssize_t rows, P
                     q_group[i] += BLOCK
                 for j in range(columns):
                     column[j] = vload(q_group[j // 4] + j % 4 * ldq)
+                    if sums > columns:
+                        column[j] = vheld(column[j])
                 for i in range(sums // columns):
                     x = vload(p_group[i // 4] + i % 4 * ldp)
                     for j in range(columns):

@@ -80,6 +80,7 @@ enum {
 static inline vreal vload(const real *p) { return *p; }
 static inline void vstore(real *p, vreal v) { *p = v; }
 static inline vreal vset(real x) { return x; }
+static inline vreal vheld(vreal v) { return v; }
 static inline vreal vfma(vreal a, vreal b, vreal c) { return real_fma(a, b, c); }
 static inline vreal vmax(vreal a, vreal b) { return a > b ? a : b; }
 static inline vreal vmin(vreal x, vreal bound) { return real_min(x, bound); }
@@ -105,6 +106,15 @@ static inline vreal vload(const real *p) {
 }
 static inline void vstore(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 static inline vreal vset(real x) { return x - (vreal){0}; }
+
+/* v in a register, where there are 32: else GCC loads it anew for each use, and loads take longer than multiply-adds. */
+static inline vreal vheld(vreal v) {
+#if VECTOR_BYTES == 64
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
+
 static inline vreal vfma(vreal a, vreal b, vreal c) {
 #if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
     return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
