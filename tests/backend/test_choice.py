@@ -26,6 +26,12 @@ print(json.dumps([fb.backend(), *own, config["instruction set"]]))
 BUILT = [isa for isa in INSTRUCTION_SETS if (isa, "float32") in compiled_modules()]
 
 
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch):
+    """Whatever these tests themselves run on."""
+    monkeypatch.delenv("FASTBP_ISA", raising=False)
+
+
 def _last_line(code: str = "import fastbp", **environment: str) -> str:
     done = child.run(code, **environment)
     assert done.returncode == 1, done.stdout

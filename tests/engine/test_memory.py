@@ -69,6 +69,9 @@ def counted(tmp_path_factory) -> dict:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or platform.libc_ver()[0] != "glibc" or not compiled_modules():
         pytest.skip("needs a C compiler, glibc and compiled kernels")
+    told = subprocess.run([compiler, "-dumpmachine"], capture_output=True, text=True, timeout=60)
+    if not told.stdout.startswith(platform.machine()):  # in an emulator
+        pytest.skip(f"{compiler} is not one for {platform.machine()}")
     library = tmp_path_factory.mktemp("counter") / "malloc_counter.so"
     source = child.TESTS / "support" / "malloc_counter.c"
     subprocess.run(

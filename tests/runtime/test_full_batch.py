@@ -250,8 +250,10 @@ print(json.dumps(digest(network)))
 @needs_kernels
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_on_other_builds(dtype: str) -> None:
-    from fastbp.backend import supported
+    from fastbp.backend import compiled_modules
 
-    builds = [isa for isa in ("v3", "v4") if isa in supported()]
+    builds = [isa for isa in ("v3", "v4") if (isa, dtype) in compiled_modules()]
+    if len(builds) < 2:
+        pytest.skip(f"this processor and build have {builds}")
     code = FIT.replace("DTYPE", repr(dtype))
     assert len({child.result(code, FASTBP_ISA=isa) for isa in builds}) == 1

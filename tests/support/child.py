@@ -18,8 +18,11 @@ def run(
     path: Path | None = None,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process; `path` goes before every other place that Python imports from."""
-    own = {k: v for k, v in os.environ.items() if k not in ("FASTBP_BACKEND", "FASTBP_ISA")}
+    """The finished process; `path` goes before every other place that Python imports from.
+
+    FASTBP_ISA stays: tests compare the child's bits with their own.
+    """
+    own = {k: v for k, v in os.environ.items() if k != "FASTBP_BACKEND"}
     places = [str(path)] if path else []
     own["PYTHONPATH"] = os.pathsep.join([*places, str(TESTS), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
