@@ -67,6 +67,7 @@ def test_networks_of_one_description_share_their_plans(backend, monkeypatch):
         net = fb.Network([4, 6, 2], seed=0, backend=backend, **options)
         return engine_cache.engine(net._state, "train", 8)
 
+    fb.Network([4, 6, 2], seed=0)._state.architecture.plans.clear()  # those of other tests
     engine, plan, scratch = prepared()
     again = prepared()
     assert again[1] is plan and again[0] is not engine and again[2] is not scratch
