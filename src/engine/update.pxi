@@ -168,5 +168,9 @@ cdef void keep_range(Engine engine, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
 
 cdef void transpose_rows(Engine engine, const Segment* segment, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Stored rows begin..end of a kernel into its transposed copy."""
-    transpose(end - begin, segment.columns, engine.w + segment.offset + begin * segment.ld, segment.ld,
-              engine.transposes + segment.transpose + begin, segment.ld_transpose)
+    cdef const real* w = engine.w + segment.offset + begin * segment.ld
+    cdef real* t = engine.transposes + segment.transpose + begin
+    if end == segment.rows and begin + (end - begin + LANES - 1) // LANES * LANES <= segment.ld_transpose:
+        transpose_padded(end - begin, segment.columns, w, segment.ld, t, segment.ld_transpose)
+    else:       # what follows is another thread's
+        transpose(end - begin, segment.columns, w, segment.ld, t, segment.ld_transpose)

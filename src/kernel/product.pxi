@@ -340,6 +340,28 @@ cdef inline void dot_rows(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const
                   dot(depth, a, a_column, w + 3 * ldw, bias3) if n > 3 else 0)
 
 
+cdef void dot_pair(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
+                   const real* w, Py_ssize_t ldw, const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
+    """The same for one row or two: the chains of all outputs run side by side."""
+    cdef const real* row[2]
+    cdef const real* column[4]
+    cdef real sum[8]
+    cdef Py_ssize_t k, place
+    cdef int i, o
+    for i in range(2):
+        row[i] = a + min(<Py_ssize_t>i, m - 1) * a_row
+        for o in range(4):
+            place = min(<Py_ssize_t>o, n - 1)
+            column[o] = w + place * ldw
+            sum[4 * i + o] = bias[place] if bias != NULL else 0
+    for k in range(depth):
+        for i in range(2):
+            for o in range(4):
+                sum[4 * i + o] = real_fma(row[i][k * a_column], column[o][k], sum[4 * i + o])
+    for i in range(<int>m):
+        store_row(c + i * ldc, sum[4 * i], sum[4 * i + 1], sum[4 * i + 2] if n > 2 else 0, sum[4 * i + 3] if n > 3 else 0)
+
+
 cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                       Py_ssize_t a_width, const real* w, Py_ssize_t ldw, const real* bias, real* c,
                       Py_ssize_t ldc) noexcept nogil:
@@ -362,8 +384,10 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
             else:
                 dot_group(4, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
-        return
-    dot_rows(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)
+    elif m <= 2 and n > 1:
+        dot_pair(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)
+    else:
+        dot_rows(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)
 
 
 cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
@@ -389,3 +413,21 @@ cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize
     for i in range(whole, rows):
         for j in range(columns):
             t[j * ldt + i] = w[i * ldw + j]
+
+
+cdef void transpose_padded(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
+                           real* t, Py_ssize_t ldt) noexcept nogil:
+    """The same in whole vectors: of each row of t some numbers behind `rows` are written too, up to LANES - 1 zeros."""
+    cdef vreal row[LANES]
+    cdef Py_ssize_t j = 0, left = rows % LANES, whole = rows - left
+    cdef int k
+    transpose(whole, columns, w, ldw, t, ldt)
+    w += whole * ldw
+    t += whole
+    while left > 0 and j < columns:
+        for k in range(LANES):
+            row[k] = vload(w + k * ldw + j) if k < left else vset(0)
+        vtranspose(row)
+        for k in range(<int>min(<Py_ssize_t>LANES, columns - j)):
+            vstore(t + (j + k) * ldt, row[k])
+        j += LANES
