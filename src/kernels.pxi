@@ -29,6 +29,7 @@ cdef extern from "machine/vector.h" nogil:
     void vreduce(vreal* row, int count) noexcept
     void vturn_columns(const real** row, Py_ssize_t at, vreal* column) noexcept
     const real* opaque(const real* p) noexcept
+    const real* tile_row(const real* c, const real* row, int r, Py_ssize_t ld) noexcept
     void prefetch(const void* p) noexcept
     void in_order() noexcept
     ctypedef float vfour

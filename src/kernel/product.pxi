@@ -17,11 +17,6 @@ cdef enum:
     START_ROW_BIAS = 3      # C = bias + A B, one number of the bias for each row of C; of `panels` alone
 
 
-cdef inline const real* next_row(const int rows, const real* row, Py_ssize_t ld) noexcept nogil:
-    """Of a tile of several, worked out when it is asked for: the addresses of all would be kept in memory until then."""
-    return opaque(row + ld) if rows > 1 else row
-
-
 cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssize_t depth,
                             const real* a, Py_ssize_t a_row, Py_ssize_t a_column,
                             const real* b, Py_ssize_t ldb, real* c, Py_ssize_t ldc,
@@ -38,9 +33,9 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
         group[r] = opaque(a + 5 * r * a_row)
     if start == START_C:
         for r in range(rows):
+            row = tile_row(c, row, r, ldc)
             for v in range(vectors):
                 sum[r * vectors + v] = vload(row + v * LANES)
-            row = next_row(rows, row, ldc)
     elif start == START_BIAS:
         for v in range(vectors):
             column[v] = vload(bias + v * LANES)
@@ -64,11 +59,10 @@ cdef inline void micro_tile(const int rows, const int vectors, int start, Py_ssi
         for r in range(4):
             group[r] += a_column
         b += ldb
-    row = c
     for r in range(rows):
+        row = tile_row(c, row, r, ldc)
         for v in range(vectors):
             vstore(<real*>row + v * LANES, sum[r * vectors + v])
-        row = next_row(rows, row, ldc)
 
 
 cdef inline void micro_tile_rows(const int vectors, const int most, int rows, int start, Py_ssize_t depth,

@@ -324,6 +324,17 @@ static inline const real *opaque(const real *p) {
     return p;
 }
 
+/* Row r of a tile at c, the one after `row`.  GCC would work out all addresses first and keep them in memory; clang would
+ * keep the tile's sums there if each followed from the one before. */
+static inline const real *tile_row(const real *c, const real *row, int r, ptrdiff_t ld) {
+#if defined(__clang__)
+    (void)row;
+    return c + r * ld;
+#else
+    return r > 0 ? opaque(row + ld) : c;
+#endif
+}
+
 /* Ask for the 64 bytes around p, which may be read soon; it never faults.  The empty assembly keeps GCC from dropping calls
  * of functions that do nothing else. */
 static inline void prefetch(const void *p) {
