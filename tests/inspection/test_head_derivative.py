@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inspection.test_hessian import assert_by_differences
 from numpy.typing import NDArray
 from support import oracle
 from support.head_case import data, lone_networks, network, random_heads, taken
@@ -15,7 +16,7 @@ from support.kernels import needs_kernels
 from support.mark import slow_but
 from support.network_state import trained
 from support.refusal import bad_input
-from support.tolerance import COMPLEX_STEP, assert_near, depth, difference_bound
+from support.tolerance import COMPLEX_STEP, assert_near, depth
 
 import fastbp as fb
 from fastbp.inspection import hessian
@@ -344,15 +345,7 @@ def test_hessian_products_of_random_networks(seed: int, backend: str) -> None:
 def test_hessian_products_by_differences(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the gradient of the mean loss by `trace`, tile by tile."""
     net, (X, y) = network("float64", backend), data(50)
-    rng, h, ends = np.random.default_rng(0), 1e-6, []
-    w = net.get_weights()
-    v = [rng.normal(size=own.shape) for own in w]
+    rng = np.random.default_rng(0)
+    v = [rng.normal(size=own.shape) for own in net.get_weights()]
     monkeypatch.setattr(hessian, "TILE_ROWS", 16)
-    found = net.hessian_vector_product(X, y, v)
-    for sign in (1, -1):
-        net.set_weights([a + sign * h * b for a, b in zip(w, v, strict=True)])
-        net.trace(X, y)
-        ends.append([own.copy() for own in net.gradients.values()])
-    for got, plus, minus in zip(found, *ends, strict=True):
-        want = (plus - minus) / (2 * h)
-        assert (np.abs(got - want) <= difference_bound(h, order=2, value=want)).all()
+    assert_by_differences(net, X, y, v)

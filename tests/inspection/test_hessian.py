@@ -204,12 +204,9 @@ def test_cases_meet_every_loss() -> None:
     assert {random_case(seed).loss.name for seed in SEEDS[::5]} == set(LOSSES)
 
 
-def test_by_differences_of_the_gradient(backend: str) -> None:
-    """Nothing of the oracle in it."""
-    network = classifier(backend, "float64")
-    X, y = data(9)
-    v, h, ends = direction_of(network), 1e-6, []
-    w = network.get_weights()
+def assert_by_differences(network: fb.Network, X: Any, y: Any, v: Any) -> None:
+    """H v beside the change of the gradient that `trace` finds."""
+    h, ends, w = 1e-6, [], network.get_weights()
     found = network.hessian_vector_product(X, y, v)
     for sign in (1, -1):
         network.set_weights([a + sign * h * b for a, b in zip(w, v, strict=True)])
@@ -218,6 +215,13 @@ def test_by_differences_of_the_gradient(backend: str) -> None:
     for got, plus, minus in zip(found, *ends, strict=True):
         want = (plus - minus) / (2 * h)
         assert (np.abs(got - want) <= difference_bound(h, order=2, value=want)).all()
+
+
+def test_by_differences_of_the_gradient(backend: str) -> None:
+    """Nothing of the oracle in it."""
+    network = classifier(backend, "float64")
+    X, y = data(9)
+    assert_by_differences(network, X, y, direction_of(network))
 
 
 def test_beside_torch() -> None:

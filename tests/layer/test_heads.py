@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from support import child, oracle
 from support.head_case import (
     SIZES,
+    assert_as_lone,
     data,
     lone_networks,
     network,
-    outputs_of,
     random_heads,
     sized,
     targets,
@@ -102,25 +100,7 @@ def test_every_loss_in_a_head(loss: fb.Loss, backend: str, dtype: str) -> None:
     """Beside another head of weight 0 it trains as a network of that output alone."""
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(37, 4)), targets(loss, 37, rng)
-    layers = [fb.Dense(outputs_of(loss))]
-    heads = {"own": (layers, loss), "idle": ([fb.Dense(3)], "cross_entropy", 0)}
-    both = {"own": y, "idle": np.zeros(37, int)}
-    options: Any = {"optimizer": fb.SGD(0.05), "seed": 0, "dtype": dtype, "backend": backend}
-    trunk = [fb.Input(4), fb.Dense(9, "tanh")]
-    net = fb.Network([*trunk, fb.Heads(heads)], **options)
-    lone = fb.Network([*trunk, *layers], loss=loss, **options)
-    lone.set_weights(net.get_weights()[:4])
-    weight = np.arange(37) % 3 * 0.5
-    for own in ({}, {"sample_weight": weight}):
-        found, expected = net.evaluate(X, both, **own), lone.evaluate(X, y, **own)["loss"]
-        assert_rounded(
-            [found["own_loss"], found["loss"]], [expected] * 2, dtype=dtype,
-            roundings=SAME_TRAINING, magnitude=abs(expected) + 1,
-        )  # fmt: skip
-        for other, target in ((net, both), (lone, y)):
-            other.fit(X, target, epochs=2, batch_size=10, **own)
-        for a, b in zip(net.get_weights()[:4], lone.get_weights(), strict=True):
-            assert_same_training(a, b, dtype=dtype)
+    net, lone = assert_as_lone(loss, X, y, dtype=dtype, backend=backend, batch_size=10)
     assert net.parameters["dense_3/kernel"].any()  # which nothing has moved
     assert_near(
         net.predict(X)["own"], lone.predict(X), dtype=dtype, length=SAME_TRAINING,

@@ -42,14 +42,10 @@ def fit(network: fb.Network, epochs: int = EPOCHS, **options: Any) -> fb.History
     return network.fit(X, Y, epochs=epochs, **given | options)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", fb.Loss("cross_entropy", with_penalties=True)])
-def test_the_gradient_is_that_of_the_value(loss: Any, backend: str) -> None:
-    """Penalties and weights in it, in one part and in several."""
-    network = make(backend, loss=loss)
-    state = network._state
-    objective = Objective(state, checked_rows(state, X, Y, sample_weight=WEIGHT), n_threads=1)
-    at, found = state.parameters, objective(state.parameters.copy())
-    for place in np.flatnonzero(found.gradient)[::7]:
+def assert_slopes(objective: Objective, at: np.ndarray, places: Any) -> None:
+    """The gradient at some places is that of the value, by differences."""
+    found = objective(at.copy())
+    for place in places:
         values = []
         for step in (1e-6, -1e-6):
             there = at.copy()
@@ -58,6 +54,16 @@ def test_the_gradient_is_that_of_the_value(loss: Any, backend: str) -> None:
         difference = (values[0] - values[1]) / 2e-6
         limit = difference_bound(1e-6, order=2, value=found.value)
         assert abs(difference - found.gradient[place]) <= limit
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", fb.Loss("cross_entropy", with_penalties=True)])
+def test_the_gradient_is_that_of_the_value(loss: Any, backend: str) -> None:
+    """Penalties and weights in it, in one part and in several."""
+    network = make(backend, loss=loss)
+    state = network._state
+    objective = Objective(state, checked_rows(state, X, Y, sample_weight=WEIGHT), n_threads=1)
+    at, found = state.parameters, objective(state.parameters.copy())
+    assert_slopes(objective, at, np.flatnonzero(found.gradient)[::7])
     objective.at_once = 13
     parted = objective(at.copy())
     assert_same_training(parted.gradient, found.gradient, dtype="float64")

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from runtime.test_full_batch import WEIGHT, X, Y, fit
+from runtime.test_full_batch import WEIGHT, X, Y, assert_slopes, fit
 from support import child
 from support.kernels import needs_kernels
 from support.network_state import digest
@@ -23,7 +23,6 @@ from support.tolerance import (
     assert_near,
     assert_rounded,
     assert_same_training,
-    difference_bound,
 )
 
 import fastbp as fb
@@ -61,15 +60,7 @@ def test_the_gradient_is_that_of_the_value(backend: str) -> None:
     network = make(backend)
     objective, at = objective_of(network, Y, sample_weight=WEIGHT), network._state.parameters
     found = objective(at.copy())
-    for place in range(0, len(at), 5):
-        values = []
-        for step in (1e-6, -1e-6):
-            there = at.copy()
-            there[place] += step
-            values.append(objective(there).value)
-        difference = (values[0] - values[1]) / 2e-6
-        limit = difference_bound(1e-6, order=2, value=found.value)
-        assert abs(difference - found.gradient[place]) <= limit
+    assert_slopes(objective, at, range(0, len(at), 5))
     for tensor in network._state.layout.tensors:
         if tensor.is_running:
             assert not tensor.view(found.gradient).any()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.head_case import Y, data, network, outputs_of, taken, targets
+from support.head_case import Y, assert_as_lone, data, network, taken, targets
 from support.network_state import digest
 from support.random_network import EACH_LOSS
 from support.tolerance import SAME_TRAINING, assert_near, assert_rounded, assert_same_training
@@ -66,26 +66,9 @@ def test_every_loss_as_a_network_of_that_output(loss: fb.Loss, backend: str, dty
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(37, 4)), targets(loss, 37, rng).astype(float)
     y[rng.random(y.shape) < 0.4] = NAN
-    layers = [fb.Dense(outputs_of(loss))]
-    heads = {"own": (layers, loss), "idle": ([fb.Dense(3)], "cross_entropy", 0)}
-    both = {"own": y, "idle": np.zeros(37)}
-    options: Any = {"optimizer": fb.SGD(0.05), "seed": 0, "dtype": dtype, "backend": backend}
-    trunk = [fb.Input(4), fb.Dense(9, "tanh")]
-    net = fb.Network([*trunk, fb.Heads(heads)], **options)
-    lone = fb.Network([*trunk, *layers], loss=loss, **options)
-    lone.set_weights(net.get_weights()[:4])
-    weight = np.arange(37) % 3 * 0.5
-    for own in ({}, {"sample_weight": weight}):
-        found = net.evaluate(X, both, ignore_nan=True, **own)
-        expected = lone.evaluate(X, y, ignore_nan=True, **own)["loss"]
-        assert_rounded(
-            [found["own_loss"], found["loss"]], [expected] * 2, dtype=dtype,
-            roundings=SAME_TRAINING, magnitude=abs(expected) + 1,
-        )  # fmt: skip
-        for other, target in ((net, both), (lone, y)):
-            other.fit(X, target, epochs=2, batch_size=37, ignore_nan=True, **own)
-        for a, b in zip(net.get_weights()[:4], lone.get_weights(), strict=True):
-            assert_same_training(a, b, dtype=dtype)
+    assert_as_lone(
+        loss, X, y, dtype=dtype, backend=backend, batch_size=37, ignore_nan=True,
+    )  # fmt: skip
 
 
 def test_a_head_alone_trains_as_a_lone_network(backend: str, dtype: str) -> None:

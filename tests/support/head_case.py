@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from support.network_state import digest
 from support.random_network import EACH_LOSS
+from support.tolerance import SAME_TRAINING, assert_rounded, assert_same_training
 
 import fastbp as fb
 
@@ -133,3 +134,33 @@ def lone_networks(
         end = begin + len(fb.Network(own, loss=loss).get_weights()) - n_trunk
         yield name, own, loss, weight, names[:n_trunk] + names[begin:end]
         begin = end
+
+
+def assert_as_lone(
+    loss: fb.Loss, X: np.ndarray, y: np.ndarray, *, dtype: str, backend: str, batch_size: int,
+    **given: Any,
+) -> tuple[fb.Network, fb.Network]:  # fmt: skip
+    """A head beside another of weight 0 is measured and trains as a network of that output alone;
+    returns both.
+    """
+    layers = [fb.Dense(outputs_of(loss))]
+    heads = {"own": (layers, loss), "idle": ([fb.Dense(3)], "cross_entropy", 0)}
+    both = {"own": y, "idle": np.zeros(len(X), int)}
+    options: Any = {"optimizer": fb.SGD(0.05), "seed": 0, "dtype": dtype, "backend": backend}
+    trunk = [fb.Input(X.shape[1]), fb.Dense(9, "tanh")]
+    net = fb.Network([*trunk, fb.Heads(heads)], **options)
+    lone = fb.Network([*trunk, *layers], loss=loss, **options)
+    lone.set_weights(net.get_weights()[:4])
+    weight = np.arange(len(X)) % 3 * 0.5
+    for weighted in ({}, {"sample_weight": weight}):
+        own: Any = given | weighted
+        found, expected = net.evaluate(X, both, **own), lone.evaluate(X, y, **own)["loss"]
+        assert_rounded(
+            [found["own_loss"], found["loss"]], [expected] * 2, dtype=dtype,
+            roundings=SAME_TRAINING, magnitude=abs(expected) + 1,
+        )  # fmt: skip
+        for other, target in ((net, both), (lone, y)):
+            other.fit(X, target, epochs=2, batch_size=batch_size, **own)
+        for a, b in zip(net.get_weights()[:4], lone.get_weights(), strict=True):
+            assert_same_training(a, b, dtype=dtype)
+    return net, lone
