@@ -41,8 +41,6 @@ cdef void turned_columns(BoundOperation* bound, RowTile* tile, const real* w, Py
     if t == NULL:
         packed_gemm(tile.rows, n, op.n_a, START_ZERO, dz, op.lda, 1, w, op.ldw, end - begin, d, op.ldc, NULL, &tile.packing)
     else:
-        if n > end - begin:
-            memset(t, 0, op.n_a * n * sizeof(real))
         transpose_padded(end - begin, op.n_a, w, op.ldw, t, n)
         gemm(tile.rows, n, op.n_a, START_ZERO, dz, op.lda, 1, t, n, d, op.ldc, NULL, &tile.packing)
     if n == op.ldc:

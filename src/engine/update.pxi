@@ -170,7 +170,7 @@ cdef void transpose_rows(Engine engine, const Segment* segment, Py_ssize_t begin
     """Stored rows begin..end of a kernel into its transposed copy."""
     cdef const real* w = engine.w + segment.offset + begin * segment.ld
     cdef real* t = engine.transposes + segment.transpose + begin
-    if end == segment.rows and begin + (end - begin + LANES - 1) // LANES * LANES <= segment.ld_transpose:
+    if end == segment.rows and begin + (end - begin + BLOCK - 1) // BLOCK * BLOCK <= segment.ld_transpose:
         transpose_padded(end - begin, segment.columns, w, segment.ld, t, segment.ld_transpose)
     else:       # what follows is another thread's
         transpose(end - begin, segment.columns, w, segment.ld, t, segment.ld_transpose)

@@ -411,17 +411,18 @@ cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize
 
 cdef void transpose_padded(Py_ssize_t rows, Py_ssize_t columns, const real* w, Py_ssize_t ldw,
                            real* t, Py_ssize_t ldt) noexcept nogil:
-    """The same in whole vectors: of each row of t some numbers behind `rows` are written too, up to LANES - 1 zeros."""
+    """The same, and zeros behind `rows` up to whole blocks of each row of t."""
     cdef vreal row[LANES]
-    cdef Py_ssize_t j = 0, left = rows % LANES, whole = rows - left
+    cdef Py_ssize_t i = rows // LANES * LANES, j
     cdef int k
-    transpose(whole, columns, w, ldw, t, ldt)
-    w += whole * ldw
-    t += whole
-    while left > 0 and j < columns:
-        for k in range(LANES):
-            row[k] = vload(w + k * ldw + j) if k < left else vset(0)
-        vtranspose(row)
-        for k in range(<int>min(<Py_ssize_t>LANES, columns - j)):
-            vstore(t + (j + k) * ldt, row[k])
-        j += LANES
+    transpose(i, columns, w, ldw, t, ldt)
+    while i < (rows + BLOCK - 1) // BLOCK * BLOCK:
+        j = 0
+        while j < columns:
+            for k in range(LANES):
+                row[k] = vload(w + (i + k) * ldw + j) if i + k < rows else vset(0)
+            vtranspose(row)
+            for k in range(<int>min(<Py_ssize_t>LANES, columns - j)):
+                vstore(t + (j + k) * ldt + i, row[k])
+            j += LANES
+        i += LANES

@@ -50,7 +50,7 @@ cdef void loss_slopes(loss_tangent_kernel f, bint is_pair, LossRows* own, const 
         for i in range(count):
             piece.out[i] = own.out[row * own.ld + j]
             piece.out_dot[i] = out_dot[row * own.ld + j]
-            piece.target[i] = own.y[row * own.y_row + j % own.n_targets * own.y_column]
+            piece.target[i] = element_target(own, row, j % own.n_targets)
             if is_pair:
                 piece.column[i] = own.out[row * own.ld + width + j]
                 piece.column_dot[i] = out_dot[row * own.ld + width + j]
