@@ -28,10 +28,15 @@ cdef extern from "machine/vector.h" nogil:
     void vtranspose(vreal* row) noexcept
     void vreduce(vreal* row, int count) noexcept
     void vturn_columns(const real** row, Py_ssize_t at, vreal* column) noexcept
+    void vturn_rows(const real* p, Py_ssize_t ld, vreal* column) noexcept
     const real* opaque(const real* p) noexcept
+    const real* loaded_singly(const real* p) noexcept
     const real* tile_row(const real* c, const real* row, int r, Py_ssize_t ld) noexcept
     void prefetch(const void* p) noexcept
     void in_order() noexcept
+    void store_row(real* p, real a, real b, real c, real d) noexcept
+
+cdef extern from "machine/four.h" nogil:
     ctypedef float vfour
     enum: HAS_FOUR
     vfour four_load(const real* p) noexcept
@@ -45,7 +50,6 @@ cdef extern from "machine/vector.h" nogil:
     vfour four_lane(vfour v, int i) noexcept
     real four_at(vfour v, int i) noexcept
     void four_turn(vfour* row) noexcept
-    void store_row(real* p, real a, real b, real c, real d) noexcept
 
 cdef extern from "machine/thread.h" nogil:
     enum: FASTBP_HAS_THREADS, SPINS, YIELDS, ABSENT, PRESENT, CLAIMED

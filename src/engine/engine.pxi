@@ -28,6 +28,8 @@ cdef class Engine:
     cdef Py_ssize_t n_stages, loss_stage    # the one that ends with the way forward
     cdef const Segment* segments
     cdef LatencyLayer* latency_layers
+    cdef int latency_update         # UPDATE_LAST, ...
+    cdef pass_kernel latency_pass
     cdef bint is_few                # no layer of them has more than four units
     cdef loss_kernel loss, lane_loss
     cdef four_loss_kernel four_loss

@@ -73,17 +73,22 @@ cdef inline vfour few_backward(LatencyLayer* layer, vfour dz) noexcept nogil:
     return sum
 
 
-cdef inline void few_update(Engine engine, bint is_plain, const adam_scalar* s, real* w, vfour g) noexcept nogil:
-    """The update of four parameters; where it is not plain their gradient is left for `step_range`, in a whole block."""
+cdef inline void few_update(Engine engine, int update, bint decays, const adam_scalar* s, real rate, real* w,
+                            vfour g) noexcept nogil:
+    """The update of four parameters, SGD's by `rate`; one that comes last finds their gradient in a whole block."""
     cdef Py_ssize_t at = w - engine.w
-    if is_plain:
-        four_adam(s, g, w, engine.state + at, engine.state + engine.n_parameters + at)
+    if update == UPDATE_ADAM:
+        four_adam(s, False, g, w, engine.state + at, engine.state + engine.n_parameters + at)
+    elif update == UPDATE_ADAMW:
+        four_adam(s, decays, g, w, engine.state + at, engine.state + engine.n_parameters + at)
+    elif update == UPDATE_SGD:
+        four_store(w, four_fma(four_set(-rate), g, four_load(w)))
     else:
         four_store_row(engine.gradient + at, g)
 
 
-cdef inline void few_row(const bint single, Engine engine, LatencyLayer* layer, const int o, Py_ssize_t rows, vfour dz,
-                         vfour x, const real* more_x, const adam_scalar* s) noexcept nogil:
+cdef inline void few_row(const bint single, Engine engine, int update, LatencyLayer* layer, const int o, Py_ssize_t rows,
+                         vfour dz, vfour x, const real* more_x, const adam_scalar* s, real rate) noexcept nogil:
     """Gradient and update of one row of a kernel, of output o; of a row alone the numbers are dz and x."""
     cdef vfour sum = four_set(0)
     cdef Py_ssize_t r
@@ -94,31 +99,25 @@ cdef inline void few_row(const bint single, Engine engine, LatencyLayer* layer, 
     else:
         for r in range(rows):
             sum = four_fma(four_set(layer.dz[r * BLOCK + o]), four_load(more_x + r * BLOCK), sum)
-    few_update(engine, layer.is_plain_kernel, s, layer.w + o * BLOCK, sum)
+    few_update(engine, update, layer.kernel_decays, s, rate, layer.w + o * BLOCK, sum)
 
 
-cdef inline void few_gradients(const bint single, Engine engine, LatencyLayer* layer, Py_ssize_t rows, vfour dz, vfour x,
-                               const real* more_x, const adam_scalar* s, const real* scalar) noexcept nogil:
+cdef inline void few_gradients(const bint single, Engine engine, int update, LatencyLayer* layer, Py_ssize_t rows,
+                               vfour dz, vfour x, const real* more_x, const adam_scalar* s, real rate) noexcept nogil:
     """Gradient and update of one layer; the bias is a kernel row whose input is 1."""
     cdef vfour sum = four_set(0)
-    cdef Py_ssize_t r, at
+    cdef Py_ssize_t r
     if layer.bias != NULL:
         if single:
             sum = dz + sum
         else:
             for r in range(rows):
                 sum = sum + four_load(layer.dz + r * BLOCK)
-        few_update(engine, layer.is_plain_bias, s, layer.bias, sum)
-        if not layer.is_plain_bias:
-            at = layer.bias - engine.w
-            step_range(engine, &engine.segments[layer.bias_segment], at, BLOCK, engine.gradient + at, scalar)
-    few_row(single, engine, layer, 0, rows, dz, x, more_x, s)
-    few_row(single, engine, layer, 1, rows, dz, x, more_x, s)
-    few_row(single, engine, layer, 2, rows, dz, x, more_x, s)
-    few_row(single, engine, layer, 3, rows, dz, x, more_x, s)
-    if not layer.is_plain_kernel:
-        at = layer.w - engine.w
-        step_range(engine, &engine.segments[layer.kernel], at, layer.n_out * BLOCK, engine.gradient + at, scalar)
+        few_update(engine, update, layer.bias_decays, s, rate, layer.bias, sum)
+    few_row(single, engine, update, layer, 0, rows, dz, x, more_x, s, rate)
+    few_row(single, engine, update, layer, 1, rows, dz, x, more_x, s, rate)
+    few_row(single, engine, update, layer, 2, rows, dz, x, more_x, s, rate)
+    few_row(single, engine, update, layer, 3, rows, dz, x, more_x, s, rate)
 
 
 cdef inline vfour few_input(Engine engine, Call* call, Py_ssize_t row) noexcept nogil:
@@ -162,6 +161,7 @@ cdef inline bint step_of_few(const bint single, Engine engine, Call* call, const
     cdef double next_power[MOST_POWERS]
     cdef vfour x = four_set(0), a = x, d, dz
     cdef Py_ssize_t i, r
+    cdef int update = engine.latency_update
     next_scalars(engine, engine.power, next_power, scalar)
     s = (<adam_scalar*>scalar)[0]
     s.epsilon = real_positive(s.epsilon)
@@ -187,15 +187,19 @@ cdef inline bint step_of_few(const bint single, Engine engine, Call* call, const
     elif not layer.is_linear:
         for r in range(rows):
             four_store(layer.dz + r * BLOCK, few_slope(layer, r, four_load(layer.dz + r * BLOCK)))
-    for i in range(engine.forward_program.n - 1, 0, -1):
+    for i in range(engine.forward_program.n - 1, -1, -1):
         layer = &engine.latency_layers[i]
         dz = d
-        if single:
-            d = few_slope(layer - 1, 0, few_backward(layer, dz))
-        else:
-            for r in range(rows):
-                d = few_backward(layer, four_load(layer.dz + r * BLOCK))
-                four_store((layer - 1).dz + r * BLOCK, few_slope(layer - 1, r, d))
-        few_gradients(single, engine, layer, rows, dz, four_load((layer - 1).a), layer.x, &s, scalar)
-    few_gradients(single, engine, engine.latency_layers, rows, d, x, input, &s, scalar)
+        a = x
+        if i > 0:
+            a = four_load((layer - 1).a)
+            if single:
+                d = few_slope(layer - 1, 0, few_backward(layer, dz))
+            else:
+                for r in range(rows):
+                    d = few_backward(layer, four_load(layer.dz + r * BLOCK))
+                    four_store((layer - 1).dz + r * BLOCK, few_slope(layer - 1, r, d))
+        few_gradients(single, engine, update, layer, rows, dz, a, layer.x if i > 0 else input, &s, scalar[0])
+    if update == UPDATE_LAST:
+        update_segments(engine, 0, 1, 1, scalar)
     return True

@@ -1,12 +1,22 @@
 # The latency path: a step of few rows through layers that are all one block of 64 bytes wide.
 #
 # Such a step takes some hundred cycles, most of them one long chain of dependent operations; choosing among tiles, panels
-# and regimes, and passing every vector through memory, would double them.  Here the products of one block, tanh and Adam
-# are inlined one after the other, so that they meet in registers, and every address is worked out beforehand.  A layer's
-# update follows its backward pass: its square roots and divisions run beside the pass of the layer below.  Every element is
-# the chain of product.pxi and dot_columns in the same order: the same bits as on the general path.
+# and regimes, and passing every vector through memory, would double them.  Here the products of one block, tanh, Adam and
+# SGD are inlined one after the other, so that they meet in registers, and every address is worked out beforehand.  A
+# layer's update follows its backward pass: its square roots and divisions run beside the pass of the layer below.  Other
+# updates come last, all at once.  Every element is the chain of product.pxi and dot_columns in the same order: the same bits
+# as on the general path.
 #
 # Where no layer has more than four units, few.pxi has the step.
+
+# How the parameters are updated.
+cdef enum:
+    UPDATE_LAST     # when all gradients are there, by `update_segments`
+    UPDATE_ADAM     # without decay; these layer by layer
+    UPDATE_ADAMW
+    UPDATE_SGD
+
+ctypedef void (*pass_kernel)(Engine engine, Py_ssize_t rows, const real* x, const real* scalar) noexcept nogil
 
 # A dense layer of such a network; NULL for what it does not have.
 cdef struct LatencyLayer:
@@ -17,8 +27,6 @@ cdef struct LatencyLayer:
     Activation activation
     bint is_linear
     bint is_tanh
-    bint is_plain_kernel        # the step of the kernel is Adam's, without penalty or decay
-    bint is_plain_bias
     const real* x               # input, or NULL for the network's own
     real* z                     # pre-activation, then its slope where the activation keeps that
     real* a                     # output
@@ -26,8 +34,9 @@ cdef struct LatencyLayer:
     real* w
     real* bias
     const real* backward        # kernel by outputs: w itself, or its transposed copy
-    Py_ssize_t kernel           # segments
-    Py_ssize_t bias_segment
+    const Segment* kernel
+    bint kernel_decays
+    bint bias_decays
     # for few.pxi: up to four rows of a kernel stored by columns, and the bias; zeros for what there is not
     const real* row[4]
     const real* shift
@@ -42,6 +51,7 @@ cdef int find_latency_layers(Engine engine) except -1:
     cdef Activation tanh_kernels = find_activation("tanh", 0, False)
     cdef real* zeros = <real*>engine.memory(4 * sizeof(real), 4 * sizeof(real))
     engine.is_few = HAS_FOUR
+    choose_update(engine)
     for i in range(engine.forward_program.n):
         bound = &engine.forward_program.at[i]
         op = &bound.op
@@ -70,30 +80,32 @@ cdef int find_latency_layers(Engine engine) except -1:
             found = &engine.latency_layers[layer]
             found.dz = engine.activations + op.y
             found.n_stored = op.n_c
-            found.kernel = op.kernel
-            found.bias_segment = op.bias
-            found.is_plain_kernel = is_plain_adam(engine, &engine.segments[op.kernel])
-            found.is_plain_bias = op.bias >= 0 and is_plain_adam(engine, &engine.segments[op.bias])
+            found.kernel = &engine.segments[op.kernel]
+            found.kernel_decays = found.kernel.decays
+            found.bias_decays = op.bias >= 0 and engine.segments[op.bias].decays
         elif bound.kernel == dense_input:
             found = &engine.latency_layers[layer]
             found.backward = (engine.w if op.by_columns else engine.transposes) + op.w
     return 0
 
 
-cdef bint is_plain_adam(Engine engine, const Segment* segment) noexcept:
-    """Whether the step of a segment is Adam's, without penalty or decay."""
-    cdef real scalar[MOST_NUMBERS]
-    cdef double power[MOST_POWERS]
-    cdef double number[MOST_NUMBERS]
-    if engine.optimizer.scalars != fill_adam_scalars or segment.l1 != 0 or segment.l2 != 0:
-        return False
-    if segment.rate != 1 or engine.average > 0:
-        return False
-    memset(power, 0, sizeof(power))
-    memcpy(number, engine.number, sizeof(number))
-    number[engine.rate_index] = 1       # now it may be 0, at the start of a schedule
-    engine.optimizer.scalars(number, power, scalar)
-    return not segment.decays or (<adam_scalar*>scalar).decay == 0
+cdef void choose_update(Engine engine) noexcept:
+    """Not UPDATE_LAST where all parameters are trained by a step known here, at one rate, without penalty or average."""
+    cdef Py_ssize_t i
+    cdef bint decays = False
+    engine.latency_update, engine.latency_pass = UPDATE_LAST, latency_others
+    if engine.average > 0:
+        return
+    for i in range(engine.n_segments):
+        if engine.segments[i].l1 != 0 or engine.segments[i].l2 != 0 or engine.segments[i].rate != 1:
+            return
+        decays = decays or engine.segments[i].decays
+    if engine.optimizer.scalars == fill_sgd_scalars:
+        engine.latency_update, engine.latency_pass = UPDATE_SGD, latency_sgd
+    elif engine.optimizer.scalars == fill_adam_scalars and decays:
+        engine.latency_update, engine.latency_pass = UPDATE_ADAMW, latency_adamw
+    elif engine.optimizer.scalars == fill_adam_scalars:
+        engine.latency_update, engine.latency_pass = UPDATE_ADAM, latency_adam
 
 
 cdef inline void latency_forward(LatencyLayer* layer, Py_ssize_t rows, const real* x) noexcept nogil:
@@ -139,42 +151,69 @@ cdef inline void latency_slope(LatencyLayer* layer, Py_ssize_t rows) noexcept no
     layer.activation.backward(layer.activation.alpha, rows, layer.n_out, BLOCK, layer.z, layer.a, layer.dz)
 
 
-cdef inline void latency_product(Engine engine, Py_ssize_t segment, bint is_plain, Py_ssize_t n, Py_ssize_t rows,
-                                 const real* a, Py_ssize_t a_column, const real* b, real* w,
-                                 const real* scalar) noexcept nogil:
+cdef inline void latency_product(const int update, Engine engine, bint decays, Py_ssize_t n, Py_ssize_t rows, const real* a,
+                                 Py_ssize_t a_column, const real* b, real* w, const real* scalar) noexcept nogil:
     """Gradient and update of n stored rows of a kernel at w, one block each: gradient[i] = sum_r a[r, i] b[r]."""
     cdef Py_ssize_t at = w - engine.w, i
     cdef real* g = engine.gradient + at
     cdef real* m = engine.state + at
     cdef real* v = m + engine.n_parameters
-    if is_plain:
-        for i in range(n):
-            micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, BLOCK, g, 0, NULL)
-            grouped_adam(False, BLOCK, scalar, 0, 0, False, False, w, g, m, v)
-            w += BLOCK
-            g += BLOCK
+    cdef int part
+    for i in range(n):
+        micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, BLOCK, g, 0, NULL)
+        if update == UPDATE_ADAM or update == UPDATE_ADAMW:
+            grouped_adam(False, BLOCK, scalar, 0, 0, update == UPDATE_ADAMW and decays, False, w, g, m, v)
             m += BLOCK
             v += BLOCK
-    else:
-        for i in range(n):
-            micro_tile(1, BLOCK_VECTORS, START_ZERO, rows, a + i, 0, a_column, b, BLOCK, g + i * BLOCK, 0, NULL)
-        step_range(engine, &engine.segments[segment], at, n * BLOCK, g, scalar)
+        elif update == UPDATE_SGD:
+            for part in range(BLOCK_VECTORS):
+                vstore(w + part * LANES, vfma(vset(-scalar[0]), vload(g + part * LANES), vload(w + part * LANES)))
+        w += BLOCK
+        g += BLOCK
 
 
-cdef inline void latency_gradients(Engine engine, LatencyLayer* layer, Py_ssize_t rows, const real* x,
+cdef inline void latency_gradients(const int update, Engine engine, LatencyLayer* layer, Py_ssize_t rows, const real* x,
                                    const real* scalar) noexcept nogil:
     """Gradient and update of one layer; the bias is a kernel row whose input is 1."""
     cdef real one = 1
     if layer.bias != NULL:
-        latency_product(engine, layer.bias_segment, layer.is_plain_bias, 1, rows, &one, 0, layer.dz, layer.bias, scalar)
+        latency_product(update, engine, layer.bias_decays, 1, rows, &one, 0, layer.dz, layer.bias, scalar)
     if layer.by_columns:
-        latency_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, layer.dz, BLOCK, x, layer.w,
-                        scalar)
+        latency_product(update, engine, layer.kernel_decays, layer.n_stored, rows, layer.dz, BLOCK, x, layer.w, scalar)
     else:
-        latency_product(engine, layer.kernel, layer.is_plain_kernel, layer.n_stored, rows, x, BLOCK, layer.dz, layer.w,
-                        scalar)
-        if engine.segments[layer.kernel].transpose >= 0:
-            transpose_rows(engine, &engine.segments[layer.kernel], 0, layer.n_stored)
+        latency_product(update, engine, layer.kernel_decays, layer.n_stored, rows, x, BLOCK, layer.dz, layer.w, scalar)
+    if update != UPDATE_LAST and layer.kernel.transpose >= 0:
+        transpose_rows(engine, layer.kernel, 0, layer.n_stored)
+
+
+cdef inline void latency_backward_pass(const int update, Engine engine, Py_ssize_t rows, const real* x,
+                                       const real* scalar) noexcept nogil:
+    """The layers' gradients and updates, from dz of the last one; x is the network's input."""
+    cdef LatencyLayer* layer
+    cdef Py_ssize_t i
+    for i in range(engine.forward_program.n - 1, 0, -1):
+        layer = &engine.latency_layers[i]
+        latency_backward(layer, layer - 1, rows)
+        latency_gradients(update, engine, layer, rows, layer.x, scalar)
+    latency_gradients(update, engine, engine.latency_layers, rows, x, scalar)
+
+
+# Each apart: side by side in one function, they cost Adam's 6 %.
+cdef void latency_adam(Engine engine, Py_ssize_t rows, const real* x, const real* scalar) noexcept nogil:
+    latency_backward_pass(UPDATE_ADAM, engine, rows, x, scalar)
+
+
+cdef void latency_adamw(Engine engine, Py_ssize_t rows, const real* x, const real* scalar) noexcept nogil:
+    latency_backward_pass(UPDATE_ADAMW, engine, rows, x, scalar)
+
+
+cdef void latency_sgd(Engine engine, Py_ssize_t rows, const real* x, const real* scalar) noexcept nogil:
+    latency_backward_pass(UPDATE_SGD, engine, rows, x, scalar)
+
+
+cdef void latency_others(Engine engine, Py_ssize_t rows, const real* x, const real* scalar) noexcept nogil:
+    latency_backward_pass(UPDATE_LAST, engine, rows, x, scalar)
+    update_segments(engine, 0, 1, 1, scalar)
 
 
 cdef bint latency_step(Engine engine, Call* call, const unsigned int* order, Py_ssize_t first, Py_ssize_t rows,
@@ -202,11 +241,7 @@ cdef bint latency_step(Engine engine, Call* call, const unsigned int* order, Py_
         return False
     if not layer.is_linear:
         latency_slope(layer, rows)
-    for i in range(engine.forward_program.n - 1, 0, -1):
-        layer = &engine.latency_layers[i]
-        latency_backward(layer, layer - 1, rows)
-        latency_gradients(engine, layer, rows, layer.x, scalar)
-    latency_gradients(engine, engine.latency_layers, rows, tile.x, scalar)
+    engine.latency_pass(engine, rows, tile.x, scalar)
     return True
 
 

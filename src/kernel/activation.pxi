@@ -156,13 +156,15 @@ cdef void copy_forward(real alpha, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t ld,
 cdef inline real lane_sum(const real* part) noexcept nogil:
     """The sum of BLOCK partial sums by halves: one order for every vector width."""
     cdef real half[BLOCK]
-    cdef int i, width = BLOCK // 2
-    for i in range(BLOCK):
-        half[i] = part[i]
-    while width > 0:
-        for i in range(width):
-            half[i] = half[i] + half[i + width]
-        width //= 2
+    cdef int i
+    for i in range(BLOCK // 2):
+        half[i] = part[i] + part[i + BLOCK // 2]
+    for i in range(BLOCK // 4):
+        half[i] = half[i] + half[i + BLOCK // 4]
+    for i in range(BLOCK // 8):
+        half[i] = half[i] + half[i + BLOCK // 8]
+    if BLOCK == 16:
+        half[0] = half[0] + half[1]
     return half[0]
 
 

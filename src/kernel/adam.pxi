@@ -84,14 +84,16 @@ cdef inline void grouped_adam(const bint by_reciprocal, Py_ssize_t n, const real
         left -= 1
 
 
-cdef inline void four_adam(const adam_scalar* s, vfour g, real* w, real* m, real* v) noexcept nogil:
-    """The same for four parameters without penalty or decay, from their gradient; `s.epsilon` is positive."""
+cdef inline void four_adam(const adam_scalar* s, bint decays, vfour g, real* w, real* m, real* v) noexcept nogil:
+    """The same for four parameters without penalty, from their gradient; `s.epsilon` is positive."""
+    cdef vfour kept = four_load(w)
     cdef vfour first = four_fma(four_set(s.beta1), four_load(m), four_set(s.one_minus_beta1) * g)
     cdef vfour second = four_fma(four_set(s.beta2), four_load(v), four_set(s.one_minus_beta2) * g * g)
     four_store(m, first)
     four_store(v, second)
-    four_store(w, four_load(w) - four_set(s.step_size) * first / (four_root(second) * four_set(s.root_scale)
-                                                                  + four_set(s.epsilon)))
+    if decays and s.decay != 0:     # a negative zero would lose its sign
+        kept = four_fma(four_set(-s.decay), kept, kept)
+    four_store(w, kept - four_set(s.step_size) * first / (four_root(second) * four_set(s.root_scale) + four_set(s.epsilon)))
 
 
 cdef void grouped_adam_step(Update* u) noexcept nogil:

@@ -58,7 +58,7 @@ cdef inline void label_block(LossRows* own, Py_ssize_t first, Py_ssize_t row, Py
     for r in range(count):
         at = label_of_row(own, first + r)
         label[r] = <real>at
-        value[r] = own.out[(first + r) * row + at * column]
+        value[r] = loaded_singly(own.out)[(first + r) * row + at * column]
     for lane in range(BLOCK):
         factor[lane] = scale[lane] / total[lane] if lane < count else 0
         value[lane] = (shift[lane] - value[lane]) + real_log(total[lane])

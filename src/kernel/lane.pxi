@@ -189,18 +189,36 @@ cdef void lane_sums(Py_ssize_t rows, Py_ssize_t lanes, const real* p, Py_ssize_t
 cdef bint point_at_rows(Py_ssize_t first, Py_ssize_t rows, const unsigned int* order, const real* x, Py_ssize_t x_row,
                         const real* last, const real** row) noexcept nogil:
     """LANES rows from `first` on, the last one again beyond `rows`; whether they and x[0] begin no later than `last`."""
-    cdef Py_ssize_t r
+    cdef const real* at = x + first * x_row
     cdef bint found = x <= last
     cdef int k
-    if order == NULL and first + LANES <= rows:
+    if order == NULL:
+        found = found and at <= last
         for k in range(LANES):
-            row[k] = x + (first + k) * x_row
-        return found and row[LANES - 1] <= last
+            row[k] = at
+            at += x_row if first + k + 1 < rows else 0
+        return found and at <= last
     for k in range(LANES):
-        r = min(first + k, rows - 1)
-        row[k] = x + (order[r] if order != NULL else r) * x_row
-        found = found and row[k] <= last
+        row[k] = x + order[min(first + k, rows - 1)] * x_row
+        found &= row[k] <= last
     return found
+
+
+cdef inline void turn_rows(const bint is_plain, Py_ssize_t n, const real* x, Py_ssize_t x_row, const real** row, real* out,
+                           Py_ssize_t ld) noexcept nogil:
+    """All n numbers of LANES rows, UP_TO_FOUR at a time: of rows x_row apart from x on, or of those at `row`."""
+    cdef vreal column[UP_TO_FOUR]
+    cdef Py_ssize_t at = 0
+    cdef int k, count = <int>min(n, <Py_ssize_t>UP_TO_FOUR)
+    while at < n:
+        at = max(min(at, n - UP_TO_FOUR), <Py_ssize_t>0)    # the last ones may be some of those before, once more
+        if is_plain:
+            vturn_rows(x + at, x_row, column)
+        else:
+            vturn_columns(row, at, column)
+        for k in range(count):
+            vstore(out + (at + k) * ld, column[k])
+        at += UP_TO_FOUR
 
 
 cdef void gather_lanes(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order, const real* x, Py_ssize_t x_row,
@@ -210,8 +228,9 @@ cdef void gather_lanes(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order,
     So what the lanes beyond the batch hold is finite where the batch is.  Of x, the numbers before `readable` may be read.
     """
     cdef const real* row[LANES]
-    cdef vreal column[UP_TO_FOUR]
-    cdef Py_ssize_t first = 0, r, j, at
+    cdef const real* plain
+    cdef const real* last = x + readable - max(n, <Py_ssize_t>UP_TO_FOUR)
+    cdef Py_ssize_t first = 0, r, j
     cdef int k
     if order == NULL and x_row == 1:
         for j in range(n):
@@ -220,19 +239,12 @@ cdef void gather_lanes(Py_ssize_t rows, Py_ssize_t n, const unsigned int* order,
                 out[j * ld + r] = x[rows - 1 + j * x_column]
         return
     while first < lane_count(rows):
-        if (point_at_rows(first, rows, order, x, x_row, x + readable - max(n, <Py_ssize_t>UP_TO_FOUR), row)
-                and x_column == 1):
-            j = 0
-            while j + UP_TO_FOUR <= n:
-                vturn_columns(row, j, column)
-                for k in range(UP_TO_FOUR):
-                    vstore(out + (j + k) * ld + first, column[k])
-                j += UP_TO_FOUR
-            if j < n:
-                at = max(n - UP_TO_FOUR, <Py_ssize_t>0)
-                vturn_columns(row, at, column)
-                for k in range(<int>min(n, <Py_ssize_t>UP_TO_FOUR)):
-                    vstore(out + (at + k) * ld + first, column[k])
+        plain = x + first * x_row
+        if (order == NULL and x_column == 1 and first + LANES <= rows and plain <= last
+                and plain + (LANES - 1) * x_row <= last):
+            turn_rows(True, n, plain, x_row, NULL, out + first, ld)
+        elif point_at_rows(first, rows, order, x, x_row, last, row) and x_column == 1:
+            turn_rows(False, n, NULL, 0, row, out + first, ld)
         else:
             for j in range(n):
                 for k in range(LANES):

@@ -7,25 +7,31 @@ cdef double lane_loss_run(piece_kernel piece, LossRows* own) noexcept nogil:
     """All rows of one loss; the targets are gathered into d first."""
     cdef real part[BLOCK]
     cdef real value[LOSS_PIECE]     # no tile has as many rows
-    cdef Py_ssize_t j, r, block, rows = own.rows, lanes = lane_count(own.rows), ld = own.ld
+    cdef vreal sum[BLOCK_VECTORS]
+    cdef Py_ssize_t j, block, at, rows = own.rows, lanes = lane_count(own.rows), last = lanes - BLOCK, ld = own.ld
     cdef const real* out = own.out
     cdef const real* weight = own.weight
     cdef real* d = own.d
-    cdef int lane
+    cdef int v
     gather_lanes(rows, own.n, own.order, own.y, own.y_row, own.y_column, own.readable, d, ld)
-    memset(part, 0, sizeof(part))
+    for v in range(BLOCK_VECTORS):
+        sum[v] = vset(0)
     for j in range(own.n):
         piece(&own.parameters, own.scale, lanes, out, value, d)
         if weight != NULL:
             weigh(lanes, weight, value, d)
             weight += ld
-        for r in range(rows, lanes):
-            value[r] = d[r] = 0
-        for block in range(lanes // BLOCK):
-            for lane in range(BLOCK):
-                part[lane] += value[block * BLOCK + lane]
+        for block in range(last // BLOCK):
+            for v in range(BLOCK_VECTORS):
+                sum[v] = sum[v] + vload(value + block * BLOCK + v * LANES)
+        for v in range(BLOCK_VECTORS):
+            at = last + v * LANES
+            sum[v] = sum[v] + vbetween(0, <int>(rows - at), vload(value + at))
+            vstore(d + at, vbetween(0, <int>(rows - at), vload(d + at)))
         out += ld
         d += ld
+    for v in range(BLOCK_VECTORS):
+        vstore(part + v * LANES, sum[v])
     return lane_sum(part)
 
 

@@ -303,7 +303,22 @@ cdef inline double loss_run(loss_formula_of f, piece_kernel piece, LossRows* row
     """The rows of one loss."""
     if rows.rows < FEW_ROWS and rows.n <= 4 and rows.ld > 1 and rows.weight == NULL:
         return few_rows_loss(f, rows)
+    if rows.rows == 1 and rows.ld == BLOCK and rows.n > 4 and rows.weight == NULL:
+        return block_loss(piece, rows)
     return loss_by_pieces(piece, rows)
+
+
+cdef double block_loss(piece_kernel piece, LossRows* rows) noexcept nogil:
+    """`loss_by_pieces` of a row alone that is one block, without weights."""
+    cdef real part[BLOCK]
+    cdef int n = <int>rows.n, v
+    cdef real* d = rows.d
+    gather(1, n, rows.order, rows.y, rows.y_row, rows.y_column, d, BLOCK)
+    piece(&rows.parameters, rows.scale, BLOCK, rows.out, part, d)
+    for v in range(BLOCK_VECTORS):
+        vstore(part + v * LANES, vset(0) + vbetween(0, n - v * LANES, vload(part + v * LANES)))
+        vstore(d + v * LANES, vbetween(0, n - v * LANES, vload(d + v * LANES)))
+    return lane_sum(part)
 
 
 cdef double loss_by_pieces(piece_kernel piece, LossRows* rows) noexcept nogil:

@@ -91,6 +91,7 @@ static inline vreal vbetween(int begin, int end, vreal v) { return begin <= 0 &&
 static inline vreal vwhere_equal(vreal a, vreal b, vreal x) { return a == b ? x : 0; }
 static inline vreal vquotient(vreal a, vreal b) { return a / b; }
 CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) { column[0] = row[0][at]; }
+CYTHON_INLINE static void vturn_rows(const real *p, ptrdiff_t ld, vreal *column) { column[0] = *p; }
 static inline vwide wide_set(unsigned int x) { return x; }
 static inline vwide wide_product(vwide a, vwide b) {
 #if defined(__GNUC__)
@@ -270,28 +271,42 @@ CYTHON_INLINE static void vexchange(vreal *row, const int step) {
         if (!(i & step)) vexchange_pair(row + i, row + i + step, step);
 }
 
+/* Four numbers each at a, b, c and d, or at as many of them as a vector has room for. */
+static inline vreal vfours(const real *a, const real *b, const real *c, const real *d) {
+#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(a));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(b), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(c), 2);
+    return (vreal)_mm512_insertf32x4(v, _mm_loadu_ps(d), 3);
+#elif VECTOR_BYTES == 64
+    return (vreal)_mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(a)), _mm256_loadu_pd(b), 1);
+#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
+    return (vreal)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
+#else
+    return vload(a);
+#endif
+}
+
+/* column[j][i] = p_i[j] for LANES rows and UP_TO_FOUR numbers of each, from rows i, i + 4, i + 8, ... in column[i]. */
+CYTHON_INLINE static void vturn_fours(vreal *column) {
+    int i;
+    for (i = 0; i < UP_TO_FOUR; i += 2) vexchange_pair(column + i, column + i + 1, 1);
+    for (i = 0; i < UP_TO_FOUR - 2; i++) vexchange_pair(column + i, column + i + 2, 2);
+}
+
 /* column[j][i] = row[i][at + j] for LANES rows and UP_TO_FOUR of their numbers; four of a row are loaded together. */
 CYTHON_INLINE static void vturn_columns(const real *const *row, ptrdiff_t at, vreal *column) {
     int i;
-    for (i = 0; i < UP_TO_FOUR; i++) {
-        const real *const p = row[i] + at;
-#if VECTOR_BYTES == 64 && defined(FASTBP_FLOAT32)
-        __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
-        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 4] + at), 1);
-        v = _mm512_insertf32x4(v, _mm_loadu_ps(row[i + 8] + at), 2);
-        column[i] = (vreal)_mm512_insertf32x4(v, _mm_loadu_ps(row[i + 12] + at), 3);
-#elif VECTOR_BYTES == 64
-        const __m512d v = _mm512_castpd256_pd512(_mm256_loadu_pd(p));
-        column[i] = (vreal)_mm512_insertf64x4(v, _mm256_loadu_pd(row[i + 4] + at), 1);
-#elif VECTOR_BYTES == 32 && defined(FASTBP_FLOAT32)
-        const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(p));
-        column[i] = (vreal)_mm256_insertf128_ps(v, _mm_loadu_ps(row[i + 4] + at), 1);
-#else
-        column[i] = vload(p);
-#endif
-    }
-    for (i = 0; i < UP_TO_FOUR; i += 2) vexchange_pair(column + i, column + i + 1, 1);
-    for (i = 0; i < UP_TO_FOUR - 2; i++) vexchange_pair(column + i, column + i + 2, 2);
+    for (i = 0; i < UP_TO_FOUR; i++)
+        column[i] = vfours(row[i] + at, row[(i + 4) % LANES] + at, row[(i + 8) % LANES] + at, row[(i + 12) % LANES] + at);
+    vturn_fours(column);
+}
+
+/* The same of rows `ld` apart, of which the first begins at p. */
+CYTHON_INLINE static void vturn_rows(const real *p, ptrdiff_t ld, vreal *column) {
+    int i;
+    for (i = 0; i < UP_TO_FOUR; i++, p += ld) column[i] = vfours(p, p + 4 * ld, p + 8 * ld, p + 12 * ld);
+    vturn_fours(column);
 }
 
 /* Of rows i and i + step, i < step, half the lanes each: row[i] becomes their sums by halves.  With no more rows than `step`
@@ -322,6 +337,15 @@ static inline const real *opaque(const real *p) {
     __asm__("" : "+r"(p));
 #endif
     return p;
+}
+
+/* p, from which a loop loads number by number: clang would make gathers of its loads, which are slower. */
+static inline const real *loaded_singly(const real *p) {
+#if defined(__clang__)
+    return opaque(p);
+#else
+    return p;
+#endif
 }
 
 /* Row r of a tile at c, the one after `row`.  GCC would work out all addresses first and keep them in memory; clang would
@@ -371,94 +395,6 @@ static inline void store_row(real *p, real a, real b, real c, real d) {
     for (i = 1; i < BLOCK_VECTORS; i++) vstore(p + i * LANES, (vreal){0});
 #endif
 }
-
-/* Four numbers, where a vector of the build has as many: rows of up to four numbers stay that short.  A load of 64 bytes
- * would have to wait for the cache if it met one of these stores in the store buffer. */
-#if VECTOR_BYTES && (defined(FASTBP_FLOAT32) || VECTOR_BYTES > 16)
-enum { HAS_FOUR = 1 };
-typedef real vfour __attribute__((vector_size(4 * sizeof(real)), may_alias));
-#if defined(__clang__)
-#define four_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#elif defined(FASTBP_FLOAT32)
-#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
-#else
-#define four_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (long long __attribute__((vector_size(32)))){i, j, k, l})
-#endif
-static inline vfour four_load(const real *p) {
-    vfour v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-static inline void four_store(real *p, vfour v) { memcpy(p, &v, sizeof v); }
-static inline vfour four_set(real x) { return x - (vfour){0}; }
-static inline vfour four_of(real a, real b, real c, real d) { return (vfour){a, b, c, d}; }
-static inline vfour four_fma(vfour a, vfour b, vfour c) {
-#if VECTOR_BYTES > 16 && defined(FASTBP_FLOAT32)
-    return (vfour)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
-#elif VECTOR_BYTES > 16
-    return (vfour)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-#else
-    vfour r;
-    int i;
-    for (i = 0; i < 4; i++) r[i] = real_fma(a[i], b[i], c[i]);
-    return r;
-#endif
-}
-static inline void four_store_row(real *p, vfour v) { store_row(p, v[0], v[1], v[2], v[3]); }
-static inline real four_at(vfour v, int i) { return v[i]; }
-static inline vfour four_root(vfour v) {
-#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
-    return (vfour)_mm256_sqrt_pd((__m256d)v);
-#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
-    return (vfour)_mm_sqrt_ps((__m128)v);
-#else
-    vfour r;
-    int i;
-    for (i = 0; i < 4; i++) r[i] = real_sqrt(v[i]);
-    return r;
-#endif
-}
-
-static inline vfour four_min(vfour x, vfour bound) { /* as vmin */
-#if VECTOR_BYTES > 16 && !defined(FASTBP_FLOAT32)
-    return (vfour)_mm256_min_pd((__m256d)bound, (__m256d)x);
-#elif defined(__SSE2__) && defined(FASTBP_FLOAT32)
-    return (vfour)_mm_min_ps((__m128)bound, (__m128)x);
-#else
-    vfour r;
-    int i;
-    for (i = 0; i < 4; i++) r[i] = real_min(x[i], bound[i]);
-    return r;
-#endif
-}
-
-/* Lane i, a literal, in every lane. */
-static inline vfour four_lane(vfour v, const int i) { return (vfour){v[i], v[i], v[i], v[i]}; }
-
-/* row[i][j] <-> row[j][i] */
-static inline void four_turn(vfour *row) {
-    const vfour low = four_shuffle(row[0], row[1], 0, 4, 1, 5), high = four_shuffle(row[0], row[1], 2, 6, 3, 7);
-    const vfour low2 = four_shuffle(row[2], row[3], 0, 4, 1, 5), high2 = four_shuffle(row[2], row[3], 2, 6, 3, 7);
-    row[0] = four_shuffle(low, low2, 0, 1, 4, 5);
-    row[1] = four_shuffle(low, low2, 2, 3, 6, 7);
-    row[2] = four_shuffle(high, high2, 0, 1, 4, 5);
-    row[3] = four_shuffle(high, high2, 2, 3, 6, 7);
-}
-#else
-enum { HAS_FOUR = 0 };
-typedef real vfour;
-static inline vfour four_load(const real *p) { return *p; }
-static inline void four_store(real *p, vfour v) { *p = v; }
-static inline vfour four_set(real x) { return x; }
-static inline vfour four_of(real a, real b, real c, real d) { return a + 0 * (b + c + d); }
-static inline vfour four_fma(vfour a, vfour b, vfour c) { return real_fma(a, b, c); }
-static inline void four_store_row(real *p, vfour v) { *p = v; }
-static inline real four_at(vfour v, int i) { return i ? 0 : v; }
-static inline vfour four_root(vfour v) { return real_sqrt(v); }
-static inline vfour four_min(vfour x, vfour bound) { return real_min(x, bound); }
-static inline vfour four_lane(vfour v, const int i) { return i ? 0 : v; }
-static inline void four_turn(vfour *row) { (void)row; }
-#endif
 
 /* row[i][j] <-> row[j][i] for LANES vectors, in registers. */
 CYTHON_INLINE static void vtranspose(vreal *row) {

@@ -165,10 +165,11 @@ def test_row_of_any_batch(widths, activation, loss, dtype, n, n_threads, data):
     assert network.predict(X, batch_size=begin + 1).tobytes() == whole.tobytes()
 
 
-optimizers = st.sampled_from(
-    [fb.Adam(0.01), fb.AdamW(0.01), fb.SGD(0.05), fb.SGD(0.05, momentum=0.9, nesterov=True)]
-    + MORE_OPTIMIZERS
-)
+LATENCY_OPTIMIZERS = [
+    fb.Adam(0.01), fb.AdamW(0.01), fb.AdamW(0.01, weight_decay=0.3, decay_bias=True), fb.SGD(0.05)
+]  # fmt: skip
+OTHERS = [fb.Adam(0.01, ema=0.9), fb.SGD(0.05, momentum=0.9, nesterov=True), *MORE_OPTIMIZERS]
+optimizers = st.one_of(st.sampled_from(LATENCY_OPTIMIZERS), st.sampled_from(OTHERS))
 
 
 @needs_kernels
@@ -181,10 +182,11 @@ optimizers = st.sampled_from(
     activation=st.sampled_from(sorted(set(ACTIVATIONS) - {*OF_ROWS})),
     last=st.sampled_from(sorted(ACTIVATIONS)),
     loss=st.sampled_from(sorted(LOSSES)), dtype=st.sampled_from(DTYPES), optimizer=optimizers,
-    l2=st.sampled_from([0.0, 0.01]), use_bias=st.booleans(), shuffle=st.booleans(),
+    l2=st.sampled_from([0.0, 0.0, 0.01]), rate=st.sampled_from([1.0, 1.0, 0.5]),
+    use_bias=st.booleans(), shuffle=st.booleans(),
 )  # fmt: skip
 def test_latency_path(
-    widths, rows, activation, last, loss, dtype, optimizer, l2, use_bias, shuffle
+    widths, rows, activation, last, loss, dtype, optimizer, l2, rate, use_bias, shuffle
 ):
     """The short ways of latency.pxi and few.pxi, and the general one: the same bits."""
     is_class = fb.Loss(loss).domain == "class"
@@ -192,7 +194,7 @@ def test_latency_path(
     widths[-1] += is_class
     widths[-1] += widths[-1] % fb.Loss(loss).outputs_per_target
     layers = [fb.Dense(n, activation, l2=l2, use_bias=use_bias) for n in widths[1:-1]]
-    layers.append(fb.Dense(widths[-1], last, l2=l2))
+    layers.append(fb.Dense(widths[-1], last, l2=l2, learning_rate_multiplier=rate))
     random = np.random.default_rng(rows)
     X = random.standard_normal((3 * rows + 1, widths[0])).astype(dtype)
     y = random.random((len(X), fb.Loss(loss).n_targets(widths[-1])))
