@@ -189,7 +189,7 @@ cdef void lane_sums(Py_ssize_t rows, Py_ssize_t lanes, const real* p, Py_ssize_t
 cdef bint point_at_rows(Py_ssize_t first, Py_ssize_t rows, const unsigned int* order, const real* x, Py_ssize_t x_row,
                         const real* last, const real** row) noexcept nogil:
     """LANES rows from `first` on, the last one again beyond `rows`; whether they and x[0] begin no later than `last`."""
-    cdef const real* at = x + first * x_row
+    cdef const real* at = x + min(first, rows - 1) * x_row
     cdef bint found = x <= last
     cdef int k
     if order == NULL:
