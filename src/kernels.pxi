@@ -94,6 +94,7 @@ cdef object unknown(str kind, name):
 
 include "kernel/packing.pxi"
 include "kernel/product.pxi"
+include "kernel/dot.pxi"
 include "kernel/outputs.pxi"
 include "kernel/activation.pxi"
 include "kernel/loss.pxi"

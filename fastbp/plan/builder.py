@@ -28,14 +28,14 @@ class Builder:
         da, dz: those of the gradients by either; a value without one needs none.
         kept: what nodes keep for their own way back, by their value.
         columns: what they keep of the columns of a whole batch, likewise.
-        segment, transpose: by name of a tensor, as in `Segments`.
+        segment, transpose, dots: by name of a tensor, as in `Segments`.
     """
 
     def __init__(
         self, graph: Graph, segments: Segments, purpose: Purpose, *, stages: bool = False
     ) -> None:
         self.graph, self.segments, self.separate = graph, segments, purpose == "trace"
-        self.segment, self.transpose = segments.index, segments.transpose
+        self.segment, self.transpose, self.dots = segments.index, segments.transpose, segments.dots
         self.a = {0: self._buffer(0)}
         self.z: dict[int, Buffer] = {}
         self.slope: dict[int, Buffer] = {}

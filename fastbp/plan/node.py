@@ -197,14 +197,16 @@ class DenseNode(Node):
         if source not in builder.da:
             return []
         dx = builder.da[source]
-        # without a transposed copy the kernel itself is turned, in its update
+        kind = "dense_input"
         w, ldw = builder.transpose.get(kernel.name, (kernel.offset, kernel.ld))
-        is_turned = not kernel.by_columns and kernel.name not in builder.transpose
+        if kernel.name in builder.dots:
+            kind = "dense_dots"
+        elif not kernel.by_columns and kernel.name not in builder.transpose:
+            kind = "dense_turned"  # the kernel itself is turned, in its update
         maker = builder.take_derivative(source)
         column, n = builder.asked_for(source)
         return [Operation(
-            "dense_turned" if is_turned else "dense_input",
-            a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
+            kind, a=dz.offset, lda=dz.ld, n_a=dz.n, c=dx.offset, ldc=dx.ld, n_c=dx.n,
             column_c=column, n_y=n, w=w, ldw=ldw, by_columns=int(kernel.by_columns),
             accumulate=int(builder.has_begun(source)),
             **(derived(maker, builder) if maker else {}),

@@ -87,8 +87,8 @@ cdef struct Program:
     Py_ssize_t n
 
 
-cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_gradient", "activation_backward", "add", "copy",
-                         "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
+cdef tuple OPERATIONS = ("dense", "dense_input", "dense_turned", "dense_dots", "dense_gradient", "activation_backward",
+                         "add", "copy", "accumulate", "activate", "scale", "scale_input", "multiply", "dropout", "noise",
                          "normalize", "normalize_input", "scale_gradient", "prelu", "prelu_input", "prelu_gradient",
                          "embed", "embed_gradient", "batch_statistics", "batch_scale", "batch_gradient", "batch_input",
                          "move")
@@ -102,6 +102,8 @@ cdef operation_kernel find_operation(str name) except NULL:
         return dense_input
     if name == "dense_turned":
         return dense_turned
+    if name == "dense_dots":
+        return dense_dots
     if name == "dense_gradient":
         return whole_gradient
     if name == "activation_backward":
@@ -238,6 +240,15 @@ cdef void dense_input(BoundOperation* bound, RowTile* tile, Weights* weights, in
     gemm(tile.rows, op.n_y, op.n_a, START_C if op.accumulate else START_ZERO,
          buffer(tile, op.a, op.lda), op.lda, 1, w + op.column_c, op.ldw, c + op.column_c, op.ldc, NULL,
          &tile.packing)
+    times_slope(bound, tile, c)
+
+
+cdef void dense_dots(BoundOperation* bound, RowTile* tile, Weights* weights, int start) noexcept nogil:
+    """`dense_input` from a kernel by rows of up to four inputs: the same chains, without lanes for inputs that are not."""
+    cdef Operation* op = &bound.op
+    cdef real* c = buffer(tile, op.c, op.ldc)
+    dot_columns(tile.rows, op.n_c, op.n_a, buffer(tile, op.a, op.lda), op.lda, 1, op.lda, weights.w + op.w, op.ldw, NULL, c,
+                op.ldc)
     times_slope(bound, tile, c)
 
 

@@ -292,6 +292,26 @@ def test_many_rows(dtype, monkeypatch):
     assert len(found) == 1
 
 
+@needs_kernels
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_inputs", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("rows", [1, 2, 5, 11, 16, 37])
+def test_few_inputs(rows, n_inputs, dtype, monkeypatch):
+    """A gradient passed on by dots with the kernel, or from its transposed copy."""
+    random = np.random.default_rng(rows)
+    X, y = random.standard_normal((2 * rows + 3, 6)), random.standard_normal((2 * rows + 3, 70))
+    found = []
+    for few in (5, 0):
+        monkeypatch.setattr(threshold.FEW_INPUTS, "value", few)
+        monkeypatch.setattr(architecture, "_known", {})  # with their plans
+        network = fb.Network([6, n_inputs, 70], activation="elu", loss="mse", seed=0, dtype=dtype)
+        plan = engine_cache.training_plan(network._state, rows, 1)[0]
+        assert bool(plan.segments.dots) == (n_inputs < few) != bool(plan.segments.transpose)
+        network.fit(X, y, epochs=3, batch_size=rows, verbose=False)
+        found.append(digest(network))
+    assert found[0] == found[1]
+
+
 # memory layouts
 
 

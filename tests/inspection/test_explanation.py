@@ -100,7 +100,7 @@ def test_thresholds_are_those_in_use(monkeypatch):
 def test_every_threshold_says_what_it_decides():
     """And those that explanations compare say what follows on either side."""
     table = [one for one in vars(threshold).values() if isinstance(one, threshold.Threshold)]
-    assert len(table) == 20
+    assert len(table) == 21
     for one in table:
         assert one.value > 0 and one.size and one.decides and one.evidence
         assert bool(one.reached) == bool(one.missed)

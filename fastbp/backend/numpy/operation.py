@@ -257,6 +257,7 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "dense": Operations._dense,
     "dense_input": Operations._dense_input,
     "dense_turned": Operations._dense_turned,
+    "dense_dots": Operations._dense_turned,
     "activation_backward": Operations._activation_backward,
     "add": Operations._add,
     "copy": Operations._copy,
