@@ -68,7 +68,7 @@ def network(rng: np.random.Generator, dtype: str, seed: int) -> tuple[fb.Network
     last: Any = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax"}.get(name)
     if last is None:
         last = pick(rng, [*ACTIVATIONS, "softmax"])
-    outputs = pick(rng, [1, 2, 3, 4, 5, 10, 17, 140])
+    outputs = pick(rng, [1, 2, 3, 4, 5, 10, 16, 17, 64, 140])
     outputs += outputs == 1 and name == "cross_entropy"
     layers: list[fb.Layer] = [fb.Input(pick(rng, WIDTHS))]
     layers += [layer(rng) for _ in range(int(rng.integers(0, 4)))]

@@ -4,29 +4,33 @@
 #
 # Each element is the chain of product.pxi, bias first, then k in order; rows fill the lanes.
 
-cdef inline void dot_patch(const int sums, Py_ssize_t begin, Py_ssize_t end, const real* a, Py_ssize_t a_row,
-                           Py_ssize_t rows, const real** column, Py_ssize_t at, vreal* sum) noexcept nogil:
-    """Up to LANES rows times LANES numbers of k, of which begin..end count: turned, so that the rows fill the lanes."""
-    cdef vreal row[LANES]
-    cdef int i, o
-    for i in range(LANES):
-        row[i] = vload(a + at + min(<Py_ssize_t>i, rows - 1) * a_row)
-    vtranspose(row)
-    for i in range(LANES):
-        if begin <= i < end:
-            for o in range(sums):
-                sum[o] = vfma(row[i], vset(column[o][at + i]), sum[o])
+cdef inline void dot_patch(const bint is_plain, const int sums, Py_ssize_t begin, Py_ssize_t end, const real* a,
+                           Py_ssize_t a_row, const real** row, const real** column, Py_ssize_t at, vreal* sum) noexcept nogil:
+    """LANES rows, of a or at `row`, times LANES numbers of k, of which begin..end count: turned, so that rows fill the lanes."""
+    cdef vreal turned[UP_TO_FOUR]
+    cdef int group, k, i, o
+    for group in range(LANES // UP_TO_FOUR):
+        k = group * UP_TO_FOUR
+        if is_plain:
+            vturn_rows(a + at + k, a_row, turned)
+        else:
+            vturn_columns(row, at + k, turned)
+        for i in range(UP_TO_FOUR):
+            if begin <= k + i < end:
+                for o in range(sums):
+                    sum[o] = vfma(turned[i], vset(column[o][at + k + i]), sum[o])
 
 
-cdef inline void dot_group(const int sums, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
+cdef inline void dot_group(const bint is_plain, const int sums, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
                            Py_ssize_t a_width, const real* w, Py_ssize_t ldw, const real* bias, real* c,
                            Py_ssize_t ldc) noexcept nogil:
-    """Up to LANES rows of a times n columns of a kernel, n at most `sums`, a literal.
+    """LANES rows of a, or up to so many where it is not plain, times n columns of a kernel, n at most `sums`.
 
     The last patch is of what is left, or overlaps where rows end there.
     """
     cdef vreal sum[4]
     cdef const real* column[4]
+    cdef const real* row[LANES]
     cdef real result[4 * LANES]
     cdef Py_ssize_t patch, at = depth // LANES * LANES, left = depth - at, begin = 0, place
     cdef int i, o
@@ -34,13 +38,16 @@ cdef inline void dot_group(const int sums, Py_ssize_t rows, Py_ssize_t n, Py_ssi
         place = min(<Py_ssize_t>o, n - 1)
         column[o] = w + place * ldw
         sum[o] = vset(bias[place] if bias != NULL else 0)
+    if not is_plain:
+        for i in range(LANES):
+            row[i] = a + min(<Py_ssize_t>i, rows - 1) * a_row
     for patch in range(depth // LANES):
-        dot_patch(sums, 0, LANES, a, a_row, rows, column, patch * LANES, sum)
+        dot_patch(is_plain, sums, 0, LANES, a, a_row, row, column, patch * LANES, sum)
     if left:
         if at + LANES > a_width:
             at = depth - LANES
             begin = LANES - left
-        dot_patch(sums, begin, begin + left, a, a_row, rows, column, at, sum)
+        dot_patch(is_plain, sums, begin, begin + left, a, a_row, row, column, at, sum)
     if n == 1 and ldc == 1:
         vstore(c, sum[0])
         return
@@ -135,17 +142,17 @@ cdef void dot_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* 
         while done < m:
             done = min(done, m - LANES)     # the last rows once more, where LANES does not divide their number
             if n == 1:
-                dot_group(1, LANES, 1, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(True, 1, LANES, 1, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             elif n == 2:
-                dot_group(2, LANES, 2, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(True, 2, LANES, 2, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             elif n == 3:
-                dot_group(3, LANES, 3, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(True, 3, LANES, 3, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             else:
-                dot_group(4, LANES, 4, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
+                dot_group(True, 4, LANES, 4, depth, a + done * a_row, a_row, a_width, w, ldw, bias, c + done * ldc, ldc)
             done += LANES
     elif m <= 2 and n > 1:
         dot_pair(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)
     elif a_column == 1 and m * n > 8 and a_width >= LANES:
-        dot_group(4, m, n, depth, a, a_row, a_width, w, ldw, bias, c, ldc)
+        dot_group(False, 4, m, n, depth, a, a_row, a_width, w, ldw, bias, c, ldc)
     else:
         dot_rows(m, n, depth, a, a_row, a_column, w, ldw, bias, c, ldc)

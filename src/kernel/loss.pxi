@@ -355,21 +355,27 @@ cdef Py_ssize_t sum_piece(Py_ssize_t n, Py_ssize_t ld, Py_ssize_t column, Py_ssi
     `part` (BLOCK) IN and OUT, d (count) OUT where it is padding.  Returns the column that comes next.
     """
     cdef vreal sum[BLOCK_VECTORS]
-    cdef Py_ssize_t block, i
+    cdef Py_ssize_t i = 0, end
     cdef int v, lanes
     for v in range(BLOCK_VECTORS):
         sum[v] = vload(part + v * LANES)
-    for block in range(count // BLOCK):
-        i = block * BLOCK
-        if column + BLOCK <= n:
+    while i < count:
+        lanes = <int>max(n - column, <Py_ssize_t>0)
+        end = min(count, i + lanes // BLOCK * BLOCK)
+        column += end - i
+        while i < end:
             for v in range(BLOCK_VECTORS):
                 sum[v] = sum[v] + vload(value + i + v * LANES)
-        else:
+            i += BLOCK
+        if i < count and column < ld:   # a block in which the row ends, or of padding
             lanes = <int>max(n - column, <Py_ssize_t>0)
             for v in range(BLOCK_VECTORS):
                 sum[v] = sum[v] + vbetween(0, lanes - v * LANES, vload(value + i + v * LANES))
                 vstore(d + i + v * LANES, vbetween(0, lanes - v * LANES, vload(d + i + v * LANES)))
-        column = column + BLOCK if column + BLOCK < ld else 0
+            i += BLOCK
+            column += BLOCK
+        if column >= ld:
+            column = 0
     for v in range(BLOCK_VECTORS):
         vstore(part + v * LANES, sum[v])
     return column
