@@ -29,6 +29,7 @@ class Builder(Protocol):
 
     segment: dict[str, int]
     transpose: dict[str, tuple[int, int]]
+    dots: frozenset[str]
     a: dict[int, Buffer]
     z: dict[int, Buffer]
     slope: dict[int, Buffer]

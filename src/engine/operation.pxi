@@ -259,6 +259,25 @@ cdef void whole_gradient(BoundOperation* bound, RowTile* tile, Weights* weights,
                    weights.gradient + op.b if op.b >= 0 else NULL)
 
 
+cdef enum:
+    FEW_INPUTS_ROWS = 256   # of a tile
+
+
+cdef void few_inputs_gradient(Operation* op, Py_ssize_t rows, int start, const real* x, Py_ssize_t x_row,
+                              Py_ssize_t x_column, const real* dz, real* kernel) noexcept nogil:
+    """`dense_gradient` of up to three inputs and of the bias behind their kernel, whose input is 1.
+
+    So dz is read once: a step took 0.92 of the time at 3-1-532 with batches of 38, 0.97 at 3-192 with 3780.
+    """
+    cdef real inputs[4 * FEW_INPUTS_ROWS]
+    cdef Py_ssize_t r, i, n = op.n_a
+    for r in range(rows):
+        for i in range(n):
+            inputs[r * 4 + i] = x[r * x_row + i * x_column]
+        inputs[r * 4 + n] = 1
+    gemm(n + 1, op.ldw, rows, start, inputs, 1, 4, dz, op.ldy, kernel, op.ldw, NULL, NULL)
+
+
 cdef void dense_gradient(Operation* op, RowTile* tile, int start, Py_ssize_t begin, Py_ssize_t end,
                          real* kernel, real* bias) noexcept nogil:
     """dW[i, o] = sum_r x[r, i] dz[r, o] for stored rows begin <= i < end, and db[o] = sum_r dz[r, o]; rows r in order.
@@ -273,6 +292,9 @@ cdef void dense_gradient(Operation* op, RowTile* tile, int start, Py_ssize_t beg
         x = buffer(tile, op.a, op.lda)
         x_row = op.lda
         x_column = 1
+    if not op.by_columns and op.n_a < 4 and bias == kernel + op.n_a * op.ldw and tile.rows <= FEW_INPUTS_ROWS:
+        few_inputs_gradient(op, tile.rows, start, x, x_row, x_column, dz, kernel)
+        return
     if end > begin:
         if op.by_columns:
             gemm(end - begin, op.ldw, tile.rows, start, dz + begin, 1, op.ldy, x, x_row,
