@@ -5,8 +5,9 @@
 # Each element is the chain of product.pxi, bias first, then k in order; rows fill the lanes.
 
 cdef inline void dot_patch(const bint is_plain, const int sums, Py_ssize_t begin, Py_ssize_t end, const real* a,
-                           Py_ssize_t a_row, const real** row, const real** column, Py_ssize_t at, vreal* sum) noexcept nogil:
-    """LANES rows, of a or at `row`, times LANES numbers of k, of which begin..end count: turned, so that rows fill the lanes."""
+                           Py_ssize_t a_row, const real** row, const real** column, Py_ssize_t at,
+                           vreal* sum) noexcept nogil:
+    """LANES rows, of a or at `row`, times LANES numbers of k, of which begin..end count: turned, rows fill the lanes."""
     cdef vreal turned[UP_TO_FOUR]
     cdef int group, k, i, o
     for group in range(LANES // UP_TO_FOUR):
@@ -21,9 +22,9 @@ cdef inline void dot_patch(const bint is_plain, const int sums, Py_ssize_t begin
                     sum[o] = vfma(turned[i], vset(column[o][at + k + i]), sum[o])
 
 
-cdef inline void dot_group(const bint is_plain, const int sums, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
-                           Py_ssize_t a_width, const real* w, Py_ssize_t ldw, const real* bias, real* c,
-                           Py_ssize_t ldc) noexcept nogil:
+cdef inline void dot_group(const bint is_plain, const int sums, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t depth,
+                           const real* a, Py_ssize_t a_row, Py_ssize_t a_width, const real* w, Py_ssize_t ldw,
+                           const real* bias, real* c, Py_ssize_t ldc) noexcept nogil:
     """LANES rows of a, or up to so many where it is not plain, times n columns of a kernel, n at most `sums`.
 
     The last patch is of what is left, or overlaps where rows end there.
