@@ -342,10 +342,9 @@ static inline const real *opaque(const real *p) {
 /* p, from which a loop loads number by number: clang would make gathers of its loads, which are slower. */
 static inline const real *loaded_singly(const real *p) {
 #if defined(__clang__)
-    return opaque(p);
-#else
-    return p;
+    __asm__ volatile("" : "+r"(p)); /* volatile, so that it stays in the loop, which then has no vectors */
 #endif
+    return p;
 }
 
 /* Row r of a tile at c, the one after `row`.  GCC would work out all addresses first and keep them in memory; clang would
